@@ -30,7 +30,8 @@ def build(cells: Cells, *, courses: Sequence[Course], entrants: Sequence[Entrant
     """Return the board as JSON types: `rows`, best first, and `courses`, each with the lines of its entrants.
 
     The order is by the mean share of the oracle on planted markets, the only place where what there is to learn is
-    known; without any, by the mean difference to the anchor on recorded ones.
+    known; without any, by the mean difference to the anchor on recorded ones. Who failed where another played stands
+    behind all who did not: the mean of what it chose to play is not theirs.
     """
     played = [cell for cell in cells if cell["status"] == "played"]
     others = [
@@ -44,6 +45,10 @@ def build(cells: Cells, *, courses: Sequence[Course], entrants: Sequence[Entrant
     ]
     lines = [found for found in lines if found["seeds"]]
     rows = [overall(entrant, [found for found in lines if found["entrant"] == entrant.name]) for entrant in entrants]
+    spots = {(cell["course"], cell["seed"]) for cell in played}
+    for row in rows:
+        failed = {(c["course"], c["seed"]) for c in others if c["entrant"] == row["entrant"]}
+        row |= {"of": len(spots), "failed": len(failed & spots)}
     rows = sorted((row for row in rows if row["cells"]), key=_order, reverse=True)
     for place, row in enumerate(rows, start=1):
         row["place"] = place
@@ -153,9 +158,14 @@ def overall(entrant: Entrant, lines: Sequence[Mapping[str, Any]]) -> dict[str, A
     }
 
 
-def _order(row: Mapping[str, Any]) -> tuple[bool, float, float]:
+def _order(row: Mapping[str, Any]) -> tuple[bool, bool, float, float]:
     share, difference = row["share"], row["difference"]
-    return share is not None, share if share is not None else 0.0, difference if difference is not None else -math.inf
+    return (
+        not row["failed"],
+        share is not None,
+        share if share is not None else 0.0,
+        difference if difference is not None else -math.inf,
+    )
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -22,20 +22,23 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.arena import board, courses, entries, page
-from benchmarks.arena.play import Cell, lost, play, settings, stands
+from benchmarks.arena.play import PATIENCE_SECONDS, Cell, lost, play, settings, stands
 from benchmarks.arena.workers import EndedError, Worker, asked_to_stop, dismiss, ready
 from wealtharena import files
-from wealtharena.errors import ConfigError, Interrupted
+from wealtharena.config.spelling import key_of
+from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
+from wealtharena.evaluation.ledger import Ledger
 
-PATIENCE_SECONDS = 3600.0  # for one cell
 OPENING_SECONDS = 300.0  # for a policy's file
+# what a course says of its market, its costs and its windows
+OF_COURSES = ("data", "universe", "asset", "split", "seed", "evaluation", "env.fill", "env.initial_cash")
 
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="arena", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("--minutes", type=float, default=120.0, help="no cell is begun that would end after these")
+    made.add_argument("--minutes", type=spell, default=120.0, help="no cell is begun that would end after these")
     made.add_argument(
         "--market", type=Path, help="folder of recorded bars; without it planted markets alone are played"
     )
@@ -68,16 +71,32 @@ def read(words: Sequence[str]) -> argparse.Namespace:
 
 def counted(text: str) -> int:
     """Return a number of at least one; argparse makes a line of the error."""
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number") from None
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return number
+
+
+def spell(text: str) -> float:
+    """Return minutes, 0 or more."""
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
+    if not minutes >= 0.0:
+        raise argparse.ArgumentTypeError(f"{text} is no number of minutes, 0 or more")
+    return minutes
 
 
 def chosen(known: Sequence[Any], names: Sequence[str] | None, kind: str) -> list[Any]:
     """Return those of the names, in their order; ValueError names what there is."""
     if names is None:
         return list(known)
+    if twice := _twice(names):
+        raise ValueError(f"{kind} {twice} is named twice; name it once, --seeds plays it again")
     by_name = {one.name: one for one in known}
     if missing := [name for name in names if name not in by_name]:
         raise ValueError(f"no {kind} {', '.join(missing)}; there are {', '.join(by_name)}")
@@ -91,11 +110,35 @@ def lineup(asked: argparse.Namespace) -> tuple[list[courses.Course], list[entrie
     where = chosen(courses.courses(asked.market, folds=asked.folds), asked.courses, "course")
     trained = chosen(entries.shipped(), asked.entrants, "entrant")
     more = tuple(asked.overrides)
+    if fixed := next((word for word in more if _is_a_courses(key_of(word))), None):
+        raise ValueError(f"{fixed} is a course's, the same for all who play it, or an entrant's name; leave it out")
     trained = [entries.Entrant(one.name, one.words, (*one.overrides, *more)) for one in trained]
     who = [*trained, *(entries.own(text, action=asked.action) for text in asked.entry)]
-    if twice := sorted(name for name, count in Counter(one.name for one in who).items() if count > 1):
-        raise ValueError(f"{twice[0]} is the name of several entrants; give each a name of its own")
+    if twice := _twice([one.name for one in who]):
+        raise ValueError(f"{twice} is the name of several entrants; give each a name of its own")
+    if not who:
+        raise ValueError("nobody plays; name entrants, or a policy of your own by --entry")
     return where, who
+
+
+def _is_a_courses(key: str) -> bool:
+    return key == "algo" or any(key == name or key.startswith(f"{name}.") for name in OF_COURSES)
+
+
+def _twice(names: Sequence[str]) -> str | None:
+    return next((name for name, count in sorted(Counter(names).items()) if count > 1), None)
+
+
+def check_places(asked: argparse.Namespace, where: Sequence[courses.Course]) -> None:
+    """Raise ValueError or FirewallError where what is found out could not be written, before anything is played."""
+    if asked.docs is not None and not asked.docs.is_file():
+        raise ValueError(f"--docs {asked.docs} is no page; name one that is there")
+    if any(not course.planted for course in where):
+        Ledger(asked.ledger).check()
+    try:
+        files.require_writable(asked.out)
+    except OSError as error:
+        raise ValueError(f"--out {asked.out} cannot be written: {error.strerror or error}") from error
 
 
 def check(where: Sequence[courses.Course], who: Sequence[entries.Entrant]) -> None:
@@ -177,16 +220,21 @@ def one(spot: tuple[int, int, int], words: Sequence[str]) -> dict[str, Any]:
     where, who = lineup(asked)
     cell = Cell(where[spot[0]], who[spot[1]], spot[2])
     began = time.monotonic()
+    out, ledger = asked.out.resolve(), asked.ledger.resolve()  # a policy may go to another folder
     try:
-        return play(cell, out=asked.out, ledger=asked.ledger)
+        return play(cell, out=out, ledger=ledger)
     except KeyboardInterrupt as error:
         if cell.entrant.own is None or asked_to_stop():
             raise
-        return lost(cell, asked.out, f"KeyboardInterrupt: {error}", seconds=time.monotonic() - began)
+        return lost(cell, out, f"KeyboardInterrupt: {error}", seconds=time.monotonic() - began)
 
 
 class Crew:
-    """Processes that play cells side by side; a cell whose process ends, or does not end, is lost, and no other is."""
+    """Processes that play cells side by side; a cell whose process ends, or does not end, is lost, and no other is.
+
+    A policy of one's own has a process to itself for each cell: what it leaves there, such as bars that it has seen or
+    functions that it replaced, reaches no other.
+    """
 
     def __init__(self, asked: argparse.Namespace, words: Sequence[str]) -> None:
         self.out, self.words = asked.out, words
@@ -202,7 +250,7 @@ class Crew:
 
     def begin(self, cell: Cell, spot: tuple[int, int, int]) -> None:
         """Play a cell in a process that is idle, or in a new one."""
-        worker = self.idle.pop() if self.idle else Worker()
+        worker = self.idle.pop() if self.idle and cell.entrant.own is None else Worker()
         self.busy[worker] = cell, time.monotonic()
         worker.give(one, spot, self.words)
 
@@ -217,7 +265,10 @@ class Crew:
                 if worker in late:
                     raise EndedError(f"it had not ended after {PATIENCE_SECONDS:.0f} s")
                 result = worker.answer()
-                self.idle.append(worker)
+                if cell.entrant.own is None:
+                    self.idle.append(worker)
+                else:
+                    dismiss([worker], at_once=True)
             except EndedError as error:
                 dismiss([worker], at_once=True)
                 result = lost(cell, self.out, str(error), seconds=time.monotonic() - began)
@@ -266,7 +317,8 @@ def main(words: Sequence[str]) -> int:
         try:
             where, who = lineup(asked)
             check(where, who)
-        except ValueError as error:
+            check_places(asked, where)
+        except (ValueError, WealthArenaError) as error:
             parser().error(str(error))
         played, skipped = run(asked, words)
     except (KeyboardInterrupt, Interrupted):

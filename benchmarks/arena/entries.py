@@ -16,7 +16,6 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,11 +100,8 @@ class OwnPolicy:
             made.fit(make_env, seed)
         if hasattr(made, "reset"):
             made.reset()
-        return partial(_weights, made.act)
-
-
-def _weights(act: Callable[[Any], Any], observation: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    return np.asarray(act(observation), dtype=np.float64)
+        decide: Decide = made.act
+        return decide
 
 
 def _graph(path: Path, size: int) -> Decide:
@@ -114,7 +110,7 @@ def _graph(path: Path, size: int) -> Decide:
     wanted = inputs[0].shape[-1]
     if isinstance(wanted, int) and wanted != size:
         raise DoesNotFitError(f"{path.name} reads {wanted} numbers, this market shows {size}")
-    return partial(_weights, lambda seen: session.run(None, {inputs[0].name: seen})[0])
+    return lambda seen: session.run(None, {inputs[0].name: seen})[0]
 
 
 def _session(path: Path) -> onnxruntime.InferenceSession:
@@ -189,6 +185,8 @@ def own(text: str, *, action: str = "weights") -> Entrant:
     name, _, place = text.partition("=")
     path, _, part = place.partition(":")
     file = Path(path)
+    if not set(name).isdisjoint("/\\|\n"):
+        raise ValueError(f"--entry {text}: a name is part of a file's name and of a table; leave out / \\ and |")
     if not name or not file.is_file() or file.suffix not in (".onnx", ".py", ".zip"):
         raise ValueError(f"--entry {text}: give name=policy.onnx, name=file.py:Class or name=model.zip:PPO")
     if file.suffix == ".py" and not part:

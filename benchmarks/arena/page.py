@@ -54,7 +54,7 @@ def _ranking(board: Mapping[str, Any]) -> str:
         [
             f"<b>{row['place']}</b>",
             f"<b>{escape(row['entrant'])}</b><br><small>{escape(row['words'])}</small>",
-            f"{row['courses']}<br><small>{row['cells']} cells</small>",
+            f"{row['courses']}<br><small>{_cells(row)} cells</small>",
             _share(row["share"], row["worst_share"]),
             _wins(row),
             _figure(row["difference"], row["interval"]),
@@ -76,7 +76,8 @@ def _ranking(board: Mapping[str, Any]) -> str:
         f"worst. Less its anchor: Sharpe ratio less that of the untilted anchor, on recorded markets; small: the {sure} "
         "interval, so that 95 % holds for all entrants together. Recorded: on how many classes that interval lies above or "
         "below zero. Active share: half the mean difference in weights to the anchor; small: lambda, how much of what was learned "
-        "is kept, where a validation decides that. Turnover a year; spread over seeds: interquartile range of the Sharpe ratio; seconds of training."
+        "is kept, where a validation decides that. Turnover a year; spread over seeds: interquartile range of the Sharpe ratio; seconds of training. "
+        "Who lacks cells that another played is averaged over the rest; who failed in some stands behind all others."
     )
     return tables.table(head, lines, css="board") + f'<p class="soft">{note}</p>'
 
@@ -137,7 +138,9 @@ def _method(board: Mapping[str, Any]) -> str:
         "on a course leaves out the truth is 5 % at most. Over several recorded markets they are put together as if these "
         "were independent.</p>"
         "<p>A share of the oracle above 1 is possible: the oracle is the best of a few rules, chosen by the same bars. Where "
-        "there is no signal, the difference to the anchor should not differ from zero.</p>",
+        "there is no signal, the difference to the anchor should not differ from zero.</p>"
+        "<p>A policy of somebody’s own is code, and is taken at its word: whether it knows the bars that it is played on, from a file or "
+        "from how a graph or a model was made, and whether it reached behind what it is shown, nothing here sees.</p>",
     )
 
 
@@ -154,6 +157,10 @@ def _wins(row: Mapping[str, Any]) -> str:
 def _leaning(found: Mapping[str, Any]) -> str:
     kept = found["kept_share"]
     return _plain(found["active_share"]) + ("" if kept is None else f"<br><small>lambda {number(kept)}</small>")
+
+
+def _cells(row: Mapping[str, Any]) -> str:
+    return f"{row['cells']} of {row['of']}" if row["cells"] < row["of"] else str(row["cells"])
 
 
 def _share(value: float | None, worst: float | None) -> str:
@@ -199,7 +206,7 @@ def markdown(board: Mapping[str, Any]) -> str:
             row["place"], row["entrant"], _text(row["share"], f" ({_text(row['worst_share'])})"),
             _text(row["difference"], span, signed=True), f"{row['ahead']} / {row['behind']} / {row['recorded']}",
             _text(row["active_share"], "" if row["kept_share"] is None else f" ({row['kept_share']:.2f})"),
-            _text(row["turnover"]), _text(row["spread"]), _text(row["seconds"]), row["cells"],
+            _text(row["turnover"]), _text(row["spread"]), _text(row["seconds"]), _cells(row),
         )  # fmt: skip
         parts[-1] += "\n| " + " | ".join(str(cell) for cell in cells) + " |"
     return "\n\n".join(parts) + "\n"

@@ -44,6 +44,7 @@ from wealtharena.training.trainer import fit_scaler
 
 FloatArray = npt.NDArray[np.float64]
 FORM = 4  # of a cell's file
+PATIENCE_SECONDS = 3600.0  # for one cell
 
 
 @cache
@@ -105,10 +106,17 @@ def play(cell: Cell, *, out: Path, ledger: Path) -> dict[str, Any]:
     What failed is tried again: a file that was missing, or a full disk, may have been mended. An error of the platform, and a
     policy that does not fit, are results too. Interrupted is raised where training was.
     """
+    with files.held(
+        out / "turns" / cell.key, seconds=2 * PATIENCE_SECONDS
+    ):  # another arena here, or a process of one that was killed
+        if stands(cell, out):
+            known: dict[str, Any] = json.loads(cell.file(out).read_text())
+            return known
+        return _played(cell, out, ledger)
+
+
+def _played(cell: Cell, out: Path, ledger: Path) -> dict[str, Any]:
     place = cell.file(out)
-    if stands(cell, out):
-        known: dict[str, Any] = json.loads(place.read_text())
-        return known
     work = out / "work" / cell.key
     result: dict[str, Any] = {"course": cell.course.name, "entrant": cell.entrant.name, "seed": cell.seed}
     began = time.monotonic()

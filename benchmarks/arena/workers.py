@@ -17,7 +17,7 @@ from typing import Any
 
 from wealtharena.errors import Interrupted
 
-LOOK_SECONDS = 5.0  # between looks at processes: a child that one left behind keeps its pipe open
+LOOK_SECONDS = 2.0  # between looks at processes: a child that one left behind keeps its pipe open
 GRACE_SECONDS = 30.0  # for a training to write its state
 _stop = threading.Event()
 
@@ -32,7 +32,7 @@ class Worker:
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs,))
+        self.process = context.Process(target=_serve, args=(theirs, os.getpid()))
         self.process.start()
         theirs.close()
 
@@ -106,20 +106,26 @@ def _note(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _serve(pipe: connection.Connection) -> None:
-    """Call what is asked for until the pipe is closed."""
+def _serve(pipe: connection.Connection, parent: int) -> None:
+    """Call what is asked for until the pipe is closed or the parent ends."""
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGINT, _note)
-    parent = os.getppid()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     try:
         while True:
-            while not pipe.poll(LOOK_SECONDS):
-                if os.getppid() != parent:
-                    return
             function, arguments = pipe.recv()
             pipe.send(_called(function, arguments))
     except (KeyboardInterrupt, EOFError, OSError):
         return
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent: a training in its midst writes its state first."""
+    while os.getppid() == parent:
+        time.sleep(LOOK_SECONDS)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(GRACE_SECONDS)
+    os._exit(1)
 
 
 def _called(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[str, Any]:

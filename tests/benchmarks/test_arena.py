@@ -165,6 +165,21 @@ def test_another_class_another_number_of_folds_is_another_cell(tmp_path: Path, p
         (["--entry", "direct={0}:Still"], "direct is the name of several entrants"),
         (["--jobs", "0"], "0 is less than 1"),
         (["--seeds", "0"], "0 is less than 1"),
+        (["--seeds", "many"], "many is no whole number"),
+        (["--minutes", "nan"], "nan is no number of minutes, 0 or more"),
+        (["--minutes", "-5"], "-5 is no number of minutes"),
+        (["--courses", "short", "null", "short"], "course short is named twice"),
+        (["--entrants"], "nobody plays"),
+        (["--entrants", "ppo", "data.simulator.predictability=0.3"], "is a course's, the same for all who play it"),
+        (["--entrants", "ppo", "split=cpcv"], "is a course's"),
+        (["--entrants", "ppo", "algo=sac"], "or an entrant's name"),
+        (["--entry", "../one={0}:Still"], "a name is part of a file's name"),
+        (["--entry", "one={0}:Still", "--docs", "{0}.md"], "is no page"),
+        (["--entry", "one={0}:Still", "--out", "{0}"], "cannot be written"),
+        (
+            ["--entry", "one={0}:Still", "--market", ".", "--ledger", "{0}"],
+            "so nobody can say how often a window was looked at",
+        ),
     ],
 )
 def test_a_line_that_cannot_be_played_is_refused_before_a_cell(words, said, policies: Path, capsys) -> None:
@@ -245,6 +260,29 @@ def test_the_board_ranks_by_the_share_of_the_oracle_and_its_intervals_mind_the_n
     good = next(row for row in two["rows"] if row["entrant"] == "good")
     assert (good["ahead"], good["behind"], good["recorded"]) == (1, 0, 1)
     assert [one["why"] for one in two["not_played"]] == ["because"]
+
+
+def test_who_failed_where_another_played_stands_behind_all_who_did_not() -> None:
+    where = (TINY, courses.planted("hard", "a hard market", r2=0.01, bars=700))
+    who = [entries.Entrant(name, "") for name in ("whole", "choosy", "late")]
+    cells = [
+        made_up(course.name, one.name, seed, edge=edge, oracle=4.0)
+        for one, edge in zip(who, (0.0, 0.01, 0.002), strict=True)
+        for course in where
+        for seed in range(2)
+        if (one.name, seed) != ("late", 1) and (one.name, course.name) != ("choosy", "hard")
+    ]
+    lost = [
+        {"course": "hard", "entrant": "choosy", "seed": seed, "status": "failed", "why": "too hard"} for seed in (0, 1)
+    ]
+    found = board.build([*cells, *lost], courses=where, entrants=who)
+    assert [(row["entrant"], row["cells"], row["failed"]) for row in found["rows"]] == [
+        ("late", 2, 0),  # the time was up: it chose nothing
+        ("whole", 4, 0),
+        ("choosy", 2, 2),
+    ]
+    assert "| - | 2.00 | 2 of 4 |" in page.markdown(found)
+    assert "2 of 4 cells" in page.render(found)
 
 
 def test_the_page_says_what_is_simulated_and_every_figure_of_the_board() -> None:

@@ -14,7 +14,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.arena import command, courses, entries, play, sources
+from benchmarks.arena.workers import Worker
 from tests.benchmarks.test_arena import TINY, graph, played
+from tests.forks import Fork
+from wealtharena import files
 
 pytestmark = pytest.mark.slow
 
@@ -208,6 +211,69 @@ def test_the_others_stand_on_the_board_beside_policies_that_end_or_interrupt_the
         "Exits": "its process ended with exit code 3",
         "Stops": "KeyboardInterrupt: no more",
     }
+
+
+def test_what_a_policy_does_to_its_process_reaches_no_other_cell(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "policies.py").write_text(
+        "import os\nfrom wealtharena.evaluation import metrics\n"
+        "class Still:\n    def act(self, seen):\n        return [[0.0] * 10]\n"
+        "class Goes(Still):\n    def fit(self, make_env, seed):\n        os.chdir('/')\n"
+        "class Forks(Still):\n    def fit(self, make_env, seed):\n        os.fork()\n"
+        "class Lies(Still):\n    def fit(self, make_env, seed):\n        metrics.sharpe = lambda *_, **__: 9.9\n"
+        "class Last(Still):\n    pass\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    names = ("Goes", "Forks", "Lies", "Still", "Last")
+    words = ["--courses", "short", "--entrants", "--seeds", "1", "--jobs", "1", "--out", "out"]
+    for name in names:
+        words += ["--entry", f"{name}=policies.py:{name}"]
+    assert command.main(words) == 0
+    found = json.loads((tmp_path / "out" / "arena.json").read_text())
+    assert sorted(line["entrant"] for line in found["courses"][0]["lines"]) == sorted(names)
+    assert {line["entrant"]: line["sharpe"] for line in found["courses"][0]["lines"]} | {"Lies": 9.9} == {
+        name: 9.9 if name == "Lies" else 0.0 for name in names
+    }
+    assert len(list((tmp_path / "out" / "cells").iterdir())) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [("[[True] * 10]", "hold True or False"), ("[[1j] * 10]", "are complex numbers")]
+)
+def test_what_is_no_weight_is_none_here_either(given: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "policies.py").write_text(f"class Own:\n    def act(self, seen):\n        return {given}\n")
+    found = played(tmp_path, entries.own(f"own={tmp_path / 'policies.py'}:Own"))
+    assert found["status"] == "failed"
+    assert said in found["why"]
+
+
+def leave(place: Path) -> None:
+    """Be an arena that is killed: note the process that it gave something to."""
+    worker = Worker()
+    worker.give(time.sleep, 1000.0)
+    files.write_text(place, str(worker.process.pid))
+    time.sleep(1000)
+
+
+def test_a_process_of_an_arena_that_was_killed_ends_soon(tmp_path: Path) -> None:
+    arena = Fork(target=leave, args=(tmp_path / "pid",))
+    arena.start()
+    until = time.monotonic() + 60
+    while not (tmp_path / "pid").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    os.kill(arena.pid, signal.SIGKILL)
+    arena.join(60)
+    place = Path(f"/proc/{(tmp_path / 'pid').read_text()}/cmdline")
+    while place.exists() and place.read_bytes() and time.monotonic() < until:  # a zombie has none
+        time.sleep(0.1)
+    assert not place.exists() or not place.read_bytes()
+
+
+def test_a_cell_that_another_process_plays_is_waited_for_and_not_played_twice(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "policies.py").write_text("class Own:\n    def act(self, seen):\n        return [[0.0] * 10]\n")
+    cell = play.Cell(TINY, entries.own(f"own={tmp_path / 'policies.py'}:Own"), 0)
+    monkeypatch.setattr(play, "PATIENCE_SECONDS", 0.1)
+    with files.held(tmp_path / "turns" / cell.key), pytest.raises(TimeoutError):
+        play.play(cell, out=tmp_path, ledger=tmp_path / "ledger.jsonl")
 
 
 def test_a_board_on_which_nothing_was_played_is_no_success(tmp_path: Path) -> None:

@@ -69,6 +69,9 @@ def test_options_of_another_task_search_or_source_are_refused(line: str, way_out
         "tracking.wandb.registry=models/crypto",
         "task=backtest tracking.wandb.group=mine",
         "task=audit tracking.wandb.project=mine",
+        "task=backtest tracking.mirrors=[tensorboard]",
+        "sweep=ppo tracking.mirrors=[tensorboard]",
+        "sweep=ppo tracking=tensorboard",
         "task=backtest backtest.checkpoints=[x] asset.limits.max_weight=0.2",
         "task=backtest backtest.baseline=cash model=gru",
         "task=paper features=compact",
@@ -107,6 +110,8 @@ def test_what_a_choice_never_reads_is_told(line: str) -> None:
         "tracking.wandb.project=mine tracking.wandb.tags=[a]",
         "task=deploy tracking.wandb.registry=models/crypto tracking.wandb.entity=mine",
         "task=backtest tracking.wandb.mode=disabled",
+        "tracking.mirrors=[tensorboard]",
+        "sweep=ppo tracking=quiet",
         "backtest.checkpoints=[] backtest.baseline=null",
     ],
 )

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.registry.shelf import SYMBOLS, stocked
+from wealtharena.prediction import bars as room
 from wealtharena.prediction.answers import Prediction
 from wealtharena.prediction.bars import observe
 from wealtharena.prediction.inputs import InputError
@@ -169,6 +171,30 @@ def test_stale_bars_are_refused_where_a_limit_is_given(manager: ProductionModelM
         observe(meta, frame(), max_stale_bars=2, now=now)
     with pytest.raises(InputError, match="lies in the future"):
         observe(meta, frame(end="2026-03-06"), max_stale_bars=3, now=now)
+
+
+@pytest.mark.parametrize(
+    ("calendar", "interval", "last", "now", "come"),
+    [
+        ("XNYS", "1h", "2026-11-19T20:30", "2026-11-20T14:35", 0),  # before the first hour of the next day has ended
+        ("XNYS", "1h", "2026-11-20T20:30", "2026-11-23T14:35", 0),  # over a weekend
+        ("XNYS", "1h", "2026-11-20T20:30", "2026-11-23T20:59", 6),
+        ("XNYS", "5m", "2026-11-25T20:55", "2026-11-27T14:41", 3),  # over Thanksgiving
+        ("weekday24", "1h", "2026-11-20T21:00", "2026-11-22T22:30", 1),  # Friday's last and Sunday's first half hour
+        ("24/7", "1h", "2026-11-29T08:00", "2026-11-29T11:30", 3),
+        ("XTKS", "1d", "2019-04-26", "2019-05-07", 1),  # ten days without a session
+        ("XNYS", "1d", "2026-11-27", "2026-11-30", 1),
+        ("24/7", "1d", "2026-11-25", "2026-11-29", 4),
+        ("XNYS", "1d", "2026-11-27", "2026-11-27", 0),
+        ("XNYS", "1w", "2026-11-09", "2026-11-30", 2),
+        ("XSHG", "1h", "2199-01-04T01:00", "2199-01-05T01:00", 24),  # nobody knows its sessions then
+    ],
+)
+def test_bars_that_could_have_come_are_those_of_the_calendar(calendar, interval, last, now, come) -> None:
+    """An agent of hours was refused bars as stale on every morning, though none was missing."""
+    recipe = SimpleNamespace(asset={"universe": {"calendar": calendar}})
+    meta: Any = SimpleNamespace(recipe=recipe, frequency=interval)
+    assert room._bars_between(meta, np.datetime64(last, "ns"), np.datetime64(now, "ns")) == come
 
 
 def test_weekends_make_no_stale_bars_where_nothing_trades(manager: ProductionModelManager) -> None:

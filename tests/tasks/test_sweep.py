@@ -13,7 +13,9 @@ import pytest
 
 from tests.tasks.conftest import SMALL, record
 from wealtharena.config import compose
+from wealtharena.errors import ConfigError
 from wealtharena.tasks import dispatch, sweep
+from wealtharena.tasks.record import RunContext
 from wealtharena.tasks.trial import score_of
 
 pytestmark = pytest.mark.slow
@@ -153,3 +155,18 @@ def test_a_search_says_which_length_of_training_holds() -> None:
     assert "train.env_steps=200000" in sweep.trial_overrides(both, ["train.env_steps=5000"])
     assert sweep.length_note(compose(["sweep=ppo", "sweep.env_steps=null"])) == []
     assert sweep.length_note(compose(["sweep=ppo", "train.env_steps=200000"])) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("train.retrain=forex", "trains with the settings that are in production, a search looks for others"),
+        ("split=cpcv", "would tune on rows that other folds test on"),
+    ],
+)
+def test_a_search_of_what_cannot_be_searched_is_refused_before_a_trial(word: str, said: str, tmp_path: Path) -> None:
+    """A search beside train.retrain searched the default asset, and fell over the incumbent's features after its test."""
+    spec = compose([*SEARCH, word])
+    with pytest.raises(ConfigError, match=said):
+        sweep.run_in(RunContext(tmp_path / "run", ()), spec, [])
+    assert not (tmp_path / "run").exists()

@@ -74,7 +74,14 @@ def test_each_trial_and_the_search_become_runs_of_one_group(tmp_path: Path) -> N
 
     spec = compose(["asset=forex", "tracking.wandb.mode=offline"])
     trials = [
-        {"number": k, "state": "COMPLETE", "score": 0.1 * k, "steps": 3, "overrides": {"algo.gamma": 0.9}}
+        {
+            "number": k,
+            "state": "COMPLETE",
+            "score": 0.1 * k,
+            "steps": 3,
+            "env_step": 4096 + k,
+            "overrides": {"algo.gamma": 0.9},
+        }
         for k in range(2)
     ]
     result = {"trials": trials, "metric": "validation.sharpe", "sweep": "ppo"}
@@ -91,3 +98,4 @@ def test_each_trial_and_the_search_become_runs_of_one_group(tmp_path: Path) -> N
     assert len(list(where.parent.glob(where.name))) == 3
     content = b"".join(path.read_bytes() for path in (tmp_path / "wandb").rglob("*.wandb"))
     assert content.count(b"20260102-abc") >= 3
+    assert b"4097" in content

@@ -14,12 +14,14 @@ ENDING = Ending(("etf",), {"test/sharpe": 0.25, "verdict": "unproven"}, (), None
 
 def events(folder: Path) -> list[tuple[int, str, float]]:
     """Return (step, name, value) of every scalar in the event files, read as TensorBoard does."""
-    found = []
+    found: list[tuple[int, str, float]] = []
     for path in sorted(folder.glob("events.*")):
         content, at = path.read_bytes(), 0
         while at < len(content):
             length = int.from_bytes(content[at : at + 8], "little")
             event = event_pb2.Event.FromString(content[at + 12 : at + 12 + length])
+            if event.session_log.status == event_pb2.SessionLog.START:
+                found = [figure for figure in found if figure[0] < event.step]
             found += [(event.step, v.tag, v.simple_value) for v in event.summary.value if v.HasField("simple_value")]
             at += 16 + length
     return found
@@ -34,6 +36,22 @@ def test_figures_stand_at_their_environment_step_and_the_test_at_the_last(tmp_pa
         (100, "iteration", 1.0), (100, "reward", 0.5), (200, "validation/sharpe", 1.5), (200, "summary/test/sharpe", 0.25),
     ]  # fmt: skip
     assert (mirror.trouble, "tensorboard --logdir" in str(mirror.whereabouts())) == (None, True)
+
+
+def test_a_resumed_run_keeps_the_step_that_it_goes_on_from(tmp_path: Path) -> None:
+    for name, resume_step, steps in (("events.0", None, (100, 200, 300)), ("events.1", 200, (300, 400))):
+        mirror = open_mirror(tmp_path, IDENTITY, resume_step=resume_step)
+        for step in steps:
+            mirror.log({"env_step": step, "reward": float(step)})
+        mirror.finish(Ending((), {}, (), None, 0))
+        next((tmp_path / "tensorboard").glob("events.out.*")).rename(tmp_path / "tensorboard" / name)
+    assert [step for step, name, _ in events(tmp_path / "tensorboard") if name == "reward"] == [100, 200, 300, 400]
+
+
+def test_a_test_after_a_training_stands_at_its_last_step_too(tmp_path: Path) -> None:
+    mirror = open_mirror(tmp_path, IDENTITY, resume_step=200)
+    mirror.finish(ENDING)
+    assert events(tmp_path / "tensorboard") == [(200, "summary/test/sharpe", 0.25)]
 
 
 def test_what_is_not_defined_is_no_figure_and_nothing_is_said_of_it(

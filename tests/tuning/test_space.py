@@ -66,6 +66,10 @@ def test_every_end_and_choice_is_composed_before_the_first_trial() -> None:
         ({"split": {"type": "categorical", "choices": ["holdout", "walk_forward"]}}, "tested on one test window"),
         ({"data__end": {"type": "categorical", "choices": ["2020-01-01", "2024-01-01"]}}, "one validation window"),
         ({"seed": {"type": "int", "low": 0, "high": 9}}, "sweep.seeds_per_trial"),
+        ({"asset.costs.commission_bps": {"type": "float", "low": 0, "high": 9}}, "charged least, or paid, would win"),
+        ({"asset.costs.cash_bps_per_year": {"type": "float", "low": -9, "high": 0}}, "charged least, or paid"),
+        ({"env.fill": {"type": "categorical", "choices": ["next_open", "next_close"]}}, "charged least, or paid"),
+        ({"evaluation.bootstrap_draws": {"type": "int", "low": 99, "high": 999}}, "it judges the winner, and no trial"),
         ({}, "empty space"),
     ],
 )

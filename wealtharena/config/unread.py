@@ -226,11 +226,26 @@ _OF_TRACKING: Final[tuple[Rule, ...]] = (
         lambda spec: _unless(spec.task == "train", f"task={spec.task} keeps no figures of a run there"),
     ),
     (
+        ("tracking.mirrors",),
+        lambda spec: _unless(spec.task == "train", f"task={spec.task} keeps no figures of a run there"),
+    ),
+    (
         ("tracking.wandb.project", "tracking.wandb.entity"),
         lambda spec: _unless(spec.task in ("train", "deploy"), f"task={spec.task} sends nothing to Weights & Biases"),
     ),
 )
 _OF_SEARCHES: Final[tuple[Rule, ...]] = (
+    (
+        ("tracking.mirrors",),
+        _always("of a search Weights & Biases alone is told"),
+    ),
+    (
+        ("tracking=",),
+        lambda spec: _unless(
+            not spec.tracking.mirrors or spec.tracking.wandb.mode != "disabled",
+            "of a search Weights & Biases alone is told, which it turns off",
+        ),
+    ),
     (
         ("sweep.grace_evaluations",),
         lambda spec: _unless(spec.sweep.scheduler != "none", "sweep.scheduler=none stops no trial"),

@@ -220,12 +220,21 @@ def _check_fresh(
 
 
 def _bars_between(metadata: Metadata, last: np.datetime64, now: np.datetime64) -> int:
-    """Return the bars that could have come since `last`; weekends count only where the asset trades through them."""
-    always = dict(metadata.recipe.asset.get("universe") or {}).get("calendar") == "24/7"
-    days = last.astype("datetime64[D]"), now.astype("datetime64[D]")
-    between = int((days[1] - days[0]).astype(int)) if always else int(np.busday_count(*days))
+    """Return the bars that could have come since `last`, by the calendar of what is traded: none while it is closed."""
+    import pandas as pd
+
+    from wealtharena.data import calendars
+
+    universe = dict(metadata.recipe.asset.get("universe") or {})
+    calendar = str(universe.get("calendar") or calendars.WEEKDAYS)
+    begin, end, day = pd.Timestamp(last), pd.Timestamp(now), pd.Timedelta(days=1)
     if metadata.frequency in _DATED:
-        return between // _DATED[metadata.frequency][1 if always else 0]
-    minutes = int((now - last).astype("timedelta64[m]").astype(int))
-    open_minutes = minutes if always else min(minutes, 1440 * (between + 1))
-    return open_minutes // _MINUTES[metadata.frequency]
+        come = len(calendars.sessions(calendar, (begin + day).date(), end.date())) if end.date() > begin.date() else 0
+        return come // _DATED[metadata.frequency][1 if calendar == calendars.ALWAYS else 0]
+    spans = calendars.opening_hours(calendar, (begin - day).date(), (end + day).date())
+    if spans.empty:  # years that its calendar does not know yet
+        return int((end - begin) / pd.Timedelta(minutes=_MINUTES[metadata.frequency]))
+    opened, closed = (pd.DatetimeIndex(spans[name]).tz_convert(None).to_numpy() for name in ("open", "close"))
+    traded = np.minimum(closed, now) - np.maximum(opened, last)
+    whole = traded[traded > np.timedelta64(0)].sum()
+    return int(whole / np.timedelta64(_MINUTES[metadata.frequency], "m"))

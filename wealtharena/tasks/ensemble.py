@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from wealtharena.agents.policy import Trained
 from wealtharena.config.composition import flatten
 from wealtharena.config.identity import listed
 from wealtharena.config.specs.experiment import ExperimentSpec
@@ -12,10 +13,10 @@ from wealtharena.data.panel import Panel
 from wealtharena.envs.market import resolve_fill
 from wealtharena.errors import CheckpointError, ConfigError
 from wealtharena.evaluation import tables
-from wealtharena.registry import ModelCheckpoint
+from wealtharena.registry import ModelCheckpoint, history
 from wealtharena.registry.checkpoints import LoadedCheckpoint
 from wealtharena.registry.promotion import opened
-from wealtharena.tasks import backtest, console
+from wealtharena.tasks import backtest, console, retraining
 from wealtharena.tasks.backtest import Agent
 from wealtharena.tasks.judging import run_audit, track_record
 from wealtharena.tasks.pipeline import Prepared, prepare
@@ -28,7 +29,8 @@ def combine(spec: ExperimentSpec, store: ModelCheckpoint, agent: str, versions: 
 
     The members must have been trained on the same data, as their fingerprint says, by the same terms of trading, and must
     see the market alike: CheckpointError otherwise, and where a member is damaged. The ensemble is played over the members' test window, which
-    is one more look in the ledger, and carries its own verdict, not theirs.
+    is one more look in the ledger, and carries its own verdict, not theirs. One of retrainings is played against the version
+    in production, as they were.
     """
     twice = sorted({version for version in versions if list(versions).count(version) > 1})
     if twice:
@@ -38,17 +40,48 @@ def combine(spec: ExperimentSpec, store: ModelCheckpoint, agent: str, versions: 
     first = members[0].metadata
     _same_data(members, first.data.model_dump(mode="json"), f"than {first.version}")
     spec = _configured(spec, members)
+    incumbent = _incumbent(store, agent, members)
     with recorded(spec, RunContext.current()) as record:
         console.screen().print(f"{agent}: ensemble of {', '.join(versions)}")
         whole = backtest.ensemble([backtest.load(member.files.folder, spec) for member in members])
+        rival = None if incumbent is None else (incumbent, _rival(store, incumbent, whole))
         prepared = prepare(spec)
         _same_data(members, prepared.about, f"than {prepared.about['source']} gives now")
         _same_terms(members, prepared.sealed.training(0).features.panel)
         record.update(data=prepared.about, fill=prepared.fill, notes=list(prepared.notes), members=list(versions))
         console.tell(prepared.notes)
-        _judge_and_save(spec, store, record, prepared, whole)
+        _judge_and_save(spec, store, record, prepared, whole, rival)
         record.update(status="completed")
         return record.run_id
+
+
+def _incumbent(store: ModelCheckpoint, agent: str, members: Sequence[LoadedCheckpoint]) -> LoadedCheckpoint | None:
+    """Return what a mean of retrainings has to beat: the version in production, else the one that a member was to replace.
+
+    None where no member is a retraining.
+    """
+    beaten = [member.metadata.challenge["incumbent"] for member in members if member.metadata.challenge is not None]
+    if not beaten:
+        return None
+    from wealtharena.registry import retrain
+
+    if history.standing(store.root, store.resolve(agent), "production") is not None:
+        return retrain.incumbent(store, agent)
+    return store.load_checkpoint(agent, beaten[-1])
+
+
+def _rival(store: ModelCheckpoint, incumbent: LoadedCheckpoint, whole: Agent) -> Trained:
+    """Return the incumbent's policy; CheckpointError where it could not be played over what the ensemble is shown."""
+    from wealtharena.registry import retrain
+
+    theirs, ours = retrain.incumbent_policy(store, incumbent), whole.policy
+    assert ours is not None
+    if (theirs.layout, theirs.limits, theirs.action) != (ours.layout, ours.limits, ours.action):
+        raise CheckpointError(
+            f"{incumbent.metadata.model_path}, which a mean of retrainings has to beat, sees or trades the market otherwise",
+            hint=f"retrain what is in production now: task=train train.retrain={incumbent.metadata.agent}",
+        )
+    return theirs
 
 
 def _configured(asked: ExperimentSpec, members: Sequence[LoadedCheckpoint]) -> ExperimentSpec:
@@ -115,7 +148,12 @@ def _terms(member: LoadedCheckpoint, panel: Panel) -> dict[str, Any]:
 
 
 def _judge_and_save(
-    spec: ExperimentSpec, store: ModelCheckpoint, record: RunRecord, prepared: Prepared, whole: Agent
+    spec: ExperimentSpec,
+    store: ModelCheckpoint,
+    record: RunRecord,
+    prepared: Prepared,
+    whole: Agent,
+    rival: tuple[LoadedCheckpoint, Trained] | None,
 ) -> None:
     from wealtharena.registry.publish import publish
 
@@ -144,6 +182,9 @@ def _judge_and_save(
         ensemble=spread,
     )
     tables.write(record.path.parent, found.agent, baselines=found.baselines)
+    if rival is not None:
+        record.update(**retraining.against(*rival, whole.policy, spec, features, window))
+        console.screen().print(console.challenge_note(record.content["challenge"]))
     folder = publish(
         store,
         whole.policy,

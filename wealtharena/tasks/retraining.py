@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wealtharena.agents.policy import Trained
 from wealtharena.config.specs.experiment import ExperimentSpec
@@ -11,7 +11,11 @@ from wealtharena.errors import PromotionError
 from wealtharena.evaluation import challenge as room
 from wealtharena.evaluation.firewall import OpenedView
 from wealtharena.evaluation.look import stream
-from wealtharena.features.panel import Scaler
+from wealtharena.evaluation.splits import Segment
+from wealtharena.features.panel import FeaturePanel, Scaler
+
+if TYPE_CHECKING:
+    from wealtharena.registry.checkpoints import LoadedCheckpoint
 
 
 def configured(spec: ExperimentSpec) -> ExperimentSpec:
@@ -45,17 +49,30 @@ def challenge(spec: ExperimentSpec, newcomer: Trained, view: OpenedView) -> dict
 
     store = ModelCheckpoint(spec.paths.checkpoints)
     production = retrain.incumbent(store, spec.train.retrain)
+    theirs = retrain.incumbent_policy(store, production)
+    return against(production, theirs, newcomer, spec, view.features, view.test[-1])
+
+
+def against(
+    production: LoadedCheckpoint,
+    theirs: Trained,
+    newcomer: Trained,
+    spec: ExperimentSpec,
+    features: FeaturePanel,
+    test: Segment,
+) -> dict[str, Any]:
+    """Return `challenge` of a newcomer that is judged over `test` against a version of the registry and its policy."""
     known = production.metadata
     try:
-        segment = room.unseen(view.features, view.test[-1], last=known.data.end, incumbent=known.model_path)
+        segment = room.unseen(features, test, last=known.data.end, incumbent=known.model_path)
     except PromotionError as error:
         outcome = room.Challenge(known.version, False, 0, None, None, None, None, why_not=str(error))
         return {"challenge": outcome.to_json()}
     outcome = room.challenge(
         (newcomer, newcomer.scaler),
-        (retrain.incumbent_policy(store, production), Scaler.from_dict(production.files.json("scaler.json"))),
+        (theirs, Scaler.from_dict(production.files.json("scaler.json"))),
         name=known.version,
-        features=view.features,
+        features=features,
         env=spec.env.model_copy(update={"action": newcomer.action}),
         segment=segment,
         rng=stream(spec.seed, "challenge"),

@@ -64,6 +64,11 @@ def run_in(context: RunContext, spec: ExperimentSpec, overrides: Sequence[str]) 
             "a search with split=cpcv would tune on rows that other folds test on",
             hint="search with split=holdout or walk_forward, then run the best configuration with split=cpcv",
         )
+    if spec.train.retrain is not None:
+        raise ConfigError(
+            f"train.retrain={spec.train.retrain} trains with the settings that are in production, a search looks for others",
+            hint="leave one of the two out: asset=<its asset> sweep=<name> searches, and the best is trained and promoted as any version",
+        )
     if (spec.compute.address or "").startswith("ray://"):
         raise ConfigError(
             f"compute.address={spec.compute.address}: Tune would run the search on the cluster's head, away from its study",
@@ -267,6 +272,7 @@ def describe_search(
                 "state": row.state,
                 "score": row.score,
                 "steps": row.steps,
+                "env_step": row.extra.get("x_env_step"),
                 "overrides": _pairs(row.overrides),
                 **({} if row.failure is None else {"failure": without_paths(row.failure)}),
             }

@@ -179,7 +179,7 @@ def mirror(
         identity = Identity(f"{run_id}-{trial['number']}", name, "trial", labels, dict(trial["overrides"]))
         run = WandbRun(settings, identity, folder=folder, mode=mode)
         score = {} if trial["score"] is None else {str(result["metric"]).replace(".", "/"): trial["score"]}
-        run.log({"env_step": trial["steps"], **score})
+        run.log({"env_step": trial.get("env_step") or 0, **score})  # a failed one may have told of none
         run.finish(Ending((), {**score, "state": trial["state"]}, (), None, int(trial["state"] == "FAIL")))
         if run.trouble is not None:
             return run.trouble

@@ -74,7 +74,7 @@ class Tracker:
         )
         mirrors: list[Mirror] = []
         if mode != "disabled":
-            mirrors.append(WandbRun(tracking.wandb, identity, folder=run_dir, mode=mode))
+            mirrors.append(WandbRun(tracking.wandb, identity, folder=run_dir, mode=mode, resume_step=resume_step))
         for name in tracking.mirrors:
             opened = plugins.load("tracking.mirrors", name).open_mirror
             mirrors.append(

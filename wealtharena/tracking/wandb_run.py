@@ -112,8 +112,11 @@ class WandbRun:
 
     title = "Weights & Biases"
 
-    def __init__(self, spec: WandbSpec, identity: Identity, *, folder: Path, mode: str) -> None:
+    def __init__(
+        self, spec: WandbSpec, identity: Identity, *, folder: Path, mode: str, resume_step: int | None = None
+    ) -> None:
         self._spec = spec
+        self._resumed = resume_step is not None
         self._identity = identity
         self._place = Path(os.environ.get("WANDB_DIR") or folder)
         self._mode = mode
@@ -126,12 +129,20 @@ class WandbRun:
     def log(self, record: Mapping[str, Any]) -> None:
         """Hand over one record of the journal."""
         self._inbox.put(dict(record))
+        self._begin()
+
+    def _begin(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="wandb", daemon=True)
             self._thread.start()
 
     def finish(self, ending: Ending) -> None:
-        """Hand over the summary, plots and report and wait for the end, but no longer than the spec allows."""
+        """Hand over the summary, plots and report and wait for the end, but no longer than the spec allows.
+
+        A run without a record is none there, but for one that was resumed when it had nothing left to train.
+        """
+        if self._resumed:
+            self._begin()
         if self._thread is None:
             return
         self._inbox.put(ending)

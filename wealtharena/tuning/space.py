@@ -20,6 +20,11 @@ _COMPARED_ON: Final = {  # what all trials have in common -> why, and what to do
     "split": ("trials are scored on one validation window, and the winner is tested on one test window", "type it"),
     "data.end": ("trials are scored on one validation window", "type it"),
     "data.interval": ("trials are set against each other bar by bar", "type it"),
+    **dict.fromkeys(
+        ("asset.costs", "asset.instrument", "asset.account_currency", "asset.risk_free_bps_per_year", "env.fill"),
+        ("whoever is charged least, or paid, would win", "type it"),
+    ),
+    "evaluation": ("it judges the winner, and no trial", "type it"),
     "seed": ("finalists are trained again with fresh seeds, whatever a trial drew", "use sweep.seeds_per_trial"),
 }
 

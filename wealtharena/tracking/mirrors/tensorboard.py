@@ -23,7 +23,7 @@ _NUMBERS: Final = (int, float, np.integer, np.floating)
 
 def open_mirror(folder: Path, identity: Identity, *, resume_step: int | None) -> TensorBoard:
     """Return the mirror of a run; its file is made with the first figure."""
-    return TensorBoard(folder / FOLDER, identity, purge_step=resume_step)
+    return TensorBoard(folder / FOLDER, identity, resume_step=resume_step)
 
 
 class TensorBoard:
@@ -31,11 +31,12 @@ class TensorBoard:
 
     title = "TensorBoard"
 
-    def __init__(self, folder: Path, identity: Identity, *, purge_step: int | None) -> None:
+    def __init__(self, folder: Path, identity: Identity, *, resume_step: int | None) -> None:
         self.trouble: str | None = None
-        self._folder, self._identity, self._purge = folder, identity, purge_step
+        self._folder, self._identity = folder, identity
+        self._purge = None if resume_step is None else resume_step + 1  # what is of this step or later is hidden
         self._writer: SummaryWriter | None = None
-        self._step = 0
+        self._step = resume_step or 0
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Write every finite number of the record at its environment step."""
