@@ -47,6 +47,20 @@ def test_a_judgement_becomes_a_report_in_one_call() -> None:
     assert "Beside it 2 other test windows of this agent were opened, of other dates or symbols" in html
     assert "Rules of the verdict" in html
     assert 'id="seeds"' not in html
+    assert "incumbent" not in html
+
+
+def test_a_retraining_says_beside_its_verdict_how_it_fared_against_the_incumbent() -> None:
+    found = judged(1)
+    met = {"incumbent": "v1", "beats": False, "why_not": "only 3 bars are later", "ci95": None}
+    fought = met | {"sharpe_difference": 0.5, "ci95": [-0.25, 1.0], "start": "2024-01-01", "end": "2024-12-31"}
+    html = []
+    for challenge in (met, fought):
+        run = record(found) | {"challenge": challenge}
+        html.append(report.render(build.from_evaluation(run, found, rng=np.random.default_rng(1), currency="AUD")))
+    said = "It does not beat the incumbent v1 on data that neither has seen, so that it stays on paper"
+    assert f"<li>{said}: only 3 bars are later.</li>" in html[0]
+    assert f"<li>{said}: Sharpe ratio +0.50, interval −0.25 to +1.00, 2024-01-01 to 2024-12-31.</li>" in html[1]
 
 
 def test_several_agents_are_seeds_where_they_are_named_and_paths_otherwise() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from wealtharena.data import provider
+from wealtharena.evaluation import wording
 from wealtharena.reporting import charts
 from wealtharena.reporting.charts import paths
 from wealtharena.reporting.data import ReportData
@@ -326,7 +327,8 @@ def _verdict(run: Mapping[str, Any]) -> str:
     status = str(verdict.get("status") or "")
     if not status:
         return ""
-    reasons = "".join(f"<li>{prose(reason)}</li>" for reason in verdict.get("reasons") or ())
+    said = [*(verdict.get("reasons") or ()), *([wording.challenge(run["challenge"])] if run.get("challenge") else [])]
+    reasons = "".join(f"<li>{prose(reason)}</li>" for reason in said)
     return (
         f'<aside class="verdict"><h2>Verdict</h2><span class="status {escape(status)}" data-metric="verdict.status">'
         f'{escape(STATUS.get(status, name_of(status)))}</span><p class="soft">{_MEANING.get(status, "")}</p><ul>{reasons}</ul></aside>'

@@ -12,6 +12,7 @@ from rich.text import Text
 from wealtharena.config import speech
 from wealtharena.config.spelling import command_line, override
 from wealtharena.errors import WealthArenaError
+from wealtharena.evaluation import wording
 from wealtharena.files import relative
 from wealtharena.reporting.words import window_of
 from wealtharena.terminal import Screen, figure, styled
@@ -122,19 +123,10 @@ def result(record: Mapping[str, Any], folder: Path) -> None:
     for reason in verdict.get("reasons", ()):
         out.print(f"  - {reason}")
     if record.get("challenge"):
-        out.print(challenge_note(record["challenge"]))
+        out.print(wording.challenge(record["challenge"]))
     if record["data"]["simulated"]:
         out.print(simulated("nothing above says anything about a real market."))
     report(folder)
-
-
-def challenge_note(found: Mapping[str, Any]) -> str:
-    """Return in a sentence how a retraining fared against the version in production, which the gate asks beside the verdict."""
-    who = f"the incumbent {found['incumbent']} on data that neither has seen"
-    low, high = found["ci95"] or (None, None)
-    figures = f"Sharpe ratio {figure(found['sharpe_difference'], '+.2f')}, interval {figure(low, '+.2f')} to {figure(high, '+.2f')}"
-    why = f"{figures}, {found['start']} to {found['end']}" if found["ci95"] else found["why_not"]
-    return f"It beats {who}: {why}." if found["beats"] else f"It does not beat {who}, so that it stays on paper: {why}."
 
 
 def _verdict(status: str, *, simulated: bool) -> Text:

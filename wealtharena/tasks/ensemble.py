@@ -12,7 +12,7 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.panel import Panel
 from wealtharena.envs.market import resolve_fill
 from wealtharena.errors import CheckpointError, ConfigError
-from wealtharena.evaluation import tables
+from wealtharena.evaluation import tables, wording
 from wealtharena.registry import ModelCheckpoint, history
 from wealtharena.registry.checkpoints import LoadedCheckpoint
 from wealtharena.registry.promotion import opened
@@ -184,7 +184,7 @@ def _judge_and_save(
     tables.write(record.path.parent, found.agent, baselines=found.baselines)
     if rival is not None:
         record.update(**retraining.against(*rival, whole.policy, spec, features, window))
-        console.screen().print(console.challenge_note(record.content["challenge"]))
+        console.screen().print(wording.challenge(record.content["challenge"]))
     folder = publish(
         store,
         whole.policy,
