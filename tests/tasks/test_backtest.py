@@ -187,6 +187,7 @@ def test_members_that_see_the_market_differently_make_no_ensemble(here):
         (("backtest.baseline=cash", "backtest.checkpoints=[x]"), "either"),
         (("backtest.baseline=cash", "backtest.start=2031-01-01"), "backtest.start=2031-01-01 leaves 0 bars"),
         (("backtest.baseline=cash", "backtest.start=soon"), "not a date"),
+        (("backtest.baseline=cash", "backtest.end=2024-11"), "backtest.end=2024-11 is not a date"),
         (("backtest.checkpoints=[nowhere]",), "no such checkpoint"),
     ],
 )

@@ -51,6 +51,20 @@ def test_the_date_of_a_universe_is_a_day_as_dates_are_written(text):
         compose(["asset=stocks", f"universe.universe_as_of='{text}'"])
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "why"),
+    [
+        ("01.11.2024", "2024-11-20", r"mine\.0=01\.11\.2024: must be a date, written as"),
+        ("2024-11", "2024-12", r"mine\.0=2024-11: must be a date"),
+        ("2024-11-31", "2024-12-05", r"mine\.0=2024-11-31: day is out of range"),
+        ("2024-12-01", "2024-11-01", "must be a first and a last date, in this order"),
+    ],
+)
+def test_a_window_of_stress_is_of_two_days_in_their_order(first, last, why):
+    with pytest.raises(ConfigError, match=why):
+        compose([f"+evaluation.stress.windows.mine=['{first}','{last}']"])
+
+
 @pytest.mark.parametrize("market", ["forex", "commodities"])
 def test_currencies_and_futures_are_no_survivors(market):
     assert hindsight(compose([f"asset={market}"]).asset, ["XAUUSD"], "1990-01-01") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import logging
 from collections import Counter
@@ -240,7 +241,7 @@ def _tests(prepared: Prepared, *, trained: bool) -> list[Segment]:
 
 def _day(text: str | None, key: str) -> np.datetime64:
     try:
-        return np.datetime64(str(text), "D")
+        return np.datetime64(dt.date.fromisoformat(str(text)[:10]), "D")  # a month is no day
     except ValueError:
         raise ConfigError(f"backtest.{key}={text} is not a date", hint="write it as 2024-01-31") from None
 

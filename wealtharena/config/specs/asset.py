@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 import re
 from typing import Any, Final, Literal
 
 from pydantic import Field, field_validator
 
-from wealtharena.config.specs.base import OneNameAtLeast, Spec, Word
+from wealtharena.config.specs.base import Day, OneNameAtLeast, Spec, Word
 
 AssetClass = Literal["stocks", "forex", "crypto", "etf", "commodities"]
 CASH_BPS: Final = (-10_000.0, 100_000.0)  # a year, least and most
 LEAST_BPS: Final = 0.05  # of commission and half spread together; a cent of spread on a share of 1000 is as much
 LITTLE: Final = f"commission and half spread are under {LEAST_BPS:g} bps together"
-_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SERIES: Final = re.compile(r"[A-Z][A-Z0-9]*")
 
 
@@ -28,17 +26,8 @@ class UniverseSpec(Spec):
     currency: str = Field(
         description="currency that the quotes are in, unless `currencies` says otherwise", min_length=3
     )
-    universe_as_of: str = Field(description="date on which the members were chosen; later winners are survivors")
+    universe_as_of: Day = Field(description="date on which the members were chosen; later winners are survivors")
     max_symbols: int | None = Field(ge=1, description="take only the first so many symbols; null takes all")
-
-    @field_validator("universe_as_of")
-    @classmethod
-    def _is_a_day(cls, text: str) -> str:
-        """Refuse what is no day: dates are compared as text, and 02/01/2025 stands before every year."""
-        if not _DAY.fullmatch(text):
-            raise ValueError("must be a date, written as 2025-01-02")
-        dt.date.fromisoformat(text)
-        return text
 
 
 class CostSpec(Spec):

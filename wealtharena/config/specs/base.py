@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NUMBERS: Final = frozenset({int, float})
 Items = TypeVar("Items", bound="tuple[Any, ...]")
 
@@ -68,6 +71,17 @@ class InWords:
 
 
 Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$"), InWords("lower-case letters, digits and _, a letter first")]
+
+
+def _is_a_day(text: str) -> str:
+    """Refuse what is no day: dates are compared as text, and 02/01/2025 stands before every year."""
+    if not _DAY.fullmatch(text):
+        raise ValueError("must be a date, written as 2025-01-02")
+    dt.date.fromisoformat(text)
+    return text
+
+
+Day = Annotated[str, AfterValidator(_is_a_day)]
 
 
 def _each_once(items: Items) -> Items:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
-from wealtharena.config.specs.base import EACH_ONCE, InWords, Names, Spec
+from wealtharena.config.specs.base import EACH_ONCE, Day, InWords, Names, Spec
 from wealtharena.config.specs.baseline import BaselineName
 
 MAX_TAG = 64  # letters; Weights & Biases refuses longer ones, and with them the whole run
@@ -89,12 +89,20 @@ class VerdictSpec(Spec):
         return beats
 
 
+def _in_order(days: tuple[str, str]) -> tuple[str, str]:
+    if days[0] > days[1]:
+        raise ValueError("must be a first and a last date, in this order")
+    return days
+
+
 class StressSpec(Spec):
     """The test backtest under worse conditions."""
 
     cost_factors: Annotated[tuple[float, ...], EACH_ONCE] = Field(description="each cost times this, one backtest each")
     delay_bars: int = Field(ge=0, description="orders are filled so many bars later; 0: not tried")
-    windows: dict[str, tuple[str, str]] = Field(description="name -> first and last date")
+    windows: dict[str, Annotated[tuple[Day, Day], AfterValidator(_in_order)]] = Field(
+        description="name -> first and last date"
+    )
     drop_best_days: int = Field(ge=0, description="the best days of the record left out; 0: not tried")
 
 
