@@ -27,6 +27,20 @@ def test_a_drawdown_that_was_released_halts_again_for_a_new_one_only(tmp_path, a
         assert told[1] == pytest.approx(0.9 * 20 / 70, abs=0.03)
 
 
+@pytest.mark.parametrize("action", ["halt", "flatten"])
+def test_a_bar_at_which_an_account_is_halted_or_closes_all_is_known_for_one_over_releases(tmp_path, action):
+    rules, shut = {"drawdown": {"max_drawdown": 0.1, "action": action}}, set()
+    with days(tmp_path, [[0.9]] * 12, closes=[100, 100, 70, 70, 70, 70, 70, 70, 50, 50], rules=rules) as day:
+        for bar in range(11):
+            day.run(1)
+            if day.ledger.state()[0] != "trading":
+                shut.add(day.closes[bar].bar)
+            if bar == 5:
+                day.ledger.release("looked at")
+        assert 0 < len(shut) < 9
+        assert day.ledger.idle() == shut
+
+
 def test_at_the_paper_broker_too(tmp_path):
     world = a_world(risk=risk_of(drawdown={"max_drawdown": 0.02, "action": "halt"}))
     go(tmp_path, world)

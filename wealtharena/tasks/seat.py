@@ -314,9 +314,10 @@ def _found(
 def cut_share(ledger: Ledger, paper: Trajectory, one: Backtest) -> float:
     """Return the share of the order value of an account's decisions that was cut, by a rule too, or lapsed.
 
-    What the limits allow of a decision is what it asked for; where nothing was decided, as on a halted account, it is nothing.
+    What the limits allow of a decision is what it asked for; where nothing was decided, and on an account that is
+    halted or closes all, it is nothing.
     """
-    decided = ledger.wanted()
+    decided = ledger.wanted().keys() - ledger.idle()
     asked = np.array([row["bar"] in decided for row in ledger.closes()[:-1]], dtype=np.bool_)
     targets = np.where(asked[:, None], _allowed(paper.targets, one.env.limits), paper.weights[:-1])
     played = figures.in_units_of_now(replace(paper, targets=targets), ledger, one.markets[0])

@@ -226,6 +226,15 @@ class Ledger(Books, Closes, Posts):
         )
         return {row["bar"]: json.loads(row["weights"]) for row in rows}
 
+    def idle(self) -> set[str]:
+        """Return the bars at whose decision the account was halted or closing all: the agent's weights asked for nothing."""
+        rows = self._db.execute(
+            """SELECT bar FROM decisions AS made WHERE epoch = ? AND (SELECT state FROM states WHERE epoch = made.epoch
+               AND (bar <= made.bar OR (bar IS NULL AND at < made.at)) ORDER BY id DESC LIMIT 1) <> 'trading'""",
+            (self.epoch,),
+        )  # a release belongs to no bar, and holds from when it was given
+        return {row["bar"] for row in rows}
+
     def done(self, bar: str) -> None:
         """Write that every intent of this bar's decision has been dealt with."""
         with transaction(self._db):

@@ -42,8 +42,11 @@ Known = tuple[Account, Mapping[str, float]]
 def reconcile(trader: Trader, close: Close) -> Known | None:
     """Bring the broker to this close, take over what it knows, and return money and positions; None where they are not certain."""
     try:
+        capabilities = trader.broker.capabilities
+        if capabilities.embedded and not capabilities.keeps:
+            follow(trader, close.bar)  # what a bridge has done without a word is booked before the bar that fills it
         trader.broker.advance(close.market)
-        found = _embedded(trader, close) if trader.broker.capabilities.embedded else _outside(trader, close)
+        found = _embedded(trader, close) if capabilities.embedded else _outside(trader, close)
     except UnreachableError as error:
         logger.warning(
             "%s/%s: nothing is known of the account at %s: %s", trader.agent, trader.account, close.bar[:10], error

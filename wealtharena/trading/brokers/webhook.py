@@ -5,7 +5,6 @@ The bridge answers for an order's arrival and for nothing else, so that the acco
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
 import json
@@ -35,7 +34,6 @@ from wealtharena.trading.signals import Signals
 
 if TYPE_CHECKING:
     from wealtharena.config.specs.experiment import ExperimentSpec
-    from wealtharena.envs.market import Market
 
 VERSION: Final = 1
 NAMES: Final = ("WEBHOOK_SECRET", "WEBHOOK_SIGNAL_SECRET")
@@ -128,22 +126,6 @@ class WebhookBroker(PaperBroker):
             self._signals.close()
         self._http.close()
         super().close()
-
-    def advance(self, market: Market) -> None:
-        """Ask first, where a bar is gone on from, for its orders without an answer: what the bridge has done is filled with the rest.
-
-        UnreachableError where it cannot be asked, and the account stays where it is.
-        """
-        goes_to = str(market.timestamps[-1].astype("datetime64[ns]"))
-        unanswered = self._db.execute(
-            f"""SELECT client_id FROM asked WHERE bar = ({_STANDS}) AND bar < ?
-                AND client_id NOT IN (SELECT client_id FROM orders)""",
-            (goes_to,),
-        )
-        for row in unanswered.fetchall():
-            with contextlib.suppress(UntoldError):
-                self.order_by_client_id(row["client_id"])
-        super().advance(market)
 
     def submit(self, order: Order) -> BookedOrder:
         """Send an order to the bridge once a client id, and book it once the bridge has taken it."""
