@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.arena import board, courses, entries, page
-from benchmarks.arena.play import PATIENCE_SECONDS, Cell, lost, play, settings, stands
+from benchmarks.arena.play import PATIENCE_SECONDS, TURNS, Cell, lost, play, settings, stands
 from benchmarks.arena.workers import EndedError, Worker, asked_to_stop, dismiss, ready
 from wealtharena import files
 from wealtharena.config.spelling import key_of
@@ -136,7 +136,7 @@ def check_places(asked: argparse.Namespace, where: Sequence[courses.Course]) -> 
     if any(not course.planted for course in where):
         Ledger(asked.ledger).check()
     try:
-        files.require_writable(asked.out)
+        files.require_appendable(asked.out / TURNS / "any")  # with a lock, by which cells are played one at a time
     except OSError as error:
         raise ValueError(f"--out {asked.out} cannot be written: {error.strerror or error}") from error
 

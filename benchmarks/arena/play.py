@@ -45,6 +45,7 @@ from wealtharena.training.trainer import fit_scaler
 FloatArray = npt.NDArray[np.float64]
 FORM = 4  # of a cell's file
 PATIENCE_SECONDS = 3600.0  # for one cell
+TURNS = "turns"  # below `out`: a file a cell, which is locked while it is played
 
 
 @cache
@@ -106,9 +107,8 @@ def play(cell: Cell, *, out: Path, ledger: Path) -> dict[str, Any]:
     What failed is tried again: a file that was missing, or a full disk, may have been mended. An error of the platform, and a
     policy that does not fit, are results too. Interrupted is raised where training was.
     """
-    with files.held(
-        out / "turns" / cell.key, seconds=2 * PATIENCE_SECONDS
-    ):  # another arena here, or a process of one that was killed
+    # another arena may play here, or a process of one that was killed
+    with files.held(out / TURNS / cell.key, seconds=2 * PATIENCE_SECONDS):
         if stands(cell, out):
             known: dict[str, Any] = json.loads(cell.file(out).read_text())
             return known

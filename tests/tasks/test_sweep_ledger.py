@@ -125,6 +125,14 @@ def test_every_measure_of_a_validation_may_be_searched_for(metric: str) -> None:
     check_metric(metric)
 
 
+@pytest.mark.parametrize("metric", ["validation.max_drawdown", "cvar_95"])
+def test_a_search_for_the_largest_loss_is_refused(metric: str) -> None:
+    check_metric(metric, "max")
+    check_metric("validation.turnover", "min")
+    with pytest.raises(ConfigError, match=rf"sweep\.mode=min with sweep\.metric={metric} looks for the largest loss"):
+        check_metric(metric, "min")
+
+
 @pytest.mark.slow
 def test_a_finalist_stands_where_no_other_configuration_ever_does(
     job: searching.Search, monkeypatch: pytest.MonkeyPatch

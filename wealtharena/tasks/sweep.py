@@ -74,7 +74,7 @@ def run_in(context: RunContext, spec: ExperimentSpec, overrides: Sequence[str]) 
             f"compute.address={spec.compute.address}: Tune would run the search on the cluster's head, away from its study",
             hint="start it on a machine of the cluster: compute.address=auto, or <head>:6379",
         )
-    check_metric(spec.sweep.metric)
+    check_metric(spec.sweep.metric, spec.sweep.mode)
     typed = with_fixed(spec, overrides)
     spec = compose(typed) if spec.sweep.fixed else spec
     resuming.check(spec, context, study=study_path(spec, context.folder))

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -59,13 +59,24 @@ class TrainingObjective:
                 done.append(watch.best)
 
 
-def check_metric(metric: str) -> None:
-    """Raise ConfigError where a search is for what no validation backtest measures: each trial would train for nothing."""
+_LOSSES: Final = ("max_drawdown", "var_95", "cvar_95")  # measures that are no more than 0, or below it
+
+
+def check_metric(metric: str, mode: str = "max") -> None:
+    """Raise ConfigError where a search is for what no validation backtest measures, or for the deepest loss.
+
+    Each trial would train for nothing.
+    """
     known = (*metrics.names(), KEPT_SHARE)
     if metric.removeprefix(VALIDATION) not in known:
         raise ConfigError(
             f"sweep.metric={metric} is no measure of a validation backtest",
             hint=did_you_mean(metric.rpartition(".")[2], known),
+        )
+    if mode == "min" and metric.removeprefix(VALIDATION) in _LOSSES:
+        raise ConfigError(
+            f"sweep.mode=min with sweep.metric={metric} looks for the largest loss: a loss is a number below 0",
+            hint="try sweep.mode=max",
         )
 
 
