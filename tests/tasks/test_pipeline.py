@@ -65,6 +65,11 @@ def test_a_window_of_stress_is_of_two_days_in_their_order(first, last, why):
         compose([f"+evaluation.stress.windows.mine=['{first}','{last}']"])
 
 
+def test_a_cost_that_pays_is_no_stress():
+    with pytest.raises(ConfigError, match=r"cost_factors\.0=-1 must be at least 0"):
+        compose(["evaluation.stress.cost_factors=[-1]"])
+
+
 @pytest.mark.parametrize("market", ["forex", "commodities"])
 def test_currencies_and_futures_are_no_survivors(market):
     assert hindsight(compose([f"asset={market}"]).asset, ["XAUUSD"], "1990-01-01") is None

@@ -98,7 +98,9 @@ def _in_order(days: tuple[str, str]) -> tuple[str, str]:
 class StressSpec(Spec):
     """The test backtest under worse conditions."""
 
-    cost_factors: Annotated[tuple[float, ...], EACH_ONCE] = Field(description="each cost times this, one backtest each")
+    cost_factors: Annotated[tuple[Annotated[float, Field(ge=0)], ...], EACH_ONCE] = Field(
+        description="each cost times this, one backtest each"
+    )
     delay_bars: int = Field(ge=0, description="orders are filled so many bars later; 0: not tried")
     windows: dict[str, Annotated[tuple[Day, Day], AfterValidator(_in_order)]] = Field(
         description="name -> first and last date"
