@@ -1,3 +1,4 @@
+import json
 import math
 from pathlib import Path
 
@@ -46,6 +47,15 @@ def test_a_resumed_run_keeps_the_step_that_it_goes_on_from(tmp_path: Path) -> No
         mirror.finish(Ending((), {}, (), None, 0))
         next((tmp_path / "tensorboard").glob("events.out.*")).rename(tmp_path / "tensorboard" / name)
     assert [step for step, name, _ in events(tmp_path / "tensorboard") if name == "reward"] == [100, 200, 300, 400]
+
+
+def test_what_a_kill_kept_from_the_event_files_is_shown_from_the_journal(tmp_path: Path) -> None:
+    lines = [{"env_step": step, "reward": float(step), "time": "now"} for step in (100, 200, 300)]
+    (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    mirror = open_mirror(tmp_path, IDENTITY, resume_step=200)
+    mirror.log({"env_step": 300, "reward": 3.0})
+    mirror.finish(Ending((), {}, (), None, 0))
+    assert events(tmp_path / "tensorboard") == [(100, "reward", 100.0), (200, "reward", 200.0), (300, "reward", 3.0)]
 
 
 def test_a_test_after_a_training_stands_at_its_last_step_too(tmp_path: Path) -> None:
