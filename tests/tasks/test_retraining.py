@@ -12,9 +12,9 @@ from tests.registry.shelf import place
 from tests.tasks.conftest import record
 from wealtharena.config import compose
 from wealtharena.errors import PromotionError
-from wealtharena.evaluation import wording
 from wealtharena.registry import ModelCheckpoint
 from wealtharena.registry.history import Pointer, now
+from wealtharena.reporting.words import challenged
 from wealtharena.tasks import retraining
 
 pytestmark = pytest.mark.slow
@@ -63,7 +63,7 @@ def test_a_retraining_repeats_production_on_newer_data_and_must_beat_it(
     challenge = json.loads(new.files.content["metadata.json"])["challenge"]
     assert run["challenge"] == challenge
     said = "It beats" if challenge["beats"] else "It does not beat"
-    assert wording.challenge(run["challenge"]).startswith(f"{said} the incumbent {old.metadata.version} on data")
+    assert challenged(run["challenge"]).startswith(f"{said} the incumbent {old.metadata.version} on data")
     assert challenge["incumbent"] == old.metadata.version
     assert challenge["start"] > "2022-12-30"
     assert challenge["bars"] > 100

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from wealtharena.evaluation.evidence import Evidence
 
@@ -73,18 +72,3 @@ def patience(evidence: Evidence) -> str:
     return (
         f"It would take a record of {years} years to show a difference of this size; this one has {evidence.years:.1f}."
     )
-
-
-def challenge(found: Mapping[str, Any]) -> str:
-    """Return a retraining's `challenge` in a sentence: the gate asks it beside the verdict."""
-    who = f"the incumbent {found['incumbent']} on data that neither has seen"
-    why = found["why_not"]
-    if found["ci95"]:
-        low, high = found["ci95"]
-        ratio = f"Sharpe ratio {_signed(found['sharpe_difference'])}, interval {_signed(low)} to {_signed(high)}"
-        why = f"{ratio}, {found['start']} to {found['end']}"
-    return f"It beats {who}: {why}." if found["beats"] else f"It does not beat {who}, so that it stays on paper: {why}."
-
-
-def _signed(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.2f}"

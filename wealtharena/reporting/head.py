@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from wealtharena.data import provider
-from wealtharena.evaluation import wording
 from wealtharena.reporting import charts
 from wealtharena.reporting.charts import paths
 from wealtharena.reporting.data import ReportData
@@ -18,6 +17,7 @@ from wealtharena.reporting.words import (
     STATUS,
     Kind,
     Measure,
+    challenged,
     day,
     escape,
     finite,
@@ -327,7 +327,7 @@ def _verdict(run: Mapping[str, Any]) -> str:
     status = str(verdict.get("status") or "")
     if not status:
         return ""
-    said = [*(verdict.get("reasons") or ()), *([wording.challenge(run["challenge"])] if run.get("challenge") else [])]
+    said = [*(verdict.get("reasons") or ()), *([challenged(run["challenge"])] if run.get("challenge") else [])]
     reasons = "".join(f"<li>{prose(reason)}</li>" for reason in said)
     return (
         f'<aside class="verdict"><h2>Verdict</h2><span class="status {escape(status)}" data-metric="verdict.status">'

@@ -129,6 +129,21 @@ def prose(text: object) -> str:
     return escape(words)
 
 
+def challenged(found: Mapping[str, Any]) -> str:
+    """Return a retraining's `challenge` in a sentence: the gate asks it beside the verdict."""
+    who = f"the incumbent {found['incumbent']} on data that neither has seen"
+    why = found["why_not"]
+    if found["ci95"]:
+        low, high = found["ci95"]
+        ratio = f"Sharpe ratio {_signed(found['sharpe_difference'])}, interval {_signed(low)} to {_signed(high)}"
+        why = f"{ratio}, {found['start']} to {found['end']}"
+    return f"It beats {who}: {why}." if found["beats"] else f"It does not beat {who}, so that it stays on paper: {why}."
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.2f}"
+
+
 def finite(value: Any) -> float | None:
     """Return `value` as a finite float; None for everything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):

@@ -12,9 +12,8 @@ from rich.text import Text
 from wealtharena.config import speech
 from wealtharena.config.spelling import command_line, override
 from wealtharena.errors import WealthArenaError
-from wealtharena.evaluation import wording
 from wealtharena.files import relative
-from wealtharena.reporting.words import window_of
+from wealtharena.reporting.words import challenged, window_of
 from wealtharena.terminal import Screen, figure, styled
 from wealtharena.tracking.console import duration
 
@@ -123,7 +122,7 @@ def result(record: Mapping[str, Any], folder: Path) -> None:
     for reason in verdict.get("reasons", ()):
         out.print(f"  - {reason}")
     if record.get("challenge"):
-        out.print(wording.challenge(record["challenge"]))
+        out.print(challenged(record["challenge"]))
     if record["data"]["simulated"]:
         out.print(simulated("nothing above says anything about a real market."))
     report(folder)

@@ -12,10 +12,11 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.panel import Panel
 from wealtharena.envs.market import resolve_fill
 from wealtharena.errors import CheckpointError, ConfigError
-from wealtharena.evaluation import tables, wording
+from wealtharena.evaluation import tables
 from wealtharena.registry import ModelCheckpoint, history
 from wealtharena.registry.checkpoints import LoadedCheckpoint
 from wealtharena.registry.promotion import opened
+from wealtharena.reporting.words import challenged
 from wealtharena.tasks import backtest, console, retraining
 from wealtharena.tasks.backtest import Agent
 from wealtharena.tasks.judging import run_audit, track_record
@@ -184,7 +185,7 @@ def _judge_and_save(
     tables.write(record.path.parent, found.agent, baselines=found.baselines)
     if rival is not None:
         record.update(**retraining.against(*rival, whole.policy, spec, features, window))
-        console.screen().print(wording.challenge(record.content["challenge"]))
+        console.screen().print(challenged(record.content["challenge"]))
     folder = publish(
         store,
         whole.policy,
