@@ -30,7 +30,7 @@ with sigterm_as_ctrl_c() as stop, ctrl_c_heard():
     pointer = weakref.ref(thing, None if {deleting} else called)
     try:
         del thing
-        print("it was lost", flush=True)
+        sys.stdout.write("it was lost\\n")  # at once: print could be interrupted before its newline
         time.sleep(40)
     except KeyboardInterrupt:
         print("it came again", stop.told)
