@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python run.py
 # in the order of collection, which tests/conftest.py begins with the longest files
-# four on two cores: some tests wait for a process, a browser or a clock
-WORKERS ?= 4
+# three on two cores: some tests wait for a process, a browser or a clock, and each worker imports everything
+WORKERS ?= 3
 FAST_WORKERS ?= 2# where nothing waits
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # pip parts what PIP_CONSTRAINT says at spaces, and this folder's name may have some: an address has none

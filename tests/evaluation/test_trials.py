@@ -63,6 +63,7 @@ def test_windows_beside_this_one_are_counted_a_run_s_folds_as_one(ledger):
     look(ledger, "5", "a", replace(YEAR, dates=(("2018-01-01", "2018-12-31"),), simulated=True))
     look(ledger, "6", "a", replace(YEAR, dates=(("2017-01-01", "2017-12-31"),)), agent="crypto")
     look(ledger, "7", "", replace(YEAR, dates=(("2016-01-01", "2016-12-31"),)))
+    ledger.record_trial(RunIdentity("4", "a", "etf", "train"), window=YEAR)  # its validation was this one
     for year in (2014, 2015, 2022):  # the last of them is this one
         look(ledger, "8", "a", replace(YEAR, dates=((f"{year}-01-01", f"{year}-12-31"),)))
     for year in (2012, 2013):

@@ -204,8 +204,8 @@ class _Market:
         return self._shares(entry["agent"], place.get("symbols"))
 
     def others(self, known: Sequence[Mapping[str, Any]], bearing: Sequence[Mapping[str, Any]]) -> int:
-        """Return how many real test windows of the agent were opened by runs of which nothing bears on this one."""
-        near, found = {_run(entry) for entry in bearing}, dict[tuple[str, str], set[str]]()
+        """Return how many real test windows of the agent were opened by runs that opened nothing of this one."""
+        near, found = {_run(e) for e in bearing if e["kind"] == "open"}, dict[tuple[str, str], set[str]]()
         for entry in known:
             real = entry["config_hash"] and not entry.get("simulated", False)
             if real and entry["kind"] == "open" and entry["agent"] == self.agent and _run(entry) not in near:
