@@ -44,7 +44,7 @@ def test_a_judgement_becomes_a_report_in_one_call() -> None:
     html = report.render(data)
     assert "looked at <b>3 times</b>" in html
     assert "The ledger of the run counted them" in html
-    assert "Beside it 2 other test windows of this agent were opened, of other dates or symbols" in html
+    assert "Besides, 2 other test windows of this agent were opened, of other dates or symbols" in html
     assert "Rules of the verdict" in html
     assert 'id="seeds"' not in html
     assert "incumbent" not in html

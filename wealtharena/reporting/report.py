@@ -288,7 +288,7 @@ def _elsewhere(windows: int) -> str:
         if windows == 1
         else f"{windows:,} other test windows of this agent were"
     )
-    return f" Beside it {what} opened, of other dates or symbols: which of them is shown is a choice that no figure here accounts for."
+    return f" Besides, {what} opened, of other dates or symbols: which of them is shown is a choice that no figure here accounts for."
 
 
 def _notes(data: ReportData) -> str:
