@@ -207,10 +207,12 @@ def _check_fresh(
     metadata: Metadata, axis: npt.NDArray[np.int64], close: npt.NDArray[np.float64], limit: int, now: datetime
 ) -> None:
     moment = np.datetime64(now.astimezone(UTC).replace(tzinfo=None), "ns")
+    ages: dict[np.datetime64, int] = {}  # most symbols end with the same bar
     for column, symbol in enumerate(metadata.symbols):
         last = np.datetime64(int(axis[np.flatnonzero(close[:, column] > 0)[-1]]), "ns")
-        age = _bars_between(metadata, last, moment)
-        if age > limit:
+        if last not in ages:
+            ages[last] = _bars_between(metadata, last, moment)
+        if (age := ages[last]) > limit:
             day = last.astype("datetime64[s]")
             raise InputError(
                 f"bars.{symbol}",
