@@ -23,6 +23,7 @@ from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 
+from wealtharena.agents.memory import free_bytes
 from wealtharena.config import composition
 
 TOGETHER = "COMPOSED_TOGETHER"  # names the folder in which workers keep compositions for one another
@@ -61,7 +62,7 @@ def write_to_memory(config: pytest.Config) -> None:
     given = config.getoption("basetemp", None) or TEMPORARY in os.environ or "TMPDIR" in os.environ
     if given or not os.access(MEMORY, os.W_OK):
         return
-    if min(shutil.disk_usage(MEMORY).free, _memory_available()) < ROOM:
+    if min(shutil.disk_usage(MEMORY).free, free_bytes()) < ROOM:
         return
     for left in MEMORY.glob(f"{OURS}*"):
         if not Path("/proc", left.name.removeprefix(OURS)).exists():
@@ -75,12 +76,6 @@ def write_to_memory(config: pytest.Config) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
     config.add_cleanup(leave)
-
-
-def _memory_available() -> int:
-    """Return the bytes of memory that Linux could give."""
-    found = [line.split()[1] for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvail")]
-    return int(found[0]) * 1024 if found else 0
 
 
 def _once(load: Any) -> Any:

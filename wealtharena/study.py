@@ -286,13 +286,9 @@ class Study:
         """Return lambda, and what is wrong with how the policy behaves, as its training found them; None where nothing says so."""
         if isinstance(policy, Hashable) and (result := self._trained.get(policy)) is not None:
             return result.kept_share, result.degenerate
-        from wealtharena.agents.policy import Trained
+        from wealtharena.training.shrinkage import share_left
 
-        if not isinstance(policy, Trained):
-            return None, None
-        from wealtharena.training.shrinkage import kept_nothing
-
-        return (0.0 if kept_nothing(policy) else None), None
+        return share_left(policy), None
 
     @cached_property
     def _chosen(self) -> dict[str, Choosing]:

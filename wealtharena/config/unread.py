@@ -222,11 +222,7 @@ _OF_TRACKING: Final[tuple[Rule, ...]] = (
         lambda spec: _unless(spec.task == "deploy", "only task=deploy links a version there"),
     ),
     (
-        tuple(f"tracking.wandb.{name}" for name in ("group", "tags", "timeout_seconds", "code")),
-        lambda spec: _unless(spec.task == "train", f"task={spec.task} keeps no figures of a run there"),
-    ),
-    (
-        ("tracking.mirrors",),
+        ("tracking.mirrors", *(f"tracking.wandb.{name}" for name in ("group", "tags", "timeout_seconds", "code"))),
         lambda spec: _unless(spec.task == "train", f"task={spec.task} keeps no figures of a run there"),
     ),
     (

@@ -24,14 +24,12 @@ LOWER: Final = (
 )  # fmt: skip
 LONGER: Final = ("beats",)
 LEAK_LIMITS: Final = ("leak_correlation", "leak_floor", "leak_ceiling")  # of `data.quality`, lower is stricter
-# Of `asset`: what an account pays, and what its market denies it, by the direction in which it earns less.
-DEARER: Final = {
-    "costs": (
-        "commission_bps", "half_spread_bps", "impact_coefficient", "borrow_bps_per_year", "margin_bps_per_year",
-    ),
-    "limits": ("maintenance_margin", "liquidation_penalty_bps", "delisting_haircut"),
-}  # fmt: skip
-SCARCER: Final = {"limits": ("participation",)}
+# Of `asset`: what an account pays, and what its market denies it.
+COSTS: Final = (
+    "commission_bps", "half_spread_bps", "impact_coefficient", "borrow_bps_per_year", "margin_bps_per_year",
+)  # fmt: skip
+LIMITS: Final = ("maintenance_margin", "liquidation_penalty_bps", "delisting_haircut", "participation")
+KINDER_ABOVE: Final = ("participation",)  # of the others a lower one is kinder
 PRECISION: Final = ("bootstrap_draws", "cscv_blocks")  # of `evaluation` itself: of few a bound is a matter of the seed
 
 
@@ -58,7 +56,7 @@ def looser(rules: Mapping[str, Any]) -> tuple[str, ...]:
     A key that is missing is one from after those rules were written. What is no number where one is asked holds nothing.
     """
     return tuple(
-        f"{name} {_text(rules[name])} ({_text(limit)})"
+        _beside(name, rules[name], limit)
         for name, limit in shipped_limits().items()
         if name in rules and not _is_as_strict(name, rules[name], limit)
     )
@@ -68,22 +66,19 @@ def looser_leak_test(quality: QualitySpec) -> tuple[str, ...]:
     """Return, in words, by what looser limits than ship the data were asked whether they know the future; nothing where by none."""
     shipped = _packaged("data", "auto")["quality"]
     asked = {name: getattr(quality, name) for name in LEAK_LIMITS}
-    found = [
-        f"{name} {_text(value)} ({_text(shipped[name])})" for name, value in asked.items() if value > shipped[name]
-    ]
+    found = [_beside(name, value, shipped[name]) for name, value in asked.items() if value > shipped[name]]
     return (f"they were asked by looser limits than ship, {', '.join(found)}",) if found else ()
 
 
 def kinder_market(asset: AssetSpec) -> str | None:
     """Return, in words, where `asset` pays less or is denied less than its class as it ships; None where nowhere."""
     shipped = _packaged("asset", asset.market)
-    found = [
-        f"asset.{group}.{name} {_text(value)} ({_text(limit)})"
-        for sign, names in ((1, DEARER), (-1, SCARCER))
-        for group in names
-        for name in names[group]
-        if sign * (value := getattr(getattr(asset, group), name)) < sign * (limit := shipped[group][name])
-    ]
+    found = []
+    for group, names in (("costs", COSTS), ("limits", LIMITS)):
+        for name in names:
+            value, limit = getattr(getattr(asset, group), name), shipped[group][name]
+            if value > limit if name in KINDER_ABOVE else value < limit:
+                found.append(_beside(f"asset.{group}.{name}", value, limit))
     return f"The market is kinder than it ships: {', '.join(found)}." if found else None
 
 
@@ -105,6 +100,10 @@ def _is_as_strict(name: str, value: Any, limit: Any) -> bool:
     if not isinstance(value, int | float):
         return False
     return bool(value >= limit if name in HIGHER else value <= limit)
+
+
+def _beside(key: str, value: Any, shipped: Any) -> str:
+    return f"{key} {_text(value)} ({_text(shipped)})"
 
 
 def _text(value: Any) -> str:

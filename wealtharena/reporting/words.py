@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from wealtharena import terminal
+
 _LONGEST = 6  # decimals of a number that is written out
 SMALL = 0.01  # shares below this are written with two decimals
 DASH = "—"
@@ -134,14 +136,10 @@ def challenged(found: Mapping[str, Any]) -> str:
     who = f"the incumbent {found['incumbent']} on data that neither has seen"
     why = found["why_not"]
     if found["ci95"]:
-        low, high = found["ci95"]
-        ratio = f"Sharpe ratio {_signed(found['sharpe_difference'])}, interval {_signed(low)} to {_signed(high)}"
-        why = f"{ratio}, {found['start']} to {found['end']}"
+        told = (found["sharpe_difference"], *found["ci95"])
+        ratio, low, high = (terminal.figure(value, "+.2f") for value in told)
+        why = f"Sharpe ratio {ratio}, interval {low} to {high}, {found['start']} to {found['end']}"
     return f"It beats {who}: {why}." if found["beats"] else f"It does not beat {who}, so that it stays on paper: {why}."
-
-
-def _signed(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.2f}"
 
 
 def finite(value: Any) -> float | None:

@@ -284,9 +284,9 @@ def judged(
     said = TEST_WINDOW if window_name(spec) == "test" else PLAYED
     facts = look.facts(audit=audit, window=said, **doubts(spec, prepared, first_row=window.start))
     if agent.policy is not None:
-        from wealtharena.training.shrinkage import kept_nothing
+        from wealtharena.training.shrinkage import share_left
 
-        facts = replace(facts, kept_share=0.0 if kept_nothing(agent.policy) else None)
+        facts = replace(facts, kept_share=share_left(agent.policy))
         return evaluate([backtest_of(spec, agent, features, window)], evaluation=spec.evaluation, facts=facts, rng=rng)
     played = _all_baselines(spec, features, window, agent.name, rng)
     return judge([played[agent.name]], played, evaluation=spec.evaluation, facts=facts, rng=rng)

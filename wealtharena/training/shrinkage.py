@@ -47,13 +47,14 @@ def shrunk(policy: Trained, share: float, *, shown: torch.Tensor | None = None) 
     return EnsemblePolicy(scaled, name=policy.name) if isinstance(policy, EnsemblePolicy) else scaled[0]
 
 
-def kept_nothing(policy: object) -> bool:
-    """Return whether a policy is what a share of 0 leaves: its last layer gives zero, whatever it sees."""
+def share_left(policy: object) -> float | None:
+    """Return 0 for a policy that a share of 0 leaves, whose last layer gives zero whatever it sees; None where none is told."""
     members = policy.members if isinstance(policy, EnsemblePolicy) else [policy]
-    return all(
+    nothing = all(
         isinstance(one, NetworkPolicy) and one.model.name == "shared" and not any(map(torch.any, _last(one)))
         for one in members
     )
+    return 0.0 if nothing else None
 
 
 def _last(policy: NetworkPolicy) -> tuple[torch.Tensor, torch.Tensor]:

@@ -43,7 +43,6 @@ _ASKED: Final = (
     """CREATE TABLE asked (client_id TEXT PRIMARY KEY, symbol TEXT NOT NULL, units REAL NOT NULL, leg INTEGER NOT NULL)""",
 )
 _DATED: Final = ("ALTER TABLE asked ADD COLUMN bar TEXT NOT NULL DEFAULT ''",)
-_STANDS: Final = "SELECT json_extract(walker, '$.timestamp') AS bar FROM account"
 
 
 class Settings(BrokerSpec):
@@ -182,7 +181,8 @@ class WebhookBroker(PaperBroker):
 
     def _stands(self) -> str:
         """Return the bar at which the account stands."""
-        return str(self._db.execute(_STANDS).fetchone()["bar"])
+        row = self._db.execute("SELECT json_extract(walker, '$.timestamp') AS bar FROM account").fetchone()
+        return str(row["bar"])
 
     def _booked(self, row: Any, status: Literal["open", "cancelled"]) -> BookedOrder:
         """Book an order that was sent, at its own bar."""
