@@ -9,8 +9,8 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing import connection
 from types import FrameType
 from typing import Any
@@ -53,6 +53,8 @@ class Worker:
             kind, found = self.pipe.recv() if self.pipe.poll(0) else ("ended", None)
         except (EOFError, OSError):
             kind, found = "ended", None
+        except Exception as error:  # what a policy wrote into the pipe is any bytes
+            raise EndedError(f"what its process answered cannot be read ({type(error).__name__})") from error
         if kind == "ended":
             self.process.join(GRACE_SECONDS)
             raise EndedError(_how(self.process.exitcode))
@@ -85,6 +87,17 @@ def dismiss(workers: Sequence[Worker], *, at_once: bool = False) -> None:
         if one.process.exitcode is None:
             one.process.kill()
             one.process.join(GRACE_SECONDS)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let nobody but this process come out of what is called inside: a policy may fork, and its copies end here."""
+    own = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() != own:
+            os._exit(0)
 
 
 def asked_to_stop() -> bool:
@@ -130,7 +143,8 @@ def _end_with(parent: int) -> None:
 
 def _called(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[str, Any]:
     try:
-        return "made", function(*arguments)
+        with alone():
+            return "made", function(*arguments)
     except (KeyboardInterrupt, Interrupted):
         return "interrupted", None
     except BaseException:  # noqa: BLE001  # the one who asked is told
