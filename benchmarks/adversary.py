@@ -129,6 +129,13 @@ def made_up(size: Size) -> Iterator[Outcome]:
         "20 hourly configurations behind a daily record", "3 seeds of 2 years, net Sharpe ratio 1.5",
         _judged(good, recorded.market(rng, 2 * DAYS), rules, trials=hourly_choices(rng)), "dsr",
     )  # fmt: skip
+    own = np.random.default_rng(1)
+    lucky, ideas = recorded.market(own, 4 * DAYS), own.normal(0.0, 0.5, 20)
+    beside_copies = Trials(1020, float(np.r_[ideas, np.full(1000, ideas.mean())].var(ddof=1)))
+    yield _single(
+        "1,000 copies of one configuration beside 20", "3 seeds of 4 years, net Sharpe ratio 1.7",
+        _judged(list(recorded.skilled(own, lucky, 3, ratio=1.7)), lucky, rules, trials=beside_copies), "dsr",
+    )  # fmt: skip
     short = list(recorded.skilled(rng, recorded.market(rng, 120), 3, ratio=3.9))
     yield _single(
         "a short record", "3 seeds, 120 bars, Sharpe ratio about 4",
