@@ -3,8 +3,8 @@
     python benchmarks/adversary.py [--short] [--groups 200] [--edges 50] [--pipelines 5] [--draws 10000] [--stages ...]
 
 The statistical attacks put recorded returns before the judge that judges runs, beside a ledger that knows them all;
-leaks are planted in simulated markets; the rest goes through `run.py`, one process at a time. `--short` takes some two
-minutes on two cores, without it some twenty. Published in docs/evaluation.md.
+leaks are planted in simulated markets; the rest goes through `run.py`, one process at a time. `--short` takes about
+a minute on two cores, without it some four. Published in docs/evaluation.md.
 """
 
 from __future__ import annotations
