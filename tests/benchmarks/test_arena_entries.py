@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import stat
@@ -18,7 +19,6 @@ from onnx import TensorProto, helper, numpy_helper
 from benchmarks.arena import command, courses, entries, play, sources
 from benchmarks.arena.workers import EndedError, Worker, alone, dismiss, ready
 from tests.benchmarks.test_arena import TINY, graph, played
-from tests.forks import Fork
 from wealtharena import files
 
 pytestmark = pytest.mark.slow
@@ -302,7 +302,7 @@ def leave(place: Path) -> None:
 
 
 def test_a_process_of_an_arena_that_was_killed_ends_soon(tmp_path: Path) -> None:
-    arena = Fork(target=leave, args=(tmp_path / "pid",))
+    arena = multiprocessing.get_context("spawn").Process(target=leave, args=(tmp_path / "pid",))
     arena.start()
     until = time.monotonic() + 60
     while not (tmp_path / "pid").exists() and time.monotonic() < until:
