@@ -214,7 +214,8 @@ class WandbRun:
             self.address = run.url
         run.define_metric(STEP)
         run.define_metric("*", step_metric=STEP)
-        shown = run.summary.get(STEP, 0) if run.settings.mode == "online" else 0
+        known = run.settings.mode == "online"  # a server has what it was sent
+        shown = run.summary.get(STEP, 0) if known else 0  # type: ignore[no-untyped-call]  # the library leaves it so
         for record in self._again:
             if record.get(STEP, 0) >= shown:  # of the last one its validation may be lacking
                 run.log({key: value for key, value in record.items() if value is not None})
