@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from tests.tasks.conftest import SMALL, UNPUBLISHED, record
+from wealtharena import files
 from wealtharena.config import compose
 from wealtharena.config.launch import no_room
 from wealtharena.errors import ConfigError, WealthArenaError
@@ -129,8 +130,12 @@ def test_a_moved_folder_goes_on(trained: Callable[..., None], monkeypatch: pytes
         with pytest.raises(KeyboardInterrupt):
             go_on(RUN)
     assert openings() == 1
+    with files.atomic_path(RUN / "trainer" / "state.pt") as left:  # by a kill
+        left.hardlink_to(RUN / "trainer" / "state.pt")
+        left.with_name(f"{left.name[:-12]}00000000.tmp").write_bytes(b"half")
     assert go_on(RUN.rename("moved")) == 0
     assert openings() == 1
+    assert not list(Path("moved").rglob(".*.tmp"))
     assert not any("looked at this test window" in note for note in record(Path("moved"))["notes"]), "its own look"
     assert record(Path("moved"))["status"] == "completed"
 
