@@ -49,10 +49,10 @@ def test_a_run_that_opens_every_fold_of_its_split_has_looked_once(ledger):
             who = RunIdentity(run, "a", "etf", "train")
             ledger.record_opening(who, window=replace(YEAR, dates=(dates,)), fold=fold)
     assert known(ledger).openings() == known(ledger).openings("a") == 2
-    assert "looked at this test window 2 times" in known(ledger).told("a")
+    assert "looked at this test window 2 times" in known(ledger).told("a", "another")
     last = replace(YEAR, dates=(quarters[3],))
     assert known(ledger, last).openings() == 1
-    assert "1 time before" in known(ledger, last).told("a")
+    assert "1 time before" in known(ledger, last).told("a", "another")
 
 
 def test_windows_beside_this_one_are_counted_a_run_s_folds_as_one(ledger):
