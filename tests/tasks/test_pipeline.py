@@ -95,6 +95,21 @@ def test_a_market_that_is_kinder_than_it_ships_is_said():
         assert not any("kinder" in note for note in notes(compose([f"asset={asset}"]), panel)), asset
 
 
+@pytest.mark.parametrize(
+    ("benchmark", "played", "said"),
+    [
+        ("XYZ", "[benchmark]", True),
+        ("S1", "[benchmark]", False),
+        ("null", "[benchmark]", False),
+        ("XYZ", "[cash]", False),
+    ],
+)
+def test_a_benchmark_that_is_no_symbol_here_is_said(benchmark, played, said):
+    panel = random_panel(np.random.default_rng(0), bars=60)
+    found = notes(compose([f"asset.benchmark={benchmark}", f"evaluation.baselines={played}"]), panel)
+    assert any("no bars of XYZ are among these symbols" in note for note in found) is said
+
+
 def test_the_data_block_tells_the_leaks_and_the_share_that_trades_to_the_end():
     panel = random_panel(np.random.default_rng(0), bars=60, assets=4)
     close = panel.close.copy()

@@ -214,6 +214,11 @@ def notes(spec: ExperimentSpec, panel: Panel) -> tuple[str, ...]:
         found.append(f"Orders cost next to nothing here: {LITTLE} (asset.costs). No account trades so.")
     if kinder := kinder_market(spec.asset):
         found.append(kinder)
+    wanted, symbol = "benchmark" in spec.evaluation.baselines, spec.asset.benchmark
+    if wanted and symbol is not None and symbol not in panel.symbols:
+        found.append(
+            f"There is no line of the benchmark: no bars of {symbol} are among these symbols (asset.benchmark names one of them)."
+        )
     if spec.asset.risk_free_per_year == 0.0 and panel.cash is None:
         found.append(
             "Cash is assumed to earn 0 %: ratios are of whole returns, no interest is taken off (asset.costs.cash_bps_per_year)."
