@@ -35,6 +35,14 @@ def test_the_limit_is_the_machines_or_the_containers(tmp_path: Path) -> None:
         (("algo=impala", "compute=workers", "compute.learners=100000"), r"compute\.learners=100000: .* for 40 such"),
         (("compute=workers", "compute.num_cpus=100000"), r"compute\.num_cpus=100000: .* for 40 such"),
         (("sweep=ppo", "sweep.concurrency=100000"), r"sweep\.concurrency=100000: .* for 40 such"),
+        (
+            ("sweep=ppo", "sweep.cpus_per_trial=5"),
+            r"sweep\.cpus_per_trial=5: a search on this machine has 4 cores for its trials; lower it, or",
+        ),
+        (
+            ("sweep=ppo", "sweep.cpus_per_trial=1.5", "compute.num_cpus=1"),
+            r"1\.5: .* has 1 core \(compute\.num_cpus\) for",
+        ),
         (("compute.torch_threads=10000",), r"compute\.torch_threads=10000: this process may use 4 cores; lower it"),
     ],
 )
@@ -55,6 +63,7 @@ def test_processes_and_threads_that_fit_are_not(monkeypatch: pytest.MonkeyPatch)
         ["compute=workers"],
         ["compute=workers", "compute.runners=8"],
         ["sweep=ppo"],
+        ["sweep=ppo", "sweep.cpus_per_trial=2", "compute.num_cpus=2"],
         ["compute.num_cpus=64"],
     ):
         asking.check(compose(typed))

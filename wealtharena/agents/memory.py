@@ -108,6 +108,12 @@ def check_processes(spec: ExperimentSpec) -> None:
             f"compute.torch_threads={compute.torch_threads}: this process may use {cores} core{'s' * (cores > 1)}",
             hint="lower it; compute.torch_threads=0 takes them all",
         )
+    if spec.sweep.name != "none" and spec.sweep.cpus_per_trial > (here := compute.num_cpus or cores):
+        raise ConfigError(
+            f"sweep.cpus_per_trial={spec.sweep.cpus_per_trial:g}: a search on this machine has {here} core{'s' * (here > 1)}"
+            f"{' (compute.num_cpus)' * bool(compute.num_cpus)} for its trials",
+            hint="lower it, or choose compute=cluster with the address of one whose machines have as many",
+        )
     if spec.sweep.name == "none":
         asked = {"compute.runners": compute.runners, "compute.learners": compute.learners}
     else:  # a trial rolls out and learns in its own process
