@@ -34,6 +34,7 @@ from wealtharena.trading.trader import Trader
 logger = logging.getLogger(__name__)
 PAUSES: Final = (1.0, 2.0, 4.0)  # seconds before a broker outside is asked again for what does not fit yet
 _RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
+_FOREIGN: Final = "foreign"  # a note: cash in other currencies at the last close, with its rates
 _BEFORE: Final = "before"  # a note: ids of what had happened at the broker when the account was opened
 
 Known = tuple[Account, Mapping[str, float]]
@@ -57,6 +58,8 @@ def reconcile(trader: Trader, close: Close) -> Known | None:
     account, held, told = found
     with trader.ledger.at_once():
         trader.ledger.settle(account, held, close.marks, interventions=told)
+        if not capabilities.embedded:
+            trader.ledger.write_note(_FOREIGN, json.dumps(flows.valued(account)))
         for one in told:
             if one.rule == flows.RULE:
                 trader.ledger.post(f"money {one.action} at {close.bar[:10]}", flows.words(one))
@@ -137,6 +140,8 @@ def take_over(trader: Trader, bar: str) -> None:
     ledger, broker = trader.ledger, trader.broker
     since = _begun(trader)
     told = [one for one in broker.fills(ledger.last_sequence()) if since(one.execution_id, one.sequence)]
+    with ledger.at_once():
+        ledger.intervene(bar, ledger.correct(told))
     new = ledger.unknown_fills(told)
     foreign = [one for one in new if one.client_id is None or not ledger.is_ours(one.client_id)]
     ledger.book(new, seen=lambda: trader.at("partly filled"), late=True)
@@ -388,7 +393,8 @@ def _charged(
         financing=-cash("interest"),
         dividends=cash("dividend"),
     )
-    jump = flows.untold(ledger.close_before(close.bar), found, fills, events, gaps=gaps, marks=marks)
+    before, abroad = ledger.close_before(close.bar), json.loads(ledger.note(_FOREIGN) or "{}")
+    jump = flows.untold(before, found, fills, events, gaps=gaps, marks=marks, abroad=flows.revalued(abroad, account))
     found = replace(found, flow=flows.told(events, marks) + jump)
     peak = max(ledger.peak(scale=ledger.scale_of(found)), found.equity)
     return replace(found, peak=peak), flows.noted(jump)
