@@ -57,7 +57,11 @@ def test_an_account_that_cannot_be_read_is_named_and_keeps_no_other_back(
     told = service.get("/trading/accounts").json()
     assert [one["agent"] for one in told["accounts"]] == ["cryptocurrencies", "etf"]
     assert told["unreadable"] == ["commodities/default"]
-    assert "of commodities/default cannot be read" in service.get("/trading").text
+    page = service.get("/trading").text
+    assert "of commodities/default cannot be read" in page
+    (shown,) = re.findall("data-shown='([^']*)'", page)
+    assert set(re.findall("<div id='(account-[^']*)'>", page)) == set(shown.split())  # no card without its place
+    assert "account-commodities--default" in shown.split()
     lines = re.findall(r"wealtharena_account_unreadable\{agent=\"(.*)\",.*\} (.)", service.get("/metrics").text)
     assert lines == [("cryptocurrencies", "0"), ("etf", "0"), ("commodities", "1")]
     shutil.rmtree(paper / "cryptocurrencies")

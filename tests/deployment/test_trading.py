@@ -188,6 +188,14 @@ def test_a_kill_switch_needs_a_key_and_the_right_one(paper: Path, tmp_path: Path
             {"content": "{", "headers": {"content-type": "application/json"}},
             422,
         ),
+        (
+            "/trading/cryptocurrencies/default/kill",
+            {
+                "content": '{"command": "freeze", "\\u0063ommand": "flatten"}',
+                "headers": {"content-type": "application/json"},
+            },
+            422,
+        ),
     ],
 )
 def test_what_is_no_order_to_an_account_throws_nothing(
@@ -199,6 +207,19 @@ def test_what_is_no_order_to_an_account_throws_nothing(
     service.headers = {"x-api-key": secret}
     assert service.request("POST", path, **given).status_code == status
     assert list(paper.rglob(KILL)) == []
+
+
+def test_an_account_that_cannot_be_read_has_its_switch(paper: Path, tmp_path: Path) -> None:
+    stocked(tmp_path)
+    (paper / "etf" / "second" / FILE).write_bytes(b"no database" * 100)
+    secret = keys.create_key(tmp_path / "keys.json", "alice")
+    service = client(tmp_path, paper=paper)
+    service.headers = {"x-api-key": secret}
+    page = service.get("/trading").text
+    (path,) = re.findall("data-path='(/trading/etf/second/kill)'", page)
+    assert "how it stands is not known" in page
+    assert service.request("POST", path, json={"command": "freeze"}).status_code == 202
+    assert (paper / "etf" / "second" / KILL).read_text().strip() == "freeze"
 
 
 def test_a_thrown_switch_is_obeyed(tmp_path: Path) -> None:

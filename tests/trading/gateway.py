@@ -50,6 +50,7 @@ class Gateway:
     commission: float = 6.0
     charged_in: str = "AUD"
     rates: dict[str, float] = field(default_factory=dict)  # of other currencies, in the account's
+    lent: dict[str, float] = field(default_factory=dict)  # cash in them, in their own
     orders: list[Placed] = field(default_factory=list)
     held: dict[tuple[str, str, str, str, str, str], float] = field(default_factory=dict)
     executions: list[dict[str, Any]] = field(default_factory=list)
@@ -65,7 +66,10 @@ class Gateway:
         self.lock = threading.RLock()
 
     def worth(self) -> float:
-        return self.cash + sum(units * self.prices[contract[0]] for contract, units in self.held.items())
+        return self.money() + sum(units * self.prices[contract[0]] for contract, units in self.held.items())
+
+    def money(self) -> float:
+        return self.cash + sum(amount * self.rates[currency] for currency, amount in self.lent.items())
 
     def tick(self) -> None:
         """Fill what is open."""
@@ -141,10 +145,12 @@ class _Connection(socketserver.BaseRequestHandler):
             self._send(4, 2, fields[2], 322, "Maximum number of account summary requests exceeded")
         elif kind == "62":
             self.summaries.add(fields[2])
-            for tag, value in (("NetLiquidation", gateway.worth()), ("TotalCashValue", gateway.cash)):
+            for tag, value in (("NetLiquidation", gateway.worth()), ("TotalCashValue", gateway.money())):
                 self._send(63, 1, fields[2], gateway.number, tag, value, gateway.currency)
             for currency, rate in gateway.rates.items():
                 self._send(63, 1, fields[2], gateway.number, "ExchangeRate", rate, currency)
+            for currency, amount in {**gateway.lent, "BASE": gateway.money()}.items():
+                self._send(63, 1, fields[2], gateway.number, "CashBalance", amount, currency)
             self._send(64, 1, fields[2])
         elif kind == "49":
             self._send(49, 1, int(gateway.now))

@@ -120,6 +120,22 @@ def test_a_split_that_is_seen_first_and_told_of_later_counts_once(tmp_path, rows
         assert [row["equity"] for row in day.ledger.closes()] == pytest.approx([100_000.0] * (6 + later))
 
 
+@pytest.mark.parametrize("wanted", [0.3, 0.6])
+def test_what_is_traded_at_the_open_of_a_splits_date_is_in_shares_of_after_it(tmp_path, wanted):
+    with days(tmp_path, [[0.5], [0.5], [wanted]]) as day:
+        day.run(3)
+        (order,) = [one for one in day.intents() if one.status == "open"]
+        day.exchange.split("AAPL", 3.0, booked=False)
+        rescale(day, 3.0)
+        day.run(1)
+        assert day.told("positions") == day.told("strangers") == []
+        assert day.ledger.positions() == {"AAPL": 1500.0 + order.units}
+        assert day.fits()
+        day.run(2)
+        assert day.ledger.state() == ("trading", "")
+        assert [row["flow"] for row in day.ledger.closes()] == [0.0] * 6
+
+
 @pytest.mark.parametrize("rows", [("SPLIT", "CIL"), ("CIL", "SPLIT"), ("CIL",), ("SPLIT",), ()])
 def test_the_units_and_the_cash_of_a_split_each_count_once_in_whatever_order_they_are_told(tmp_path, rows):
     with days(tmp_path, [[0.5]]) as day:

@@ -56,6 +56,13 @@ def test_a_webhook_gets_what_slack_takes(receiver):
     assert heard == [("/services/T0/B0/secret", {"text": "etf is halted\ndrawdown"})]
 
 
+def test_a_webhook_that_is_at_another_address_says_so(receiver):
+    address, _, status = receiver
+    status[0] = 301
+    with pytest.raises(RuntimeError, match="HTTP 301, another address, which is not followed: name that one"):
+        WebhookChannel(f"{address}/secret").send(Alert("etf is halted", "drawdown"))
+
+
 @pytest.mark.parametrize(
     ("url", "key"),
     [

@@ -3,16 +3,21 @@
 import contextlib
 import doctest
 
+import numpy as np
 import pytest
 
-from tests.envs.markets import spec_of
+from tests.envs.markets import features_of, panel_of, spec_of
 from tests.trading.conformance import ib
+from tests.trading.days import Script
 from tests.trading.desks import risk_of
 from tests.trading.gateway import Gateway, Placed
 from wealtharena.config import compose
 from wealtharena.errors import ConfigError
+from wealtharena.evaluation.splits import Segment
+from wealtharena.features.panel import Scaler
 from wealtharena.trading import loop
 from wealtharena.trading.broker import Order, RefusedError, RejectedError, UnreachableError
+from wealtharena.trading.feeds.replay import Replay
 from wealtharena.trading.ib import contracts
 from wealtharena.trading.ledger import Decision, Intent, Ledger
 from wealtharena.trading.switch import Switch
@@ -293,3 +298,59 @@ def test_contracts_of_one_month_are_told_apart_and_a_smaller_future_is_not_ours(
     assert [name.split()[:4] for name in held] == [
         ["SI", "FUT", "USD", "202607"], ["BHP", "OPT", "AUD", "20260716"], ["BHP", "OPT", "AUD", "20260723"],
     ]  # fmt: skip
+
+
+@contextlib.contextmanager
+def days_at(gateway, folder, stage, *, held=10.0):
+    """Yield what goes to the next close of one share that the account holds, and the account's ledger."""
+    ledger, bars = Ledger(folder / "account", synchronous="normal"), 60
+    ledger.open("agent", "test", {})
+    env, plain = spec_of(instrument={"lot_size": 1}), np.full((bars, 1), 45.0)
+    features = features_of(panel_of(plain, open=plain, symbols=("BHP.AX",)))
+    mind = Script(Scaler.fit(features, clip=5.0), [[(held + 0.5) * 45.0 / 100_000.0]])
+    with contextlib.closing(stage.open()) as broker, contextlib.closing(ledger):
+        trader = Trader("agent", "test", mind, env, risk_of(), ledger, broker, wait=lambda seconds: None)
+        closes = iter(Replay(features, Segment(50, bars), env, mind.scaler, depth=30).closes(None))
+
+        def close():
+            loop.on_close(trader, next(closes), Switch(folder))
+            gateway.tick()
+
+        yield close, ledger
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("again", [False, True])
+def test_a_correction_after_its_execution_was_booked_has_its_price_booked(tmp_path, gateway, again):
+    with ib(tmp_path, gateway) as stage, days_at(gateway, tmp_path, stage) as (close, ledger):
+        close()
+        close()
+        (booked,) = ledger.fills()
+        assert (booked.bar != "", booked.price) == (True, 45.0)
+        gateway.executions[0] |= {"id": gateway.executions[0]["id"][:-2] + "02", "price": 46.0}
+        gateway.cash -= 10.0
+        close()
+        close()
+        if again:
+            gateway.executions[0] |= {"id": gateway.executions[0]["id"][:-2] + "03", "price": 45.0}
+            gateway.cash += 10.0
+            close()
+        (fill,) = ledger.fills()
+        assert (fill.bar, fill.price, fill.quote) == (booked.bar, *([45.0] * 2 if again else [46.0] * 2))
+        assert [one["cash"] for one in ledger.events()] == ([-10.0, 10.0] if again else [-10.0])
+        told = [one["action"] for one in ledger.interventions() if one["rule"] == "executions"]
+        assert told == ["corrected"] * (1 + again)
+        assert ledger.state()[0] == "trading"
+
+
+@pytest.mark.slow
+def test_a_loan_in_another_currency_is_followed_by_its_rate(tmp_path, gateway):
+    gateway.rates, gateway.lent = {"USD": 1.5}, {"USD": -20_000.0}
+    with ib(tmp_path, gateway) as stage, days_at(gateway, tmp_path, stage) as (close, ledger):
+        close()
+        close()
+        gateway.rates = {"USD": 1.8}  # 6 000 are lost
+        close()
+        gateway.rates, gateway.cash = {"USD": 1.7}, gateway.cash + 10_000.0  # 2 000 are won, and 10 000 come
+        close()
+        assert [one["flow"] for one in ledger.closes()] == [0.0, 0.0, 0.0, pytest.approx(10_000.0)]

@@ -58,6 +58,7 @@ def test_a_signal_freezes_or_flattens_at_the_next_close_and_the_halt_outlives_it
         assert after == []
         assert held[seen[-1]] == held[seen[AT]]
     else:
+        assert found["state"][1] == "kill switch: flatten; nothing is held any more"
         assert {one.bar for one in after} >= {seen[AT]}
         assert all(np.sign(one.units) == -np.sign(held[one.bar][one.symbol]) for one in after)
         assert found["positions"] == {}

@@ -74,6 +74,7 @@ def test_what_cannot_be_written_for_a_while_is_missed_and_the_account_goes_on(tm
         first = bars.index(told[0])
         assert missed_of(ledger) == bars[first + FIRST : first + LAST]
         assert told == [bar for bar in bars[first:] if bar not in missed_of(ledger)]
+        assert [one.title for one in ledger.untold()] == [f"disk missed at {bar[:10]}" for bar in missed_of(ledger)]
         assert ledger.state() == ("trading", "")
         assert ledger.positions() == broker.positions()
         assert len(ledger.fills()) == len(broker.fills(0))

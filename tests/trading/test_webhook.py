@@ -102,6 +102,16 @@ def test_a_bridge_that_cannot_say_leaves_the_order_unknown(tmp_path, bridge):
             broker.order_by_client_id("a/b/1/2026/1")
 
 
+def test_a_bridge_that_is_at_another_address_says_what_to_set(tmp_path, bridge):
+    bridge.answers = [308]
+    with (
+        opened(tmp_path, bridge) as stage,
+        contextlib.closing(stage.open()) as broker,
+        pytest.raises(UnreachableError, match=r"answered 308, another address.*broker\.url is to be that one"),
+    ):
+        broker.submit(order_of(stage))
+
+
 class Silent(Bridge):
     """Says nothing of what it has done, or knows no such question."""
 

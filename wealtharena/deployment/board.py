@@ -85,8 +85,10 @@ class Board:
     def parts(self) -> dict[str, str]:
         """Return the pieces of the page that change, by the id of the element they stand in."""
         shown = self._look()
-        totals = _totals([view for view, _ in shown], self.unreadable())
-        return {"totals": totals, **{_id(view): html for view, html in shown}}
+        lost = self.unreadable()
+        totals = _totals([view for view, _ in shown], lost)
+        damaged = {_name(*one): _unread(*one) for one in lost}
+        return {"totals": totals, **damaged, **{_id(view): html for view, html in shown}}
 
     def _look(self) -> list[tuple[AccountView, str]]:
         """Return every account that can be read, with its piece of the page."""
@@ -110,17 +112,21 @@ class Board:
         """Return the whole page; it shows as much without its script, but for what has changed since."""
         shown = self._look()
         views, lost = [view for view, _ in shown], self.unreadable()
+        pieces = [
+            *((*one, _unread(*one)) for one in lost),
+            *((view.agent, view.account, html) for view, html in shown),
+        ]
         cards = "".join(
-            f"<section class=card aria-label='{escape(title(view.agent))}, account {escape(view.account)}'>"
-            f"<div id='{_id(view)}'>{html}</div>{_switch(view, keyed=keyed)}</section>"
-            for view, html in shown
+            f"<section class=card aria-label='{escape(title(agent))}, account {escape(account)}'>"
+            f"<div id='{_name(agent, account)}'>{html}</div>{_switch(agent, account, keyed=keyed)}</section>"
+            for agent, account, html in pieces
         )
         return (
             "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content='width=device-width,initial-scale=1'>"
             f"<title>WealthArena trading</title><style>{STYLE}</style></head><body>"
             "<header><h1>Trading</h1><p class=lead id=link role=status>As of the moment that this page was asked for.</p>"
             "<nav><a href='/'>Agents</a> <a href='/docs'>API</a> <a href='/metrics'>Metrics</a></nav></header>"
-            f"<main><section class='card wide' aria-label='All accounts'><div id=totals>{_totals(views, lost)}</div></section>{cards or ('' if lost else _EMPTY)}</main>"
+            f"<main><section class='card wide' aria-label='All accounts'><div id=totals>{_totals(views, lost)}</div></section>{cards or _EMPTY}</main>"
             "<footer><p>Equity is what the broker said at the last close, after costs. Orders and interventions are those of the "
             f"account's ledger, newest first.</p></footer><script>{SCRIPT}</script></body></html>"
         )
@@ -151,13 +157,26 @@ def _is_halted(agent: str, account: str, folder: Path) -> bool:
 
 
 def _id(view: AccountView) -> str:
-    return f"account-{view.agent}--{view.account}"
+    return _name(view.agent, view.account)
+
+
+def _name(agent: str, account: str) -> str:
+    return f"account-{agent}--{account}"
+
+
+def _unread(agent: str, account: str) -> str:
+    """Return what is shown of an account whose ledger cannot be read: its process may trade on, and can be stopped."""
+    return (
+        f"<div class=top><h2>{escape(title(agent))}</h2></div><p class=facts>Account {escape(account)}</p>"
+        f"<p class='note problem'>{reading.LEDGER} cannot be read: how it stands is not known. Restore the file.</p>"
+    )
 
 
 def _totals(views: Sequence[AccountView], unreadable: Sequence[tuple[str, str]] = ()) -> str:
-    lost, ids = _lost(unreadable), " ".join(_id(view) for view in views)  # the script lets no other card stand
+    lost, shown = _lost(unreadable), [*(_name(*one) for one in unreadable), *map(_id, views)]
+    ids = " ".join(shown)  # the script lets no other card stand
     if not views:
-        return f"<div data-shown=''>{lost or '<p class=facts>Nothing is traded here.</p>'}</div>"
+        return f"<div data-shown='{ids}'>{lost or '<p class=facts>Nothing is traded here.</p>'}</div>"
     counts = {state: sum(view.state == state for view in views) for state in _STATES}
     states = ", ".join(f"{count} {_STATES[state][1].lower()}" for state, count in counts.items() if count)
     rows = "".join(
@@ -331,14 +350,14 @@ def _table(name: str, heads: Sequence[str], rows: str, *, none: str) -> str:
     return f"<h3>{name}</h3><table><tr>{columns}</tr>{rows}</table>"
 
 
-def _switch(view: AccountView, *, keyed: bool) -> str:
+def _switch(agent: str, account: str, *, keyed: bool) -> str:
     """Return the kill switch: a form that asks for a key, or how to throw it where the service has no keys."""
     if not keyed:
         return (
             f"<h3>Kill switch</h3><p class=facts>From here it needs an API key: <code>{speech.COMMAND} task=serve "
             "serve.action=create_key serve.key_name=you</code>. At the machine: a file <code>KILL</code> in the account's folder.</p>"
         )
-    name, path = _id(view), escape(f"/trading/{view.agent}/{view.account}/kill")
+    name, path = _name(agent, account), escape(f"/trading/{agent}/{account}/kill")
     return (
         f"<form class=kill data-path='{path}'><h3>Kill switch</h3><label for='key-{name}'>API key</label>"
         f"<input id='key-{name}' name=key type=password autocomplete=off required>"

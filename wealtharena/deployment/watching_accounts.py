@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from wealtharena.deployment import openapi
 from wealtharena.deployment.board import Board, FrozenError, HaltedError, changed, drawdown, grown
 from wealtharena.deployment.schemas import AccountList, KillAnswer, KillBody
+from wealtharena.prediction.inputs import InputError
 from wealtharena.trading.reading import AccountView
 
 logger = logging.getLogger("wealtharena.deployment")
@@ -103,7 +104,9 @@ class Accounts:
             raise HTTPException(403, "a kill switch needs an API key: create one with serve.action=create_key")
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise HTTPException(415, "the body must be application/json")
-        body = KillBody.model_validate_json(await request.body())
+        raw = await request.body()
+        body = KillBody.model_validate_json(raw)
+        _check_once(raw)
         try:
             thrown = await asyncio.to_thread(self.board.throw, agent_id, account, body.command)
         except FrozenError:
@@ -118,6 +121,18 @@ class Accounts:
         facts: dict[str, Any] = {"agent": agent_id, "account": account, "command": body.command}
         request.state.audit = facts
         return Response(to_json(facts), status_code=202, media_type="application/json")
+
+
+def _check_once(raw: bytes) -> None:
+    """Raise InputError where a field stands in a body twice: which of two commands is meant nobody knows."""
+
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise InputError("body", "has a field twice")
+        return found
+
+    json.loads(raw, object_pairs_hook=once)
 
 
 def as_json(view: AccountView) -> dict[str, Any]:

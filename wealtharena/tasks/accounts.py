@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,8 @@ from wealtharena.trading.ledger import FILE as LEDGER
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.minds import Checkpoint, Mind
 from wealtharena.trading.reading import HEALTH
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +163,16 @@ def check_none(spec: ExperimentSpec) -> None:
         )
 
 
+def _tell_left(spec: ExperimentSpec, ledger: Ledger, known: Mapping[str, Any] | None) -> None:
+    """Warn of orders that an account leaves open at a broker that it is begun anew without."""
+    there = None if known is None else known.get("broker")
+    left = len(ledger.pending()) if there not in (None, "paper", "shadow", spec.broker.name) else 0
+    if left:
+        log.warning(
+            "%s at %s may be open still: take back there what is", f"{left} order{'s' if left > 1 else ''}", there
+        )
+
+
 def opened(
     spec: ExperimentSpec, ledger: Ledger, chosen: Chosen, *, source: str, frequency: str, first: str | None
 ) -> str | None:
@@ -185,6 +198,7 @@ def opened(
     if known is None:
         check_none(spec)
     if known is None or spec.paper.action == "restart":
+        _tell_left(spec, ledger, known)
         ledger.open(spec.asset.agent, spec.paper.account, {**facts, "first": first})
         return first
     differing = sorted(name for name, value in facts.items() if known.get(name) != value)

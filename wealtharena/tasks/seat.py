@@ -46,6 +46,7 @@ from wealtharena.trading.desk import depth_of
 from wealtharena.trading.feeds.live import Live, fill_of, sources_of
 from wealtharena.trading.feeds.replay import Replay
 from wealtharena.trading.feeds.seen import SeenBars
+from wealtharena.trading.leaving import take_leave
 from wealtharena.trading.ledger import FILE, Ledger
 from wealtharena.trading.monitor.watch import Baseline
 from wealtharena.trading.outbox import Outbox
@@ -105,16 +106,18 @@ def _live(
 ) -> Generator[Due, None, dict[str, Any]]:
     """Trade the venue's sessions as they come, until told to stop; return how the account stands."""
     source = sources_of(spec, provider.now)[0]
+    fill = fill_of(spec, source)
+    filled = spec.model_copy(update={"env": spec.env.model_copy(update={"fill": fill})})
+    if spec.paper.action == "restart":
+        _leave(filled, ledger, symbols=chosen.symbols, fill=fill)
     accounts.opened(spec, ledger, chosen, source=source.name, frequency=spec.data.interval, first=None)
     about = {"source": source.name, "simulated": False, "symbols": list(chosen.symbols)}
-    fill = fill_of(spec, source)
     record.update(data=about, fill=fill, notes=list(source.notes()))
     folder = accounts.folder_of(spec)
     console.paper_header(
         record.content, version=chosen.version, account=spec.paper.account, folder=folder, money=spec.broker.money,
         live=True,
     )  # fmt: skip
-    filled = spec.model_copy(update={"env": spec.env.model_copy(update={"fill": fill})})
     trader = _trader(filled, ledger, chosen, room, symbols=chosen.symbols, fill=fill)
     told = _progress(spec, ledger, room, every="bar")
     seen = SeenBars(folder, synchronous=spec.paper.synchronous)
@@ -133,6 +136,13 @@ def _live(
             tended=watcher.pass_on,
         )  # fmt: skip
     return _standing_of(spec, ledger)
+
+
+def _leave(spec: ExperimentSpec, ledger: Ledger, *, symbols: tuple[str, ...], fill: Fill) -> None:
+    """Take back what the account has open at its broker outside before it is begun anew there."""
+    if ledger.pending() and spec.broker.outside and (ledger.facts() or {}).get("broker") == spec.broker.name:
+        with contextlib.closing(_broker(spec, ledger, symbols=symbols, fill=fill)) as broker:
+            take_leave(ledger, broker)
 
 
 def _replayed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ from wealtharena.trading.database import FullError, LedgerError
 from wealtharena.trading.desk import Close
 from wealtharena.trading.guard import Intervention
 from wealtharena.trading.ledger import Ledger
-from wealtharena.trading.monitor.watch import Baseline, Monitors
+from wealtharena.trading.monitor.watch import Alarm, Baseline, Monitors
 
 FloatArray = npt.NDArray[np.float64]
 DRIFTS: Final = ("features", "actions")
@@ -102,6 +103,7 @@ class Watcher:
         self._spec, self._ledger, self._folder, self._alerts = spec, ledger, folder, alerts
         told = [one["action"] for one in ledger.interventions() if one["rule"] == RULE]
         self._monitors = Monitors(baseline, agent=spec.asset.agent, folder=folder, alarmed=told)
+        self._alarms: list[tuple[str, Alarm]] = []  # that are not written down yet
         self._passed_on = 0  # number of the newest post that was handed to the alerts
         asked = renewing and spec.paper.retrain != "never"
         self._renewing = Renewing(spec, folder, now, self.tell) if asked else None
@@ -122,21 +124,27 @@ class Watcher:
             weights=None if decision is None or decision.weights is None else np.array(decision.weights),
             latency=seconds,
         )
-        for one in found:
-            with self._ledger.at_once():
-                self._ledger.intervene(close.bar, [Intervention(RULE, one.monitor, (), dict(one.numbers))])
-                self._ledger.post(f"{one.monitor} at {close.bar[:10]}", f"{one.text}. Proposed: {one.proposal}")
+        self._alarms += [(close.bar, one) for one in found]
+        with contextlib.suppress(FullError):  # they wait for room
+            while self._alarms:
+                self._write(*self._alarms[0])
+                self._alarms.pop(0)
         self.pass_on()
         self._monitors.write(self._facts(), now=bool(found))
         if self._renewing is not None:
             self._renewing.look(drifted=any(one.monitor in DRIFTS for one in found))
+
+    def _write(self, bar: str, one: Alarm) -> None:
+        with self._ledger.at_once():
+            self._ledger.intervene(bar, [Intervention(RULE, one.monitor, (), dict(one.numbers))])
+            self._ledger.post(f"{one.monitor} at {bar[:10]}", f"{one.text}. Proposed: {one.proposal}")
 
     def event(self, bar: str, one: Intervention) -> None:
         """Record something about the bars of a session, and tell it where nothing could be decided."""
         with self._ledger.at_once():
             self._ledger.intervene(bar, [one])
             if one.action in ("missed", "missing", "unreachable") or one.action.startswith("unusable"):
-                self._ledger.post(f"bars {one.action} at {bar[:10]}", ", ".join(one.symbols) or "all")
+                self._ledger.post(f"{one.rule} {one.action} at {bar[:10]}", ", ".join(one.symbols) or "all")
         self.pass_on()
 
     def close(self) -> None:

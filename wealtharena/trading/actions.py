@@ -67,9 +67,31 @@ def splits_between(
 
 def _all_rescaled(name: str, ratio: float, pairs: Iterable[tuple[Prices, Prices]]) -> bool:
     """Return whether more than half of the bars that have a price were rescaled: one may have been corrected besides."""
-    known = [(before.get(name, 0.0), now.get(name, 0.0)) for before, now in pairs]
-    told = [_rescales(before, now, ratio) for before, now in known if before > 0.0 and now > 0.0]
-    return not told or 2 * sum(told) > len(told)
+    told = [one for one in ((before.get(name, 0.0), now.get(name, 0.0)) for before, now in pairs) if min(one) > 0.0]
+    return not told or _mostly(told, ratio)
+
+
+def late_split(pairs: Sequence[tuple[float, float]]) -> tuple[int, float] | None:
+    """Return which of these bars is the last that a split has rescaled, and the split; None where none but the first may be.
+
+    `pairs` are prices of bars, newest first, before and now. One bar that was corrected is none: of those before it, more
+    than half have to be rescaled alike.
+
+    >>> late_split([(50.0, 50.0), (100.0, 50.0), (99.0, 49.5), (98.0, 49.0)])
+    (1, 2.0)
+    >>> late_split([(50.0, 50.0), (100.0, 50.0), (99.0, 99.0), (98.0, 98.0)]) is None
+    True
+    """
+    for place, (before, now) in enumerate(pairs):
+        ratio = split_of(before, now) if place else None
+        older = [one for one in pairs[place + 1 :] if min(one) > 0.0]
+        if ratio is not None and older and _mostly(older, ratio):
+            return place, ratio
+    return None
+
+
+def _mostly(pairs: Sequence[tuple[float, float]], ratio: float) -> bool:
+    return 2 * sum(_rescales(before, now, ratio) for before, now in pairs) > len(pairs)
 
 
 def rescaled(units: float, ratio: float, *, lot: float) -> tuple[float, float]:

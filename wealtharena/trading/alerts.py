@@ -100,7 +100,8 @@ class WebhookChannel:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise RuntimeError(deadline.told if deadline.over else type(error).__name__) from None
         if not taken:
-            raise RuntimeError(f"HTTP {status}")
+            moved = ", another address, which is not followed: name that one" if 300 <= status < 400 else ""
+            raise RuntimeError(f"HTTP {status}{moved}")
 
 
 @dataclass(frozen=True, eq=False)

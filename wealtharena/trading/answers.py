@@ -111,6 +111,8 @@ def unlike(answer: object, kind: type[Any]) -> str:
 def _fits(value: object, hint: Any) -> bool:
     if get_origin(hint) in (Union, UnionType):
         return any(_fits(value, one) for one in get_args(hint))
+    if get_origin(hint) is Mapping:
+        return not _mapping(value)
     if get_origin(hint) is Literal:
         return isinstance(value, str) and value in get_args(hint)
     if hint in (int, float) and isinstance(value, int):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from wealtharena.trading.broker import FINAL, Event, Fill
 from wealtharena.trading.database import transaction
+from wealtharena.trading.guard import Intervention
+
+_SAME: Final = 1e-9  # of a quote; what differs by less is rounding
 
 
 class Books:
@@ -97,6 +100,38 @@ class Books:
         """Return those executions that are not booked yet."""
         known = "SELECT 1 FROM fills WHERE epoch = ? AND execution_id = ?"
         return [one for one in fills if self._db.execute(known, (self.epoch, one.execution_id)).fetchone() is None]
+
+    def correct(self, fills: Sequence[Fill]) -> list[Intervention]:
+        """Book anew those that are booked at another quote, and return what is to be written of each.
+
+        What is the market's is compared: the rate at which it was converted may be another today. Where the bar of an
+        execution is over, what its correction came to counts with the next.
+        """
+        told = []
+        for one in fills:
+            where = (self.epoch, one.execution_id)
+            row = self._db.execute("SELECT * FROM fills WHERE epoch = ? AND execution_id = ?", where).fetchone()
+            if row is None or row["quote"] <= 0.0 or abs(one.quote - row["quote"]) <= _SAME * row["quote"]:
+                continue
+            price = one.quote * row["price"] / row["quote"]
+            cash = row["units"] * (row["price"] - price)
+            told.append(
+                Intervention(
+                    "executions",
+                    "corrected",
+                    (one.symbol,),
+                    {"quote": row["quote"], "quote_now": one.quote, "cash": cash},
+                )
+            )
+            with transaction(self._db):
+                self._db.execute(
+                    "UPDATE fills SET price = ?, quote = ? WHERE epoch = ? AND execution_id = ?",
+                    (price, one.quote, *where),
+                )
+                if row["bar"]:
+                    name = f"{one.execution_id}/{len(self.events())}"  # a price may be corrected to and fro
+                    self.book_events([Event(self.last_event(), name, "other", one.symbol, 0.0, cash)], bar="")
+        return told
 
     def assign(self, bar: str, references: Mapping[str, float]) -> None:
         """Give what belongs to no bar yet to this one, executions beside what the backtest would have paid for them."""

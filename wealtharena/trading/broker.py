@@ -82,6 +82,10 @@ class Account:
     flow: float = 0.0  # what came into the account from outside, or went, with a sign
     told: float | None = None  # cash as a broker outside tells it, where `cash` is what equity has beside the marks
     number: str = ""  # that a broker outside has given it
+    foreign: Mapping[str, float] = field(
+        default_factory=dict
+    )  # cash in other currencies, in their own, where it is told
+    rates: Mapping[str, float] = field(default_factory=dict)  # of those in account currency
 
 
 @dataclass(frozen=True)

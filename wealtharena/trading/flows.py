@@ -20,6 +20,19 @@ def told(events: Sequence[Mapping[str, Any]], marks: Mapping[str, float]) -> flo
     )
 
 
+def valued(now: Account) -> dict[str, tuple[float, float]]:
+    """Return an account's cash in other currencies and its rates, by currency."""
+    return {name: (cash, now.rates[name]) for name, cash in sorted(now.foreign.items())}
+
+
+def revalued(before: Mapping[str, Sequence[float]], now: Account) -> float:
+    """Return what rates of exchange made of cash in other currencies since the close before: a profit or loss, and no flow.
+
+    `before` is what was `valued` then.
+    """
+    return sum(cash * (now.rates[name] - rate) for name, (cash, rate) in before.items() if name in now.rates)
+
+
 def untold(
     before: Mapping[str, Any] | None,
     now: Account,
@@ -28,17 +41,19 @@ def untold(
     *,
     gaps: Mapping[str, float],
     marks: Mapping[str, float],
+    abroad: float = 0.0,
 ) -> float:
     """Return the flow since the close before that no event tells of: a jump of cash that nothing explains; 0 for none.
 
     It has to stand in the cash that the broker tells and in what equity has beside the marks. A loss that the broker sees
     before our prices do stands in the second only, the settlement of a future in the first, and neither is a flow. Units
     that no execution explains (`gaps`) count at their marks, so that what was bought with the cash that went is none.
+    Nor is what rates made of cash in other currencies (`abroad`).
     What is told later as a transfer is taken back here then.
     """
     if before is None or before["told"] is None or now.told is None:
         return 0.0
-    explained = sum(one["cash"] for one in events) - sum(one.units * one.price + one.cost for one in fills)
+    explained = abroad + sum(one["cash"] for one in events) - sum(one.units * one.price + one.cost for one in fills)
     jumps = (now.told - before["told"] - explained, now.cash - before["cash"] - explained)
     smaller, larger = sorted(jumps, key=abs)
     agreed = smaller if abs(larger - smaller) <= _APART * abs(larger) else 0.0

@@ -174,9 +174,9 @@ class Ledger(Books, Closes, Posts):
     ) -> None:
         """Write a decision with all that follows from it; LedgerError where that bar was decided on before.
 
-        Where no `reason` is given, a new state's is the rule that spoke last.
+        Where no `reason` is given, a new state's is the rule that spoke last, and that of an account that closed all is why.
         """
-        before, bar = self.state()[0], decision.bar
+        (before, why), bar = self.state(), decision.bar
         with transaction(self._db):
             if self.decision(bar) is not None:
                 raise LedgerError(f"{bar} was decided on before", hint="one process an account")
@@ -191,7 +191,7 @@ class Ledger(Books, Closes, Posts):
             self._intend(intents)
             self._intervene(bar, interventions)
             if state != before:
-                spoke = interventions[-1].rule if interventions else "nothing is held any more"
+                spoke = f"{why}; nothing is held any more" if before == "reducing" else interventions[-1].rule
                 self._state(state, reason or spoke, bar)
 
     def intend(self, intents: Sequence[Intent]) -> None:

@@ -75,7 +75,9 @@ def steps(
         began = time.perf_counter()
         try:
             while missed:
-                trader.ledger.intervene(missed[0], [Intervention("disk", "missed", (), {})])
+                with trader.ledger.at_once():
+                    trader.ledger.intervene(missed[0], [Intervention("disk", "missed", (), {})])
+                    trader.ledger.post(f"disk missed at {missed[0][:10]}", "all")
                 missed.pop(0)
             yield from carry(functools.partial(on_close, trader, one, switch))
         except FullError:

@@ -13,13 +13,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from wealtharena.envs.kernel.rows import BAR
-from wealtharena.trading import flows
-from wealtharena.trading.actions import EARLIER, OWN_SPLIT, Prices, splits_between, taken_back
+from wealtharena.trading import flows, unsaid
+from wealtharena.trading.actions import taken_back
 from wealtharena.trading.broker import (
     FINAL,
     Account,
     BookedOrder,
-    Event,
     Fill,
     RefusedError,
     UnreachableError,
@@ -34,6 +33,7 @@ from wealtharena.trading.trader import Trader
 logger = logging.getLogger(__name__)
 PAUSES: Final = (1.0, 2.0, 4.0)  # seconds before a broker outside is asked again for what does not fit yet
 _RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
+_FOREIGN: Final = "foreign"  # a note: cash in other currencies at the last close, with its rates
 _BEFORE: Final = "before"  # a note: ids of what had happened at the broker when the account was opened
 
 Known = tuple[Account, Mapping[str, float]]
@@ -57,6 +57,8 @@ def reconcile(trader: Trader, close: Close) -> Known | None:
     account, held, told = found
     with trader.ledger.at_once():
         trader.ledger.settle(account, held, close.marks, interventions=told)
+        if not capabilities.embedded:
+            trader.ledger.write_note(_FOREIGN, json.dumps(flows.valued(account)))
         for one in told:
             if one.rule == flows.RULE:
                 trader.ledger.post(f"money {one.action} at {close.bar[:10]}", flows.words(one))
@@ -77,8 +79,8 @@ def _embedded(trader: Trader, close: Close) -> tuple[Account, Mapping[str, float
     charged: Mapping[str, Any] = broker.charges(ledger.last_bar(before=close.bar))
     account = replace(account, **charged)
     _own(trader, close.bar, fills, account)
-    _tell_events(trader, close.bar, events)
-    gaps = _gaps(ledger.positions(), held, dust=0.0)
+    unsaid.tell(trader, close.bar, events)
+    gaps = unsaid.gaps_of(ledger.positions(), held, dust=0.0)
     return account, held, _strangers(trader, close.bar, gaps)
 
 
@@ -98,10 +100,10 @@ def _outside(trader: Trader, close: Close) -> tuple[Account, Mapping[str, float]
         if answer is None:
             return None
         held = dict(answer)
-        _fees(trader, held)
-        _splits(trader, close, held)
+        unsaid.fees(trader, held)
+        unsaid.splits(trader, close, held)
         lacking = ledger.lacking(dust=broker.capabilities.dust)
-        gaps = _gaps(ledger.positions(), held, dust=broker.capabilities.dust)
+        gaps = unsaid.gaps_of(ledger.positions(), held, dust=broker.capabilities.dust)
         if not gaps and not lacking:
             break
     if lacking or not _certain(trader, bar, gaps):
@@ -137,13 +139,15 @@ def take_over(trader: Trader, bar: str) -> None:
     ledger, broker = trader.ledger, trader.broker
     since = _begun(trader)
     told = [one for one in broker.fills(ledger.last_sequence()) if since(one.execution_id, one.sequence)]
+    with ledger.at_once():
+        ledger.intervene(bar, ledger.correct(told))
     new = ledger.unknown_fills(told)
     foreign = [one for one in new if one.client_id is None or not ledger.is_ours(one.client_id)]
     ledger.book(new, seen=lambda: trader.at("partly filled"), late=True)
     events = [one for one in broker.events(ledger.last_event()) if since(one.event_id, one.sequence)]
     if any(one.kind == "split" for one in events):
         events = [*taken_back(ledger.events(), events), *events]
-    _tell_events(trader, bar, ledger.book_events(events, bar=""))
+    unsaid.tell(trader, bar, ledger.book_events(events, bar=""))
     if foreign:
         ledger.intervene(bar, _strangers(trader, bar, _by_symbol((one.symbol, one.units) for one in foreign)))
 
@@ -295,66 +299,7 @@ def _by_symbol(units: Iterable[tuple[str, float]]) -> dict[str, float]:
     return found
 
 
-def _gaps(ours: Mapping[str, float], theirs: Mapping[str, float], *, dust: float) -> dict[str, float]:
-    """Return what the broker holds beside our executions, by symbol."""
-    gaps = {name: theirs.get(name, 0.0) - ours.get(name, 0.0) for name in sorted({*ours, *theirs})}
-    size = {name: max(abs(ours.get(name, 0.0)), abs(theirs.get(name, 0.0))) for name in gaps}
-    return {name: gap for name, gap in gaps.items() if abs(gap) > max(dust, _RELATIVE * size[name])}
-
-
 # --- money
-
-
-def _fees(trader: Trader, held: Mapping[str, float]) -> None:
-    """Book what a broker kept of the units that it bought for us, where it takes its fee in kind."""
-    ledger, capabilities = trader.ledger, trader.broker.capabilities
-    if not capabilities.fee_in_kind:
-        return
-    gaps = _gaps(ledger.positions(), held, dust=capabilities.dust)
-    bought: dict[str, list[Fill]] = {}
-    for one in ledger.unassigned():
-        if one.units > 0.0:
-            bought.setdefault(one.symbol, []).append(one)
-    for symbol, fills in bought.items():
-        most = capabilities.fee_in_kind * sum(one.units for one in fills)
-        if -most - capabilities.dust <= gaps.get(symbol, 0.0) < 0.0:
-            newest = fills[-1]
-            kept = Event(newest.sequence, f"fee/{newest.execution_id}", "fee", symbol, gaps[symbol], 0.0)
-            ledger.book_events([kept], bar="")
-
-
-def _splits(trader: Trader, close: Close, held: Mapping[str, float]) -> None:
-    """Book the units that a split made of others, where the broker rescaled them without a word.
-
-    The source tells of it by the prices of before; what is left of a share the broker has paid in cash by itself.
-    """
-    ledger, last = trader.ledger, trader.ledger.last_close()
-    gaps = _gaps(ledger.positions(), held, dust=trader.broker.capabilities.dust)
-    if last is None or not gaps:
-        return
-    ours, stamps = ledger.positions(), [str(stamp) for stamp in close.market.timestamps]
-    if last["bar"] not in stamps:
-        return
-
-    def marked(bar: str) -> dict[str, float]:
-        return dict(zip(close.market.symbols, close.market.prices[stamps.index(bar)].tolist(), strict=True))
-
-    def earlier() -> list[tuple[Prices, Prices]]:
-        rows = ledger.closes(before=last["bar"], newest=EARLIER)
-        return [(row["marks"], marked(row["bar"])) for row in rows if row["bar"] in stamps]
-
-    now = marked(last["bar"])
-    for symbol, ratio in splits_between(last["marks"], now, earlier=earlier).items():
-        if symbol in gaps and abs(held.get(symbol, 0.0) - ours.get(symbol, 0.0) * ratio) < 1.0:
-            left = (ours.get(symbol, 0.0) * ratio - held.get(symbol, 0.0)) * now[symbol]
-            one = Event(ledger.last_event(), f"{OWN_SPLIT}{last['bar']}/{symbol}", "split", symbol, gaps[symbol], left)
-            _tell_events(trader, close.bar, ledger.book_events([one], bar=""))
-
-
-def _tell_events(trader: Trader, bar: str, events: Sequence[Event]) -> None:
-    for one in events:
-        numbers = {"units": one.units, "cash": one.cash}
-        trader.ledger.intervene(bar, [Intervention("event", one.kind, (one.symbol,) if one.symbol else (), numbers)])
 
 
 def _references(close: Close) -> dict[str, float]:
@@ -388,7 +333,8 @@ def _charged(
         financing=-cash("interest"),
         dividends=cash("dividend"),
     )
-    jump = flows.untold(ledger.close_before(close.bar), found, fills, events, gaps=gaps, marks=marks)
+    before, abroad = ledger.close_before(close.bar), json.loads(ledger.note(_FOREIGN) or "{}")
+    jump = flows.untold(before, found, fills, events, gaps=gaps, marks=marks, abroad=flows.revalued(abroad, account))
     found = replace(found, flow=flows.told(events, marks) + jump)
     peak = max(ledger.peak(scale=ledger.scale_of(found)), found.equity)
     return replace(found, peak=peak), flows.noted(jump)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -12,10 +12,11 @@ import numpy as np
 
 from wealtharena.config.specs.broker import BrokerSpec
 from wealtharena.errors import MarketError
-from wealtharena.trading.actions import EARLIER, Prices, rescaled, splits_between
+from wealtharena.trading.actions import rescaled, splits_between
 from wealtharena.trading.broker import Account, BookedOrder, Capabilities, Event, Fill, Opening, Order, RejectedError
 from wealtharena.trading.brokers.shadow import Silent
 from wealtharena.trading.database import ToldFull, connect, transaction
+from wealtharena.trading.notes import STEP, Notes
 
 if TYPE_CHECKING:  # a configuration is read without the kernel
     from wealtharena.config.specs.env import EnvSpec
@@ -47,6 +48,7 @@ STEPS: Final = (
         "ALTER TABLE account DROP COLUMN charges",
     ),
     ("CREATE TABLE marks (bar TEXT PRIMARY KEY, marks TEXT NOT NULL) WITHOUT ROWID",),
+    STEP,
 )
 
 
@@ -81,6 +83,7 @@ class PaperBroker(Silent):
     ) -> None:
         self._env = env
         self._db = connect(path, steps, synchronous=synchronous)
+        self._notes = Notes(self._db)
         self._walker: Walker | None = None
         self._closed = False
 
@@ -129,11 +132,13 @@ class PaperBroker(Silent):
             else:
                 self._walker = Walker.open(market, self._env, bar=market.length - 1)
                 with self._writing():
-                    self._save(self._walker)
+                    self._save(self._walker, market)
         elif self._splits(self._walker.save(), market):
             self._enter(self._walker.save(), market)
         else:
             self._walker.grow(market, remark=True)
+        if self._standing().bar + 1 < market.length:
+            self._catch_up(market)
         walker = self._standing()
         while walker.bar + 1 < market.length:
             self._step(walker, market)
@@ -151,16 +156,41 @@ class PaperBroker(Silent):
         events = [self._split(saved, name, ratio, marks[name]) for name, ratio in splits.items()]
         walker = Walker.load(saved, market, self._env, remark=True)
         with self._writing():
+            self._tell(events)
+            for name, ratio in splits.items():
+                self._db.execute(
+                    "UPDATE orders SET units = units * ? WHERE symbol = ? AND status = 'open'", (ratio, name)
+                )
+                self._notes.rescale(name, ratio, last=saved["timestamp"])
+            self._save(walker, market)
+        self._walker = walker
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        self._db.executemany(
+            "INSERT INTO events (event_id, kind, symbol, units, cash) VALUES (?, ?, ?, ?, ?)",
+            [(one.event_id, one.kind, one.symbol, one.units, one.cash) for one in events],
+        )
+
+    def _catch_up(self, market: Market) -> None:
+        """Book what splits and dividends that were published after their date owe who held before it, with the next bar."""
+        from wealtharena.envs.walker import Walker
+
+        saved = self._standing().save()
+        instrument, symbols, bar = self._env.instrument, saved["symbols"], saved["timestamp"]
+        lots = {name: instrument.lot_sizes.get(name, instrument.lot_size) for name in symbols}
+        with self._writing():
+            events = [*self._notes.splits(bar, market, lots), *self._notes.dividends(bar, market)]
+            if not events:
+                return
             for one in events:
-                self._db.execute(
-                    "INSERT INTO events (event_id, kind, symbol, units, cash) VALUES (?, 'split', ?, ?, ?)",
-                    (f"{saved['timestamp']}/{one.symbol}/split", one.symbol, one.units, one.cash),
-                )
-                self._db.execute(
-                    "UPDATE orders SET units = units * ? WHERE symbol = ? AND status = 'open'",
-                    (splits[one.symbol], one.symbol),
-                )
-            self._save(walker)
+                saved["units"][symbols.index(one.symbol)] += one.units
+                saved["account"]["cash"] += one.cash
+            paid = sum(one.cash for one in events if one.kind == "dividend")
+            following = str(market.timestamps[_row_of(saved, market) + 1].astype("datetime64[ns]"))
+            self._charge(following, 0.0, 0.0, 0.0, paid)
+            self._tell(events)
+            walker = Walker.load(_marked(saved), market, self._env)
+            self._save(walker, market)
         self._walker = walker
 
     def _splits(self, saved: Mapping[str, Any], market: Market) -> dict[str, float]:
@@ -170,15 +200,7 @@ class PaperBroker(Silent):
             return {}  # the walker says what is missing
         now = dict(zip(market.symbols, market.prices[row].tolist(), strict=True))
         before = dict(zip(saved["symbols"], saved["marks"], strict=True))
-        return splits_between(before, now, earlier=lambda: self._earlier(saved["timestamp"], market))
-
-    def _earlier(self, bar: str, market: Market) -> Iterator[tuple[Prices, Prices]]:
-        """Yield the marks of the bars before this one, as the account was marked there and as this market has them."""
-        rows = self._db.execute("SELECT * FROM marks WHERE bar < ? ORDER BY bar DESC LIMIT ?", (bar, EARLIER))
-        for one in rows.fetchall():
-            at = int(np.searchsorted(market.timestamps, np.datetime64(one["bar"], "ns")))
-            if at < market.length and str(market.timestamps[at].astype("datetime64[ns]")) == one["bar"]:
-                yield json.loads(one["marks"]), dict(zip(market.symbols, market.prices[at].tolist(), strict=True))
+        return splits_between(before, now, earlier=lambda: self._notes.earlier(saved["timestamp"], market))
 
     def _split(self, saved: dict[str, Any], symbol: str, ratio: float, mark: float) -> Event:
         """Rescale a saved account by a split; what is left of a lot is paid out at the new price."""
@@ -189,7 +211,7 @@ class PaperBroker(Silent):
         saved["units"][column], saved["marks"][column] = units, mark
         saved["account"]["cash"] += left * mark
         saved["account"]["gross"] -= abs(left * mark)
-        return Event(0, "", "split", symbol, units - before, left * mark)
+        return Event(0, f"{saved['timestamp']}/{symbol}/split", "split", symbol, units - before, left * mark)
 
     def _step(self, walker: Walker, market: Market) -> None:
         """Go to the next close and write all that happened, or nothing."""
@@ -206,12 +228,20 @@ class PaperBroker(Silent):
             with self._writing():
                 self._fill(step, market, given)
                 self._db.execute("UPDATE orders SET status = 'expired' WHERE status = 'open'")
-                charged = (str(step.timestamp), step.traded_value, step.costs, step.financing, step.dividends)
-                self._db.execute("INSERT OR REPLACE INTO charges VALUES (?, ?, ?, ?, ?)", charged)
-                self._save(walker)
+                self._charge(str(step.timestamp), step.traded_value, step.costs, step.financing, step.dividends)
+                self._save(walker, market)
         except BaseException:
             self._walker = Walker.load(before, market, self._env)
             raise
+
+    def _charge(self, bar: str, *charged: float) -> None:
+        """Add to what is charged at a bar: value traded, costs, financing, dividends."""
+        self._db.execute(
+            """INSERT INTO charges VALUES (?, ?, ?, ?, ?) ON CONFLICT (bar) DO UPDATE SET traded = traded + excluded.traded,
+               costs = costs + excluded.costs, financing = financing + excluded.financing,
+               dividends = dividends + excluded.dividends""",
+            (bar, *charged),
+        )
 
     def _fill(self, step: Step, market: Market, given: Mapping[int, Any]) -> None:
         bar = str(step.timestamp)
@@ -234,11 +264,10 @@ class PaperBroker(Silent):
         )
         self._db.executemany("UPDATE orders SET filled = ?, status = ? WHERE client_id = ?", ends)
 
-    def _save(self, walker: Walker) -> None:
+    def _save(self, walker: Walker, market: Market) -> None:
         saved = walker.save()
         self._db.execute("INSERT OR REPLACE INTO account VALUES (1, ?)", (json.dumps(saved),))
-        marks = json.dumps(dict(zip(saved["symbols"], saved["marks"], strict=True)))
-        self._db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (saved["timestamp"], marks))
+        self._notes.write(saved, market)
 
     def account(self) -> Account:
         """Return the money at the last close."""
@@ -325,3 +354,11 @@ class PaperBroker(Silent):
 
 def _row_of(saved: Mapping[str, Any], market: Market) -> int:
     return int(np.searchsorted(market.timestamps, np.datetime64(saved["timestamp"], "ns")))
+
+
+def _marked(saved: dict[str, Any]) -> dict[str, Any]:
+    """Return a saved account with what follows from its units, marks and cash."""
+    account, values = saved["account"], np.multiply(saved["units"], saved["marks"])
+    equity = account["cash"] + float(values.sum())
+    account.update(equity=equity, gross=float(np.abs(values).sum()), peak=max(account["peak"], equity))
+    return saved

@@ -227,6 +227,8 @@ class WebhookBroker(PaperBroker):
             if 200 <= status < 300:
                 return _object(answer)
             failure = f"webhook: {kind}: the bridge answered {status}"
+            if 300 <= status < 400:
+                failure += ", another address, which is not followed: broker.url is to be that one"
             if 400 <= status < 500 and status not in _UNKNOWN:
                 raise RejectedError(failure, hint="look at the bridge's own log")
         raise UnreachableError(failure)

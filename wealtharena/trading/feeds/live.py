@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from wealtharena.errors import ConfigError, DataError, MarketError, ProviderErro
 from wealtharena.features.panel import Scaler
 from wealtharena.trading import errand
 from wealtharena.trading.clock import SLICE_SECONDS, Due, Session, each_session, from_date
+from wealtharena.trading.database import FullError
 from wealtharena.trading.desk import Close, depth_of
 from wealtharena.trading.feeds import asking
 from wealtharena.trading.feeds.asking import Outcome
@@ -109,6 +111,7 @@ class Live:
         self._calendar = spec.asset.universe.calendar
         self._patience = dt.timedelta(seconds=spec.paper.bar_patience)
         self._depth = depth_of(spec.env, spec.risk)
+        self._untold: list[tuple[str, Intervention]] = []
         self._history: dict[str, Bars] = seen.histories()
         self._kept = dict(self._history)  # as they are on disk
         self._stands: np.datetime64 | None = None  # where the account stands; its bar must be shown
@@ -129,8 +132,14 @@ class Live:
                 yield one
                 continue
             session, deadline = one
-            close = self._close(session, (yield from self._wait(session, deadline)))
+            look = yield from self._wait(session, deadline)
+            try:
+                close = self._close(session, look)
+            except FullError:
+                close = None
+                self._say(session.bar, Intervention("disk", "missed", (), {}))
             if close is not None:
+                self._say_rest()
                 yield close
                 self._stands = session.stamp
 
@@ -178,6 +187,17 @@ class Live:
         finally:
             found.give_up()
         return dict(found.come)
+
+    def _say(self, bar: str, one: Intervention) -> None:
+        """Have something told, behind what could not be written down before; what the disk does not take waits for room."""
+        self._untold.append((bar, one))
+        self._say_rest()
+
+    def _say_rest(self) -> None:
+        with contextlib.suppress(FullError):
+            while self._untold:
+                self._told(*self._untold[0])
+                self._untold.pop(0)
 
     def _pause(self, look: _Look) -> dt.timedelta:
         """Return the time to the next look: `bar_poll` while something moves, else longer and longer."""
@@ -239,7 +259,7 @@ class Live:
             self._tell(session, "late", [one for one in self._symbols if one in look.final], waited=waited)
 
     def _tell(self, session: Session, what: str, symbols: Sequence[str], *, waited: float) -> None:
-        self._told(session.bar, Intervention("bars", what, tuple(symbols), {"waited_seconds": round(waited, 3)}))
+        self._say(session.bar, Intervention("bars", what, tuple(symbols), {"waited_seconds": round(waited, 3)}))
 
     def _first_day(self, session: Session) -> dt.date:
         """Return the date from which bars are asked for: what features need, with room for holidays of their own."""
@@ -278,7 +298,7 @@ class Live:
             market = Market.build(features, spec.env, self._scaler)  # of all bars: a price may be carried on into these
             return Close(features.slice(first, features.bars), market.part(first, features.bars))
         except (DataError, MarketError) as error:
-            self._told(session.bar, Intervention("bars", f"unusable: {error}", (), {}))
+            self._say(session.bar, Intervention("bars", f"unusable: {error}", (), {}))
             return None
 
     def _as_seen(self, bars: Bars, session: Session, *, final: bool) -> Bars:
@@ -292,7 +312,7 @@ class Live:
                 now = one.now.get(name)
                 if value is not None and now is not None and value != now:
                     numbers |= {name: value, f"{name}_now": now}
-            self._told(one.bar, Intervention("bars", "revised" if one.now else "vanished", (one.symbol,), numbers))
+            self._say(one.bar, Intervention("bars", "revised" if one.now else "vanished", (one.symbol,), numbers))
         return whole
 
 

@@ -103,6 +103,7 @@ class SeenBars:
         """Return the bars with those that were decided on as they were then, and the revisions that are news.
 
         A bar that has vanished from the source is there still. What was seen before a split is told in units of after it.
+        A dividend is what its source says now: no decision looks at it, and it is owed whenever it is published.
         Prices that contain dividends change with each of them and are left as they come.
         """
         kept = self._kept.get(bars.symbol, {})
@@ -119,7 +120,8 @@ class SeenBars:
         changed = np.flatnonzero(~_alike(seen, now) | ~there)
         if not len(changed):
             return bars, []
-        lines = [_line(times[n], seen[n], table, int(at[n]) if there[n] else None) for n in changed]
+        shown = np.where((now > 0.0) & np.array([name == "dividend" for name in _VALUES]), now, seen)
+        lines = [_line(times[n], shown[n], table, int(at[n]) if there[n] else None) for n in changed]
         left = table.drop(index=table.index[at[changed[there[changed]]]])
         whole = pd.concat([left, pd.DataFrame(lines).astype(left.dtypes.to_dict())])
         found = [Revision(str(times[n]), bars.symbol, _row(seen[n]), _row(now[n]) if there[n] else {}) for n in changed]

@@ -157,7 +157,9 @@ class IbBroker:
             rates = {one.currency: float(one.value) for one in told if one.tag == "ExchangeRate"}
             self._rates = {**rates, found["NetLiquidation"].currency: 1.0}
             equity, cash = (float(found[tag].value) for tag in ("NetLiquidation", "TotalCashValue"))
-            return Account(equity=equity, cash=cash, number=self._number)
+            lent = {one.currency: float(one.value) for one in told if one.tag == "CashBalance"}
+            foreign = {name: lent[name] for name in rates.keys() & lent.keys() - {found["NetLiquidation"].currency}}
+            return Account(equity=equity, cash=cash, number=self._number, foreign=foreign, rates=rates)
 
         return self._asked(money)
 
