@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
 
 from wealtharena.config import compose
 from wealtharena.config.launch import launch
@@ -71,6 +72,7 @@ def test_a_search_path_is_the_folder_of_config_dir(
 ) -> None:
     """Hydra knows of it in one composition: what it chose was no choice in a grid, and for `resume=`; a package's was not looked through."""
     monkeypatch.setenv(CONFIG_DIR, "")
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # Hydra leaves there what it was asked
     monkeypatch.syspath_prepend(str(tmp_path))
     folder = tmp_path / "theirs" / "conf"
     (folder / "experiment").mkdir(parents=True)

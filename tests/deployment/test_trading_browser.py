@@ -67,9 +67,10 @@ def test_an_account_that_cannot_be_read_any_more_is_not_shown_as_it_was(
     visit(browser, f"{address}/trading")
     assert browser.find_elements("id", "account-etf--gone")
     (gone / FILE).write_bytes(b"no database" * 1000)
-    wait_for(lambda: not browser.find_elements("id", "account-etf--gone"))
-    assert "etf/gone cannot be read" in browser.find_element("id", "totals").text
+    wait_for(lambda: "how it stands is not known" in browser.find_element("id", "account-etf--gone").text)
+    wait_for(lambda: "etf/gone cannot be read" in browser.find_element("id", "totals").text)
     shutil.rmtree(gone)
+    wait_for(lambda: not browser.find_elements("id", "account-etf--gone"))
     wait_for(lambda: "cannot be read" not in browser.find_element("id", "totals").text)
 
 
