@@ -140,6 +140,7 @@ MEASURED = (  # GiB at the peak of a process, 10 symbols of 24 features; the fir
     (("algo=dqn", "env.action=allocation", WIDE, "algo.rollout_steps=512", "algo.buffer=512", "algo.batch=64"), 0.95),
     (("algo=sac", "model.hidden=[4096,4096]", "train.env_steps=6000"), 1.84),
     (("algo=cql", WIDE, "algo.passes=1", "algo.batch=64"), 1.34),
+    (("algo=direct", WIDE, "algo.members=4", "algo.windows=1", "algo.window_bars=8"), 2.39),
     (("algo=iql", WIDE, "algo.passes=1", "algo.batch=64"), 1.52),
     (("algo=tqc", "algo.quantiles=100", "algo.batch=4096", "train.env_steps=6000"), 4.2),
 )

@@ -193,3 +193,16 @@ def test_what_is_left_of_a_budget_without_an_update_is_said(starts, budget, afte
     said = [text for text in caplog.messages if "nothing is learned" in text]
     assert len(said) == warned
     assert all(f"the {budget - after} steps" in text for text in said)
+
+
+def test_a_buffer_larger_than_the_budget_takes_no_more_room_and_changes_nothing() -> None:
+    """Room for all of it was asked for at once: a large one ended the run for want of memory that nothing would have used."""
+    few = ("algo=sac", "algo.rollout_steps=64", "algo.batch=4", "algo.learning_starts=64", "compute.envs=32")
+    found = []
+    for buffer in (1_000_000_000_000, 256):
+        engine = sac.build(worlds.bench(worlds.spec(*few, f"algo.buffer={buffer}"), env_steps=192))
+        while engine.env_steps < 192:
+            engine.iterate()
+        engine.close()
+        found.append(torch.cat([weights.flatten() for weights in engine.network().parameters()]))
+    assert torch.equal(*found)

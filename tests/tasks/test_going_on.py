@@ -155,6 +155,22 @@ def test_a_run_killed_after_its_opening_gets_no_other_budget_before_its_end(
     assert openings() == 1
 
 
+@pytest.mark.parametrize("more", ["train.env_steps=2048", "train.patience=5"])
+def test_a_run_that_goes_on_with_another_budget_is_no_seed_of_those_that_had_it_at_once(
+    trained: Callable[..., None], more: str
+) -> None:
+    """It had learned by other rates, and the ledger had two policies of one seed under one name."""
+    trained()
+    before = record(RUN)["config_hash"]
+    assert go_on(RUN, more, "train.test=false") == 0
+    assert go_on(RUN, more, "train.test=false") == 0
+    assert go_on(Path("fresh"), more, "train.test=false", resumed=False) == 0
+    other, fresh = record(RUN), record(Path("fresh"))
+    assert other["begun_with"] == "train.env_steps=1024 train.patience=None"
+    assert "begun_with" not in fresh
+    assert len({before, other["config_hash"], fresh["config_hash"]}) == 3
+
+
 def test_a_run_whose_state_is_gone_is_not_begun_at_nothing(trained: Callable[..., None]) -> None:
     trained()
     shutil.rmtree(RUN / "trainer")

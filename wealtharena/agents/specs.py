@@ -339,8 +339,8 @@ class DirectSpec(AlgoSpec):
         return bars + max(2 * bars, shown)
 
     def weights_kept(self, *, recurrent: bool) -> int:
-        """Return those of the members."""
-        return super().weights_kept(recurrent=recurrent) * self.members
+        """Return those of the members, with what is averaged, shrunk and set against its anchor of each."""
+        return (super().weights_kept(recurrent=recurrent) + 4) * self.members
 
     def check(self, spec: ExperimentSpec, *, action: str) -> None:
         """Raise ConfigError also where the model reads the account, or where the computation is to be spread out."""

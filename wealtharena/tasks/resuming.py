@@ -151,6 +151,20 @@ def saved_step(spec: ExperimentSpec, folder: Path, prepared: Prepared) -> int:
     return step
 
 
+def other_budget(spec: ExperimentSpec, folder: Path, prepared: Prepared) -> str | None:
+    """Return the budget that a training had so far where it goes on with another; None where it has begun with this one.
+
+    Its rates fell, and it was validated, by that one: it is no seed of those that had this budget from the beginning.
+    """
+    now = {"budget": spec.train.env_steps, "patience": spec.train.patience}
+    for position in range(len(prepared.folds)):
+        state = load_state(fold_folder(folder, prepared, position))
+        before = {} if state is None else {key: state["progress"].get(key, now[key]) for key in now}
+        if before and before != now:
+            return f"train.env_steps={before['budget']} train.patience={before['patience']}"
+    return None
+
+
 def require_study(folder: Path, study: Path) -> None:
     """Raise ConfigError where a search has come to trials and the journal of them is gone: it would begin anew over them."""
     trials = study.with_suffix(".trials")

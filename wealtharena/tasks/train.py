@@ -55,8 +55,11 @@ def run_in(context: RunContext, spec: ExperimentSpec, *, prepared: Prepared | No
         resuming.refuse_other_bars(context.folder, record.content, prepared)
         require_room(spec, prepared, at_once=jobs_at_once())
         warm = retraining.warm_start(spec, record.content)
-        if warm is not None:
-            record.update(begun_with=warm.name)
+        begun = warm.name if warm is not None else record.content.get("begun_with")
+        if begun is None and context.resumed and opened.OPENED not in record.content:  # then none other is let through
+            begun = resuming.other_budget(spec, context.folder, prepared)
+        if begun is not None:
+            record.update(begun_with=begun)
         describe(record, spec, prepared)
         opened.refuse_another(record)
         console.header(record.content, notes=record.content["notes"])

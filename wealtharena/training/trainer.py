@@ -235,6 +235,7 @@ class _Training:
                 "progress": {
                     "iterations": self.iterations,
                     "budget": self.spec.train.env_steps,
+                    "patience": self.spec.train.patience,
                     "stale": self.stale,
                     "seconds": seconds,
                     "reward": self.reward,

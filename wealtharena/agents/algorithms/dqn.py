@@ -23,6 +23,10 @@ class AlgorithmSpec(OffPolicySpec):
     epsilon_end: float = Field(ge=0, le=1, description="share of random actions at the end")
     epsilon_share: float = Field(gt=0, le=1, description="share of the training over which epsilon falls")
 
+    def passed(self) -> int:
+        """Return the rows of a batch, and what follows them, for the network and its target."""
+        return 3 * self.batch
+
 
 def build(bench: Workbench) -> Engine:
     """Return the engine that trains this algorithm on the bench's market."""

@@ -86,7 +86,8 @@ class OffPolicyEngine:
         config = AlgorithmConfig().environment(env_config={"setup": setup}, disable_env_checking=True)
         self.runner = BatchedEnvRunner(config=config, worker_index=0)
         self.runner.share(update.network)
-        self.replay = Replay(algo.buffer, bench.market.layout.size, bench.actions)
+        collected = bench.env_steps + algo.rollout_steps  # at most: room for more would only be asked for
+        self.replay = Replay(min(algo.buffer, collected), bench.market.layout.size, bench.actions)
         self.generator = torch.Generator().manual_seed(bench.spec.seed)
         self.env_steps, self.updates, self._owed, self._fresh = 0, 0, 0.0, 0
         self._budget = bench.env_steps
