@@ -270,8 +270,9 @@ class Study:
         data = build.from_evaluation(
             run, found, rng=stream(self.spec.seed, "report"), currency=self.spec.asset.account_currency
         )
-        plots.write(Path(path).parent / "plots", data)
-        return report.write(Path(path), data)
+        page = report.write(Path(path), data)
+        plots.write(page.parent / "plots", data)
+        return page
 
     def _scaler_of(self, policy: Policy) -> Scaler:
         found = getattr(policy, "scaler", None)

@@ -187,7 +187,9 @@ def own(text: str, *, action: str = "weights") -> Entrant:
     file = Path(path)
     if not set(name).isdisjoint("/\\|\n"):
         raise ValueError(f"--entry {text}: a name is part of a file's name and of a table; leave out / \\ and |")
-    if not name or not file.is_file() or file.suffix not in (".onnx", ".py", ".zip"):
+    if name and path and not file.is_file():
+        raise ValueError(f"--entry {text}: there is no file {path}")
+    if not name or file.suffix not in (".onnx", ".py", ".zip"):
         raise ValueError(f"--entry {text}: give name=policy.onnx, name=file.py:Class or name=model.zip:PPO")
     if file.suffix == ".py" and not part:
         raise ValueError(f"--entry {text}: name the class, as in {name}={path}:Policy")

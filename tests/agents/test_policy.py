@@ -1,3 +1,4 @@
+import json
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
@@ -178,6 +179,16 @@ def test_a_damaged_checkpoint_names_its_file(damage: str, tmp_path: Path) -> Non
         (tmp_path / "policy.json").write_text(text.replace('"format": 1', '"format": 9'))
     with pytest.raises(CheckpointError, match=str(tmp_path)):
         load_policy(tmp_path)
+
+
+def test_a_policy_whose_anchor_s_package_is_not_installed_says_what_to_install(tmp_path: Path) -> None:
+    save_policy(tmp_path, policy("mlp"))
+    record = json.loads((tmp_path / "policy.json").read_text())
+    record["layout"]["tilt"] = {"anchor": {"name": "elsewhere"}}
+    (tmp_path / "policy.json").write_text(json.dumps(record))
+    with pytest.raises(CheckpointError, match="the anchor 'elsewhere', which is not here") as caught:
+        load_policy(tmp_path)
+    assert "install the package" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(

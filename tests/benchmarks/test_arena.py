@@ -173,6 +173,7 @@ def test_another_class_another_number_of_folds_is_another_cell(tmp_path: Path, p
         (["--entrants", "ppo", "data.simulator.predictability=0.3"], "is a course's, the same for all who play it"),
         (["--entrants", "ppo", "split=cpcv"], "is a course's"),
         (["--entrants", "ppo", "algo=sac"], "or an entrant's name"),
+        (["--entry", "one={0}.onnx"], ".onnx: there is no file "),
         (["--entry", "../one={0}:Still"], "a name is part of a file's name"),
         (["--entry", "one={0}:Still", "--docs", "{0}.md"], "is no page"),
         (["--entry", "one={0}:Still", "--out", "{0}"], "cannot be written"),

@@ -26,9 +26,11 @@ def test_serving_imports_neither_torch_nor_ray_and_leaves_nothing_behind(tmp_pat
         "import sys, numpy as np\n"
         "from wealtharena.deployment.app import build\n"
         "from wealtharena.deployment import server\n"
-        "import wealtharena.tasks.serve, wealtharena.features.computing\n"
+        "import wealtharena.tasks.serve\n"
+        "from wealtharena.prediction.cleaning import warm\n"
         "from wealtharena.prediction.manager import ProductionModelManager\n"
         "manager = ProductionModelManager(sys.argv[1])\n"
+        "warm(manager.load_agent_model('crypto').metadata)\n"
         "manager.get_model_prediction('crypto', np.zeros((3, 2, 2)))\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules} & {'torch', 'ray', 'wandb', 'onnx', 'numba'}))"
     )

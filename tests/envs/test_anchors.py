@@ -12,7 +12,7 @@ from wealtharena.data.panel import Panel
 from wealtharena.envs.anchors import RULES, anchored, columns, history_bars
 from wealtharena.envs.baselines import Baseline
 from wealtharena.envs.quotes import SIGMA_UNKNOWN
-from wealtharena.errors import MarketError
+from wealtharena.errors import ConfigError, MarketError
 from wealtharena.features.panel import Scaler
 
 LONG = {"long_only": True, "max_weight": 0.3}
@@ -116,14 +116,36 @@ def test_the_rule_of_a_package_sees_the_bars_on_which_something_trades_and_the_p
 
     def rule(close: np.ndarray, spec: object) -> np.ndarray:
         shown.append(close)
-        return np.cumsum(np.ones_like(close), axis=0)
+        return np.nan_to_num(close)
 
     monkeypatch.setattr(plugins, "load", lambda *_: SimpleNamespace(rule=rule))
     tilt = spec_of(action="tilt").tilted
     own = tilt.model_copy(update={"anchor": tilt.anchor.model_copy(update={"name": "own"})})
     found = columns(panel, own)[..., 0]
     np.testing.assert_array_equal(shown[0], np.where(panel.tradable, panel.close, np.nan)[trades])
-    np.testing.assert_array_equal(found[:, 0], np.cumsum(trades))
+    made = np.concatenate([[0.0], np.nan_to_num(shown[0][:, 0])])
+    np.testing.assert_array_equal(found[:, 0], made[np.cumsum(trades)].astype(np.float32))
+
+
+@pytest.mark.parametrize(("looks", "refused"), [(40, False), (200, True)])
+def test_a_rule_of_a_package_that_looks_at_more_than_a_server_is_given_is_refused(monkeypatch, looks, refused):
+    def rule(close: np.ndarray, spec: object) -> np.ndarray:
+        before = close[np.maximum(np.arange(len(close)) - looks, 0)]
+        return 1.0 * (close >= before) / close.shape[1]
+
+    monkeypatch.setattr(plugins, "load", lambda *_: SimpleNamespace(rule=rule))
+    monkeypatch.setattr(plugins, "title", lambda *_: "the plugin 'own'")
+    tilt = spec_of(action="tilt", anchor_bars=60).tilted
+    own = tilt.model_copy(update={"anchor": tilt.anchor.model_copy(update={"name": "own"})})
+    panel = panel_of(100 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.01, (400, 3)), axis=0)))
+    if not refused:
+        columns(panel, own)
+        return
+    with pytest.raises(ConfigError, match="'own': rule has other weights from the last 71 bars") as caught:
+        columns(panel, own)
+    assert "env.anchor_bars" in str(caught.value.hint)
+    longer = own.anchor.model_copy(update={"lookback_bars": looks})
+    columns(panel, own.model_copy(update={"anchor": longer}))
 
 
 def test_what_does_not_trade_has_no_volatility_and_what_never_moves_a_tiny_one() -> None:

@@ -33,6 +33,15 @@ def manager(store: ModelCheckpoint) -> ProductionModelManager:
     return ProductionModelManager(store.root)
 
 
+def test_a_version_whose_anchor_s_package_is_not_installed_is_not_taken_up(store: ModelCheckpoint) -> None:
+    save(store, "v2", verdict="promotable", recipe={"tilt": {"anchor": {"name": "elsewhere"}}})
+    promote(store, AGENT, "v2")
+    manager = ProductionModelManager(store.root)
+    manager.refresh()
+    assert "'elsewhere', which is not here; install the package" in manager.problems[AGENT]
+    assert manager.serving(AGENT) is None
+
+
 def test_an_answer_is_weights_by_symbol_with_its_origin(manager: ProductionModelManager) -> None:
     answer = manager.get_model_prediction("asset=crypto", ZEROS)
     assert isinstance(answer, Prediction)

@@ -1,4 +1,5 @@
 import datetime as dt
+import errno
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from wealtharena.config import compose, config_hash
 from wealtharena.data.store import Store
 from wealtharena.errors import ConfigError, DataError
 from wealtharena.evaluation import metrics
+from wealtharena.reporting import plots
 from wealtharena.reporting.words import DASH
 from wealtharena.tasks import dispatch
 
@@ -47,6 +49,20 @@ def test_returns_alone_are_measured_without_a_verdict_and_without_positions(
     assert "returns_unit=percent" in " ".join(capsys.readouterr().out.split()), unit
     assert "returns read from my.csv" in page
     assert not Path("results/ledger.jsonl").exists(), "nothing of ours was looked at"
+
+
+@pytest.mark.slow
+def test_a_picture_that_finds_no_room_costs_neither_page_nor_figures(
+    mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(plots, "write", full)
+    record, page = run()
+    assert record["status"] == "completed"
+    assert 'id="shape"' in page
+    assert "the plots could not be drawn: OSError" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from wealtharena.config.specs.agent import ModelSpec
 from wealtharena.config.specs.asset import LimitSpec
-from wealtharena.config.specs.tilt import TiltSpec
+from wealtharena.config.specs.tilt import TiltSpec, require_anchor
 from wealtharena.envs.observation import ObservationLayout
 from wealtharena.errors import CheckpointError
 from wealtharena.features.panel import Scaler
@@ -323,6 +323,7 @@ def load_policy(folder: Path) -> Trained:
             f"{folder / POLICY_FILE}: format {record.get('format')} is not {FORMAT}", hint="train again"
         )
     try:
+        require_anchor(record["layout"].get("tilt"), where=str(folder))
         scaler = Scaler.from_dict(scaling)
         state = torch.load(folder / WEIGHTS_FILE, weights_only=True, map_location="cpu")
         layout = ObservationLayout(

@@ -7,7 +7,7 @@ import contextlib
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from html import escape
 from typing import Annotated, Any
@@ -36,9 +36,10 @@ from wealtharena.deployment.schemas import AgentDetail, AgentList, Health, Predi
 from wealtharena.deployment.settings import Settings
 from wealtharena.deployment.watching import Watch, mark_of, oldest_age
 from wealtharena.deployment.watching_accounts import Accounts
-from wealtharena.errors import CheckpointError, DataError
+from wealtharena.errors import CheckpointError, DataError, WealthArenaError
 from wealtharena.files import hold_folder
 from wealtharena.prediction.agent import ServedAgent, UnfitAnswerError
+from wealtharena.prediction.cleaning import warm
 from wealtharena.prediction.inputs import InputError
 from wealtharena.prediction.manager import ProductionModelManager
 
@@ -120,10 +121,11 @@ class Service:
         self.lane = Lane()
         self.board = Board(settings.paper)
         self.pages = Pages(lambda: (self.manager.loaded, self.manager.problems, self.keys.ring))
+        self._ends = False
         self.keys.refresh()
         self.watches = (
             Watch("key", self.keys.refresh, settings.poll_seconds),
-            Watch("registry", self._take_up, settings.poll_seconds, mark_of(settings.runtime)),
+            Watch("registry", self._renew, settings.poll_seconds, mark_of(settings.runtime)),
         )
         try:
             self._take_up()
@@ -134,22 +136,36 @@ class Service:
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         """Watch for promotions, and for keys, while the application lives."""
         tasks = [asyncio.create_task(watch.run()) for watch in self.watches]
-        tasks.append(asyncio.create_task(asyncio.to_thread(_import_features)))
+        tasks.append(asyncio.create_task(asyncio.to_thread(self._warm, tuple(self.manager.loaded))))
         try:
             yield
         finally:
+            self._ends = True
             for task in tasks[:-1]:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.to_thread(self.audit.lines.flush, seconds=2.0)
 
-    def _take_up(self) -> None:
-        """Serve what the registry says now, and log what of it can't be served."""
-        for agent in self.manager.refresh():
+    def _renew(self) -> None:
+        self._warm(self._take_up())
+
+    def _warm(self, agents: Iterable[str]) -> None:
+        """Spare the first question about bars of each agent what can be done beforehand."""
+        for agent in agents:
+            served = self.manager.serving(agent)
+            if served is not None and not self._ends:
+                with contextlib.suppress(WealthArenaError):  # who asks is told of it
+                    warm(served.metadata)
+
+    def _take_up(self) -> tuple[str, ...]:
+        """Serve what the registry says now, and log what of it can't be served; return the agents that changed."""
+        changed = tuple(self.manager.refresh())
+        for agent in changed:
             problem = self.manager.problems.get(agent)
             self.meters.reloaded(agent, failed=problem is not None)
             if problem is not None:
                 logger.error("%s goes on with what it had: %s", agent, problem)
+        return changed
 
     def watched(self) -> float:
         """Return the seconds since this worker last got through looking at registry and keys."""
@@ -313,11 +329,6 @@ async def _whole(request: Request) -> bytes:
             return await request.body()
     except TimeoutError:
         raise HTTPException(408, f"the body did not arrive within {BODY_SECONDS} seconds") from None
-
-
-def _import_features() -> None:
-    """Import what predictions from bars need, so that the first of them does not pay for it."""
-    import wealtharena.features.computing  # noqa: F401 - for its effect: the next import of it is free
 
 
 def _json(model: Any, *, status: int = 200) -> Response:

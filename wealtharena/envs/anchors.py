@@ -26,12 +26,13 @@ from wealtharena.envs.baselines._shares import invested
 from wealtharena.envs.baselines.inverse_volatility import LEAST_VOLATILITY
 from wealtharena.envs.observation import ANCHOR_COLUMNS
 from wealtharena.envs.quotes import CARRY_BARS, SIGMA_BARS, carry_forward, trailing_sigma
-from wealtharena.errors import MarketError
+from wealtharena.errors import ConfigError, MarketError
 from wealtharena.features.panel import FeaturePanel, Scaler
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 LEAST_SIGMA: Final = 1e-6  # a bar: a symbol that never moves does not take everything by a division by 0
+_TRIED: Final = 4  # rows at which a package's rule is asked again, with few bars
 _ROWS: Final = 512  # bars whose windows are looked at in one go
 
 
@@ -70,7 +71,11 @@ def history_bars(tilt: TiltSpec) -> int:
     Bars on which no symbol has a positive close, such as a future's alone below zero, are not counted: there are none in
     what a caller must send, `min_history_bars` of every symbol.
     """
-    return max(Baseline(tilt.anchor).history_bars, SIGMA_BARS + 1 + CARRY_BARS)
+    return _needed(tilt.anchor)
+
+
+def _needed(anchor: BaselineSpec) -> int:
+    return max(Baseline(anchor).history_bars, SIGMA_BARS + 1 + CARRY_BARS)
 
 
 def columns(panel: Panel, tilt: TiltSpec) -> npt.NDArray[np.float32]:
@@ -99,13 +104,29 @@ def _weights(close: FloatArray, trades: BoolArray, spec: BaselineSpec) -> FloatA
         return RULES[spec.name](close, trades, spec)
     rule: Callable[[FloatArray, BaselineSpec], FloatArray] = plugins.load("envs.anchors", spec.name).rule
     rows = np.flatnonzero(trades.any(axis=1))
-    made = rule(np.where(trades, close, np.nan)[rows], spec) if len(rows) else np.zeros((0, close.shape[1]))
+    seen = np.where(trades, close, np.nan)[rows]
+    made = rule(seen, spec) if len(rows) else np.zeros((0, close.shape[1]))
     if np.shape(made) != (len(rows), close.shape[1]) or not np.isfinite(made).all():
         told = (
             f"rule returned weights of shape {np.shape(made)}, or some that are not finite; for these bars it is to be"
         )
         raise plugins.misused("envs.anchors", spec.name, f"{told} {(len(rows), close.shape[1])}")
+    _check_memory(rule, seen, made, spec)
     return _since(rows, made, len(close))
+
+
+def _check_memory(
+    rule: Callable[[FloatArray, BaselineSpec], FloatArray], close: FloatArray, made: FloatArray, spec: BaselineSpec
+) -> None:
+    """Raise ConfigError where a rule has other weights from as few bars as a server is given; some rows [T] are tried."""
+    bars = _needed(spec)
+    for row in np.unique(np.linspace(bars, len(close) - 1, _TRIED, dtype=int)) if len(close) > bars else ():
+        if not np.allclose(rule(close[row + 1 - bars : row + 1], spec)[-1], made[row], rtol=0.0, atol=1e-6):
+            raise ConfigError(
+                f"{plugins.title('envs.anchors', spec.name)}: rule has other weights from the last {bars} bars than from all before: "
+                "a server, which is given no more, would lean from another portfolio than the backtest",
+                hint="let it look at spec.lookback_bars, or raise env.anchor_bars to the bars that it looks at",
+            )
 
 
 def _since(rows: npt.NDArray[np.intp], made: FloatArray, count: int) -> FloatArray:

@@ -142,6 +142,18 @@ def rules_of(metadata: Metadata) -> tuple[AssetSpec, DataSpec]:
         return _rules(metadata.asset, metadata.frequency, said)
 
 
+def warm(metadata: Metadata) -> None:
+    """Do what the first question about bars of an agent would wait for: import, compose its rules, make its calendar."""
+    import wealtharena.data.align
+    import wealtharena.data.quality
+    import wealtharena.envs.anchors
+    import wealtharena.features.computing  # noqa: F401 - for its effect, as those above: the next import of it is free
+    from wealtharena.data import calendars
+
+    asset, _ = rules_of(metadata)
+    calendars.time_zone(asset.universe.calendar)
+
+
 @lru_cache(maxsize=64)
 def _rules(asset: str, frequency: str, said: str) -> tuple[AssetSpec, DataSpec]:
     from wealtharena.config import compose

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 import numpy as np
 
+from wealtharena.config.specs.tilt import require_anchor
 from wealtharena.errors import CheckpointError
 from wealtharena.prediction.agent import AnswerLimits, ServedAgent, UnfitAnswerError, origin_of
 from wealtharena.prediction.answers import Prediction, Predictions
@@ -227,6 +228,7 @@ class ProductionModelManager:
                     read_verified(folder, manifest_sha256=pointer.manifest_sha256)
                     return current
                 loaded = self.store.load_checkpoint(agent, pointer.version, manifest_sha256=pointer.manifest_sha256)
+                require_anchor(loaded.metadata.recipe.tilt, where=loaded.metadata.model_path)
                 loaded.policy.check_probe()
                 origin = origin_of(pointer, loaded.metadata)
                 limits = AnswerLimits.of(loaded.metadata)

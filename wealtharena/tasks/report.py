@@ -23,6 +23,7 @@ from wealtharena.reporting import plots, report
 from wealtharena.reporting.band import equity_band
 from wealtharena.reporting.data import ReportData
 from wealtharena.tasks import console
+from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.pipeline import describe, notes, open_features
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
 
@@ -60,7 +61,7 @@ def run(spec: ExperimentSpec) -> int:
             held=False,
         )
         report.write(context.folder / "report.html", data)
-        plots.write(context.folder / "plots", data)
+        drawn(context.folder, "the plots", lambda: plots.write(context.folder / "plots", data))
     show(record.content, context.folder)
     return 0
 
