@@ -164,13 +164,20 @@ def check_none(spec: ExperimentSpec) -> None:
 
 
 def _tell_left(spec: ExperimentSpec, ledger: Ledger, known: Mapping[str, Any] | None) -> None:
-    """Warn of orders that an account leaves open at a broker that it is begun anew without."""
+    """Warn of what an account that is begun anew leaves outside: open orders at a broker that it is begun without, positions
+    at a broker of which it will not ask what is held.
+    """
     there = None if known is None else known.get("broker")
-    left = len(ledger.pending()) if there not in (None, "paper", "shadow", spec.broker.name) else 0
+    if there in (None, "paper", "shadow"):
+        return
+    left = len(ledger.pending()) if there != spec.broker.name else 0
     if left:
         log.warning(
             "%s at %s may be open still: take back there what is", f"{left} order{'s' if left > 1 else ''}", there
         )
+    held = ", ".join(f"{units:g} {name}" for name, units in sorted(ledger.positions().items()))
+    if held and (there != spec.broker.name or there == "webhook"):
+        log.warning("%s is held at %s, and not in the account that begins: sell it there, or count it in", held, there)
 
 
 def opened(
