@@ -299,7 +299,8 @@ def test_overrides_that_passed_bars_cannot_follow_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "override", ["task=audit", "sweep=ppo", "resume=outputs/there", "train.callbacks=[json:JSONDecoder]"]
+    "override",
+    ["task=audit", "sweep=ppo", "resume=outputs/there", "train.retrain=etf", "train.callbacks=[json:JSONDecoder]"],
 )
 def test_what_a_study_does_not_do_is_refused_and_not_passed_over(override: str) -> None:
     with pytest.raises(ConfigError, match=f"{override.partition('=')[0]}.*is nothing that a study does"):

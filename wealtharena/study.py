@@ -342,6 +342,7 @@ def _require_followed(spec: ExperimentSpec) -> None:
             "search by the command line, and study what it has found",
         ),
         (f"resume={spec.resume}", spec.resume is not None, "go on by the command line"),
+        (f"train.retrain={spec.train.retrain}", spec.train.retrain is not None, "train again by the command line"),
         (
             "train.callbacks",
             bool(spec.train.callbacks),

@@ -324,6 +324,12 @@ def main(words: Sequence[str]) -> int:
     except (KeyboardInterrupt, Interrupted):
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130
+    if not played:  # a board that is there stays
+        print(
+            f"nothing was played: the time was up before the first cell, --minutes {asked.minutes:g}; give more",
+            file=sys.stderr,
+        )
+        return 1
     note = f"{skipped} cells have not been played: the time was up." if skipped else ""
     built = board.build(played, courses=where, entrants=who, note=note)
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -334,7 +340,7 @@ def main(words: Sequence[str]) -> int:
         head = asked.docs.read_text().split(page.MARK)[0]
         asked.docs.write_text(f"{head}{page.MARK}\n\n{page.markdown(built)}")
     print(f"{asked.out / 'arena.html'}")
-    if played and all(cell["status"] != "played" for cell in played):
+    if all(cell["status"] != "played" for cell in played):
         print("nothing was played: each cell says why", file=sys.stderr)
         return 1
     return 0

@@ -24,6 +24,7 @@ from benchmarks import oracles
 from benchmarks.arena import sources
 from benchmarks.arena.courses import Course, Ground
 from benchmarks.arena.entries import DoesNotFitError, Entrant
+from benchmarks.arena.workers import alone
 from wealtharena import files
 from wealtharena.agents.engine import EnvFactory
 from wealtharena.agents.policy import load_policy
@@ -122,7 +123,8 @@ def _played(cell: Cell, out: Path, ledger: Path) -> dict[str, Any]:
     began = time.monotonic()
     try:
         ground = cell.course.open(cell.entrant.overrides, cell.seed)
-        folds = [_fold(cell, ground, fold, work / str(fold.index)) for fold in ground.folds]
+        with alone():
+            folds = [_fold(cell, ground, fold, work / str(fold.index)) for fold in ground.folds]
         result |= {"status": "played", **_summary(folds)}
         _tell(ledger, cell, ground, result["sharpe"])
     except Interrupted:

@@ -9,8 +9,8 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing import connection
 from types import FrameType
 from typing import Any
@@ -27,12 +27,13 @@ class EndedError(Exception):
 
 
 class Worker:
-    """A process that calls one function after the other."""
+    """A process that calls one function after the other: a fork of one that has imported, and done nothing else."""
 
     def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["benchmarks.arena.command"])  # more than a second of imports, once
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, os.getpid()))
+        self.process = context.Process(target=_serve, args=(theirs,))
         self.process.start()
         theirs.close()
 
@@ -53,6 +54,8 @@ class Worker:
             kind, found = self.pipe.recv() if self.pipe.poll(0) else ("ended", None)
         except (EOFError, OSError):
             kind, found = "ended", None
+        except Exception as error:  # what a policy wrote into the pipe is any bytes
+            raise EndedError(f"what its process answered cannot be read ({type(error).__name__})") from error
         if kind == "ended":
             self.process.join(GRACE_SECONDS)
             raise EndedError(_how(self.process.exitcode))
@@ -87,6 +90,17 @@ def dismiss(workers: Sequence[Worker], *, at_once: bool = False) -> None:
             one.process.join(GRACE_SECONDS)
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let nobody but this process come out of what is called inside: a policy may fork, and its copies end here."""
+    own = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() != own:
+            os._exit(0)
+
+
 def asked_to_stop() -> bool:
     """Return whether somebody interrupted this worker: a KeyboardInterrupt of a policy's own is none."""
     return _stop.is_set()
@@ -106,11 +120,11 @@ def _note(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _serve(pipe: connection.Connection, parent: int) -> None:
+def _serve(pipe: connection.Connection) -> None:
     """Call what is asked for until the pipe is closed or the parent ends."""
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGINT, _note)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_with_the_arena, daemon=True).start()
     try:
         while True:
             function, arguments = pipe.recv()
@@ -119,10 +133,11 @@ def _serve(pipe: connection.Connection, parent: int) -> None:
         return
 
 
-def _end_with(parent: int) -> None:
-    """End this process soon after its parent: a training in its midst writes its state first."""
-    while os.getppid() == parent:
-        time.sleep(LOOK_SECONDS)
+def _end_with_the_arena() -> None:
+    """End this process when the one that began it has ended: a training in its midst writes its state first."""
+    begun_by = multiprocessing.parent_process()
+    assert begun_by is not None
+    begun_by.join()
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(GRACE_SECONDS)
     os._exit(1)
@@ -130,7 +145,8 @@ def _end_with(parent: int) -> None:
 
 def _called(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[str, Any]:
     try:
-        return "made", function(*arguments)
+        with alone():
+            return "made", function(*arguments)
     except (KeyboardInterrupt, Interrupted):
         return "interrupted", None
     except BaseException:  # noqa: BLE001  # the one who asked is told

@@ -35,6 +35,14 @@ def test_the_limit_is_the_machines_or_the_containers(tmp_path: Path) -> None:
         (("algo=impala", "compute=workers", "compute.learners=100000"), r"compute\.learners=100000: .* for 40 such"),
         (("compute=workers", "compute.num_cpus=100000"), r"compute\.num_cpus=100000: .* for 40 such"),
         (("sweep=ppo", "sweep.concurrency=100000"), r"sweep\.concurrency=100000: .* for 40 such"),
+        (
+            ("sweep=ppo", "sweep.cpus_per_trial=5"),
+            r"sweep\.cpus_per_trial=5: a search on this machine has 4 cores for its trials; lower it, or",
+        ),
+        (
+            ("sweep=ppo", "sweep.cpus_per_trial=1.5", "compute.num_cpus=1"),
+            r"1\.5: .* has 1 core \(compute\.num_cpus\) for",
+        ),
         (("compute.torch_threads=10000",), r"compute\.torch_threads=10000: this process may use 4 cores; lower it"),
     ],
 )
@@ -55,6 +63,7 @@ def test_processes_and_threads_that_fit_are_not(monkeypatch: pytest.MonkeyPatch)
         ["compute=workers"],
         ["compute=workers", "compute.runners=8"],
         ["sweep=ppo"],
+        ["sweep=ppo", "sweep.cpus_per_trial=2", "compute.num_cpus=2"],
         ["compute.num_cpus=64"],
     ):
         asking.check(compose(typed))
@@ -115,6 +124,7 @@ def test_what_is_remembered_counts(
     worlds.bench(worlds.spec(*fits))
 
 
+WIDE = "model.hidden=[3072,3072]"
 MEASURED = (  # GiB at the peak of a process, 10 symbols of 24 features; the first two over 1,576 bars
     (("algo=ppo", "env.window=64"), 1.92),
     (("algo=ppo", "env.window=128"), 3.30),
@@ -125,6 +135,13 @@ MEASURED = (  # GiB at the peak of a process, 10 symbols of 24 features; the fir
     (("algo=direct", "env.window=32", "algo.windows=8"), 0.56),
     (("algo=cql", "env.window=64", "algo.passes=2"), 1.3),
     (("algo=dqn", "env.action=allocation", "env.window=64", "algo.buffer=512", "algo.rollout_steps=512"), 0.6),
+    (("algo=ppo", "model=attention", "model.hidden=[256,256]"), 1.08),
+    (("algo=ppo", "model=mlp", WIDE, "algo.rollout_steps=1024", "algo.minibatch=256"), 1.18),
+    (("algo=dqn", "env.action=allocation", WIDE, "algo.rollout_steps=512", "algo.buffer=512", "algo.batch=64"), 0.95),
+    (("algo=sac", "model.hidden=[4096,4096]", "train.env_steps=6000"), 1.84),
+    (("algo=cql", WIDE, "algo.passes=1", "algo.batch=64"), 1.34),
+    (("algo=iql", WIDE, "algo.passes=1", "algo.batch=64"), 1.52),
+    (("algo=tqc", "algo.quantiles=100", "algo.batch=4096", "train.env_steps=6000"), 4.2),
 )
 
 
@@ -194,5 +211,5 @@ def test_a_training_that_others_leave_no_room_for_is_told(
     monkeypatch.setattr(memory, "free_bytes", lambda: 2 * GIB)
     layout = ObservationLayout(tuple("ABCDEFGHIJ"), tuple("abcdefghijklmnopqrstuvwx"), 128)
     memory.check_room(compose(["env.window=128"]), layout, 500)
-    assert "3.21 GiB, and 2 are free now" in caplog.text
-    assert "env.window=32 or algo.rollout_steps=4096 would fit" in caplog.text
+    assert "3.22 GiB, and 2 are free now" in caplog.text
+    assert "env.window=32 or algo.rollout_steps=2048 would fit" in caplog.text

@@ -308,6 +308,16 @@ def test_no_cell_is_begun_that_would_not_end_in_time() -> None:
     assert not command.Clock(0.0).fits(cell)
 
 
+def test_an_arena_in_whose_time_nothing_is_played_fails_and_keeps_the_board(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "arena.html").write_text("a board of before")
+    words = ["--courses", "short", "--entrants", "ppo", "--minutes", "0", "--out", str(tmp_path)]
+    assert command.main(words) == 1
+    assert "--minutes 0; give more" in capsys.readouterr().err
+    assert (tmp_path / "arena.html").read_text() == "a board of before"
+
+
 def test_seeds_are_played_in_turns() -> None:
     who = [entries.Entrant("a", ""), entries.Entrant("b", "")]
     order = [(cell.seed, cell.entrant.name) for cell in command.cells([TINY], who, 2)]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
+import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +17,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.arena import command, courses, entries, play, sources
-from benchmarks.arena.workers import Worker
+from benchmarks.arena.workers import EndedError, Worker, alone, dismiss, ready
 from tests.benchmarks.test_arena import TINY, graph, played
-from tests.forks import Fork
 from wealtharena import files
 
 pytestmark = pytest.mark.slow
@@ -246,6 +248,51 @@ def test_what_is_no_weight_is_none_here_either(given: str, said: str, tmp_path: 
     assert said in found["why"]
 
 
+def fork_and_tell(place: Path) -> str:
+    """Fork as a policy may, and have the copy come back before the process itself does."""
+    with alone():
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+    with place.open("a") as told:
+        told.write("came back\n")
+    return "from the process itself"
+
+
+def test_of_a_process_that_a_policy_forked_one_comes_back(tmp_path: Path) -> None:
+    worker = Worker()
+    try:
+        worker.give(fork_and_tell, tmp_path / "told")
+        assert ready([worker], 60.0) == [worker]
+        assert worker.answer() == "from the process itself"
+        assert (tmp_path / "told").read_text() == "came back\n"
+        worker.give(os.fork)
+        assert ready([worker], 60.0) == [worker]
+        assert isinstance(worker.answer(), int)
+        assert ready([worker], 1.0) == []  # the copy says nothing
+    finally:
+        dismiss([worker], at_once=True)
+
+
+def scribble(mark: bytes) -> None:
+    """Write an answer of the right length, as a policy may that looks for open files, which is none."""
+    for number in range(3, 100):
+        with suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                os.write(number, len(mark).to_bytes(4, "big") + mark)
+
+
+def test_an_answer_that_cannot_be_read_is_a_lost_cell() -> None:
+    worker = Worker()
+    try:
+        worker.give(scribble, b"no pickle")
+        assert ready([worker], 60.0) == [worker]
+        with pytest.raises(EndedError, match="cannot be read"):
+            worker.answer()
+    finally:
+        dismiss([worker], at_once=True)
+
+
 def leave(place: Path) -> None:
     """Be an arena that is killed: note the process that it gave something to."""
     worker = Worker()
@@ -255,7 +302,7 @@ def leave(place: Path) -> None:
 
 
 def test_a_process_of_an_arena_that_was_killed_ends_soon(tmp_path: Path) -> None:
-    arena = Fork(target=leave, args=(tmp_path / "pid",))
+    arena = multiprocessing.get_context("spawn").Process(target=leave, args=(tmp_path / "pid",))
     arena.start()
     until = time.monotonic() + 60
     while not (tmp_path / "pid").exists() and time.monotonic() < until:

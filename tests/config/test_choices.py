@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,36 @@ def test_files_of_a_search_path_are_looked_through_as_those_of_config_dir(tmp_pa
     (tmp_path / "other" / "asset" / "etf.yaml").write_text("name: etf\n")
     with pytest.raises(ConfigError, match=r"asset/etf\.yaml would never be read: .* has its name and wins"):
         compose([f"hydra.searchpath=[{scheme}{tmp_path / 'other'}]", "asset=etf"])
+
+
+def test_a_search_path_is_the_folder_of_config_dir(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Hydra knows of it in one composition: what it chose was no choice in a grid, and for `resume=`; a package's was not looked through."""
+    monkeypatch.setenv(CONFIG_DIR, "")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    folder = tmp_path / "theirs" / "conf"
+    (folder / "experiment").mkdir(parents=True)
+    for place in (folder.parent, folder):
+        (place / "__init__.py").touch()
+    (folder / "experiment" / "one.yaml").write_text(f"{HEAD}seed: 7\n")
+
+    def said(*words: str) -> str:
+        os.environ[CONFIG_DIR] = ""
+        monkeypatch.setattr("sys.argv", ["run.py", *words, "experiment=one", "--cfg", "job"])
+        launch(lambda cfg: 0)()
+        found = capsys.readouterr()
+        return found.out + found.err
+
+    for place in ("pkg://theirs.conf", f"file://{folder}"):
+        assert "seed: 7\n" in said(f"hydra.searchpath=[{place}]")
+        assert os.environ[CONFIG_DIR] == str(folder)
+    assert "is not one folder" in said(f"hydra.searchpath=[pkg://theirs.conf,{tmp_path}]")
+    assert "two folders" in said("--config-dir", str(tmp_path), "hydra.searchpath=[pkg://theirs.conf]")
+    shutil.copytree(folder.parent, tmp_path / "others")  # what was looked through once is not again
+    (tmp_path / "others" / "conf" / "asset").mkdir()
+    (tmp_path / "others" / "conf" / "asset" / "etf.yaml").write_text("name: etf\n")
+    assert "asset/etf.yaml would never be read" in said("hydra.searchpath=[pkg://others.conf]")
 
 
 def test_files_that_choose_one_another_are_refused(own: Path) -> None:

@@ -79,6 +79,7 @@ def test_options_of_another_task_search_or_source_are_refused(line: str, way_out
         "task=deploy deploy.action=list deploy.keep=1",
         "task=demo algo=direct",
         "broker=shadow",
+        "evaluation.baselines=[cash] asset.benchmark=BTC-USD",
     ],
 )
 def test_what_a_choice_never_reads_is_told(line: str) -> None:
@@ -113,6 +114,8 @@ def test_what_a_choice_never_reads_is_told(line: str) -> None:
         "tracking.mirrors=[tensorboard]",
         "sweep=ppo tracking=quiet",
         "backtest.checkpoints=[] backtest.baseline=null",
+        "asset.benchmark=ETH-USD",
+        "task=backtest backtest.baseline=benchmark evaluation.baselines=[cash] asset.benchmark=ETH-USD",
     ],
 )
 def test_what_is_read_is_neither_refused_nor_told(line: str) -> None:

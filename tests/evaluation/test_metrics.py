@@ -150,3 +150,19 @@ def test_exposure_is_what_was_held_over_the_bars_not_before_the_first():
 def test_two_dimensional_returns_are_refused():
     with pytest.raises(ValueError, match="2 axes"):
         metrics.sharpe(np.zeros((3, 2)))
+
+
+@pytest.mark.parametrize("name", ["total_return", "sharpe", "sortino", "max_drawdown", "calmar", "var_95", "psr"])
+def test_an_infinite_return_is_refused_with_its_place(name):
+    """Drawdown passed over what followed, and a Sharpe ratio over the bar itself."""
+    with pytest.raises(ValueError, match="the return at 2 is infinite"):
+        getattr(metrics, name)([0.1, -0.2, math.inf, -0.5])
+
+
+@pytest.mark.filterwarnings("error")
+def test_growth_beyond_all_numbers_has_no_warning_and_no_drawdown():
+    grown = [*[1.0] * 1100, -0.5]
+    assert metrics.total_return(grown) == math.inf
+    assert math.isnan(metrics.max_drawdown(grown))
+    assert math.isnan(metrics.calmar(grown))
+    assert metrics.annual_return(grown) == math.inf

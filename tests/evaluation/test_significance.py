@@ -286,18 +286,3 @@ def test_a_short_record_is_resampled_without_a_warning(bars):
         warnings.simplefilter("error")
         for series in (moving, np.cumsum(moving), still):
             assert 1.0 <= significance.optimal_block_bars(series) <= bars / 3
-
-
-def test_near_copies_dilute_it_by_as_much_as_the_docs_say():
-    """The page on it says what V does not see, with these figures."""
-    rng, bars, found = np.random.default_rng(0), 750, []
-    for _ in range(400):
-        noise = rng.normal(0, 1 / math.sqrt(bars - 1), 20)
-        for shown in (noise, np.r_[noise, np.full(1000, noise.mean())]):
-            found.append(
-                significance.deflated_sharpe_ratio(
-                    noise.max(), bars=bars, skewness=0, kurtosis=3, trials=len(shown), trials_variance=shown.var(ddof=1)
-                )
-            )
-    alone, diluted = np.median(np.reshape(found, (400, 2)), axis=0)
-    assert (round(alone, 2), round(diluted, 2)) == (0.49, 0.92)

@@ -1,4 +1,4 @@
-"""What sweep.html says of luck is of one kind with the figure beside it."""
+"""What sweep.html says: luck of one kind with the figure beside it, and why a trial failed."""
 
 import pytest
 
@@ -19,3 +19,10 @@ def test_luck_is_told_of_the_ratio_that_it_is_of_beside_the_best_trials(ratio: s
 
 def test_an_older_search_that_kept_no_ratio_of_its_best_trial_shows_none() -> None:
     assert "an annual Sharpe ratio of 0.60, all on validation data." in sweep.render(search_result())
+
+
+def test_a_failed_trial_says_why_where_all_trials_stand() -> None:
+    result = search_result(trials=8)
+    assert "why it failed" not in sweep.render(result)
+    result["trials"][3]["failure"] = "ValueError: 3 < 4"
+    assert ">ValueError: 3 &lt; 4</td>" in sweep.render(result)

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from tests.tasks.conftest import SMALL, UNPUBLISHED, record
+from wealtharena import files
 from wealtharena.config import compose
 from wealtharena.config.launch import no_room
 from wealtharena.errors import ConfigError, WealthArenaError
@@ -129,8 +130,13 @@ def test_a_moved_folder_goes_on(trained: Callable[..., None], monkeypatch: pytes
         with pytest.raises(KeyboardInterrupt):
             go_on(RUN)
     assert openings() == 1
+    with files.atomic_path(RUN / "trainer" / "state.pt") as left:  # by a kill
+        left.hardlink_to(RUN / "trainer" / "state.pt")
+        left.with_name(f"{left.name[:-12]}00000000.tmp").write_bytes(b"half")
     assert go_on(RUN.rename("moved")) == 0
     assert openings() == 1
+    assert not list(Path("moved").rglob(".*.tmp"))
+    assert not any("looked at this test window" in note for note in record(Path("moved"))["notes"]), "its own look"
     assert record(Path("moved"))["status"] == "completed"
 
 
@@ -266,11 +272,33 @@ def test_a_run_that_goes_on_from_another_folder_is_told_where_its_bars_and_its_l
     (run / ".hydra" / "hydra.yaml").write_text(written)
     Path("elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")
+    (begun / "checkpoints").mkdir()
     with pytest.raises(ConfigError, match=rf"from which data\.path=bars is meant; .*type data\.path={begun}/bars"):
         go_on(run, begun=(*SHORT, *FILES))
     assert not caplog.messages
     assert go_on(run, f"data.path={begun}/bars", "train.test=false", begun=(*SHORT, *FILES)) == 0
-    assert any(f"type paths.ledger={begun}/results/ledger.jsonl" in line for line in caplog.messages)
+    both = f"type paths.ledger={begun}/results/ledger.jsonl paths.checkpoints={begun}/checkpoints to go on with them"
+    assert any(both in line for line in caplog.messages)
+    with pytest.raises(ConfigError, match=rf"which paths\.checkpoints=checkpoints is meant; .*={begun}/checkpoints"):
+        go_on(run, "train.retrain=etf", f"data.path={begun}/bars", begun=(*SHORT, *FILES))
+
+
+def test_a_longer_run_was_begun_where_it_was_asked_for(
+    trained: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its record was the old run's: where it goes on with its own ledger it was told of the other's."""
+    trained()
+    (RUN / ".hydra").mkdir()
+    (RUN / ".hydra" / "hydra.yaml").write_text(yaml.safe_dump({"hydra": {"runtime": {"cwd": str(Path.cwd())}}}))
+    assert go_on(RUN) == 0
+    run = RUN.resolve()
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert dispatch(compose([*SHORT, "train.env_steps=2048", f"resume={run}"])) == 0
+    assert sum("was begun in another folder" in line for line in caplog.messages) == 1
+    (new,) = (path.parent for path in run.parent.glob("*/run.json") if path.parent != run)
+    assert resuming._begun_in(new) == Path.cwd()
+    assert resuming._begun_in(run) == run.parent
 
 
 def test_a_run_that_has_trained_nothing_yet_goes_on_its_own_bars_only(trained: Callable[..., None]) -> None:

@@ -68,6 +68,15 @@ def test_a_file_without_the_other_of_its_moment_is_refused(here, days, given, of
     assert trade(*DAYS[::2], "paper.end=2024-10-20", "paper.action=restart") == 0
 
 
+def test_a_script_that_cannot_be_written_beside_the_account_says_why(here):  # noqa: F811 - the fixture
+    trade(*DAYS)
+    for symbol in ("BTC-USD", "ETH-USD"):
+        (ACCOUNT / f"weights-{symbol}.pine").mkdir()
+    with pytest.raises(ConfigError, match=r"default cannot be used: .*Is a directory"):
+        run("paper.action=pine")
+    assert run("paper.action=status") == 0
+
+
 def test_a_ledger_that_was_taken_away_is_not_begun_anew_over_what_its_broker_keeps(here):  # noqa: F811 - the fixture
     trade(*DAYS)
     kept = ACCOUNT / "ledger.sqlite"

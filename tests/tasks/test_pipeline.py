@@ -10,8 +10,9 @@ import pytest
 from tests.envs.markets import random_panel
 from wealtharena.config import compose
 from wealtharena.errors import ConfigError, DataError
+from wealtharena.evaluation.splits import make_folds
 from wealtharena.tasks import dispatch
-from wealtharena.tasks.pipeline import describe, doubts, hindsight, notes
+from wealtharena.tasks.pipeline import describe, doubts, hindsight, notes, short
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +94,39 @@ def test_a_market_that_is_kinder_than_it_ships_is_said():
     assert said in notes(compose(words), panel)
     for asset in ("stocks", "forex", "crypto", "etf", "commodities"):
         assert not any("kinder" in note for note in notes(compose([f"asset={asset}"]), panel)), asset
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "played", "said"),
+    [
+        ("XYZ", "[benchmark]", True),
+        ("S1", "[benchmark]", False),
+        ("null", "[benchmark]", False),
+        ("XYZ", "[cash]", False),
+    ],
+)
+def test_a_benchmark_that_is_no_symbol_here_is_said(benchmark, played, said):
+    panel = random_panel(np.random.default_rng(0), bars=60)
+    found = notes(compose([f"asset.benchmark={benchmark}", f"evaluation.baselines={played}"]), panel)
+    assert any("no bars of XYZ are among these symbols" in note for note in found) is said
+
+
+@pytest.mark.parametrize(
+    ("words", "bars", "said"),
+    [
+        ((), 1000, []),
+        (("split.test_share=0.45", "split.validation_share=0.54"), 500, ["Only 3 bars to train on"]),
+        ((), 300, ["Only 45 bars to choose a checkpoint by"]),
+        (
+            ("split=cpcv", "split.folds=6", "split.test_folds=5", "split.embargo_bars=0"),
+            300,
+            ["Only 24 bars to train on", "Only 23 bars to choose a checkpoint by"],
+        ),
+    ],
+)
+def test_next_to_no_bars_to_train_on_or_to_choose_by_are_said(words, bars, said):
+    found = short(make_folds(compose(words).split, bars))
+    assert [one.partition(":")[0] for one in found] == said
 
 
 def test_the_data_block_tells_the_leaks_and_the_share_that_trades_to_the_end():

@@ -9,13 +9,14 @@ import torch
 import yaml
 
 from tests.registry.shelf import place
-from tests.tasks.conftest import record
+from tests.tasks.conftest import SMALL, record
 from wealtharena.config import compose
 from wealtharena.errors import PromotionError
 from wealtharena.registry import ModelCheckpoint
 from wealtharena.registry.history import Pointer, now
 from wealtharena.reporting.words import challenged
-from wealtharena.tasks import retraining
+from wealtharena.tasks import retraining, train
+from wealtharena.tasks.record import RunContext
 
 pytestmark = pytest.mark.slow
 
@@ -102,6 +103,32 @@ def test_a_warm_start_is_a_configuration_of_the_version_that_it_begins_with(smal
             hashes.append(run["config_hash"])
     assert hashes[0] != hashes[2]
     assert hashes[1] == hashes[3], "the incumbents differ in their seeds alone"
+
+
+def test_a_warm_start_that_goes_on_begins_with_what_it_was_begun_with(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folds after a promotion began with the weights of another version than the hash of the run says."""
+    store, begun = ModelCheckpoint("checkpoints"), list[Path | None]()
+    versions = [record(small(*OLD, f"seed={seed}")[1])["run_id"] for seed in (0, 1)]
+
+    def promote(version: str) -> None:
+        kept = store.load_checkpoint("forex", version).files.manifest_sha256
+        place(store.root, Pointer("currency_pairs", "production", version, kept, "promotable", False, now()))
+
+    promote(versions[0])
+    words = (*SMALL, "train.retrain=forex", "train.warm_start=true", *OLD[3:], "data.end=2023-12-29", "data=ecb")
+
+    def killed(*_: object, warm: Path | None, **__: object) -> None:
+        begun.append(warm)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "train_view", killed)
+    for resumed in (False, True):
+        with pytest.raises(KeyboardInterrupt):
+            train.run_in(RunContext(Path("again").resolve(), words, resumed=resumed), compose(words))
+        promote(versions[1])
+    assert [None if place is None else place.name for place in begun] == [versions[0]] * 2
 
 
 def test_without_production_there_is_nothing_to_retrain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

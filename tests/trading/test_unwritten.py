@@ -14,6 +14,7 @@ from wealtharena.trading import database, loop
 from wealtharena.trading.brokers.paper import FILE as BOOKS
 from wealtharena.trading.database import FullError
 from wealtharena.trading.ledger import FILE, Ledger
+from wealtharena.trading.schema import STEPS
 from wealtharena.trading.switch import Switch
 
 FIRST, LAST = 10, 13  # bars, of which the last one is written again
@@ -137,3 +138,23 @@ def test_a_file_that_finds_no_room_at_its_beginning_is_no_damaged_one(tmp_path, 
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"{tmp_path / 'a.sqlite'}: ")
     assert "; make room on the disk" in done.stdout
+
+
+def test_who_looks_at_an_account_writes_nothing_beside_it(tmp_path):
+    """A folder on a disk that is read-only, or somebody else's, is looked at as any other."""
+    with contextlib.closing(Ledger(tmp_path)) as ledger:
+        ledger.open("agent", "default", {"currency": "USD"})
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    with contextlib.closing(Ledger(tmp_path, look=True)) as ledger:
+        assert ledger.facts() == {"currency": "USD"}
+        assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+        with pytest.raises(FullError, match="nothing can be written"):
+            ledger.set_state("halted", "by whom?")
+
+
+def test_a_ledger_of_before_is_moved_on_by_who_looks(tmp_path):
+    with contextlib.closing(database.connect(tmp_path / FILE, STEPS[:1])):
+        pass
+    with contextlib.closing(Ledger(tmp_path, look=True)) as ledger:
+        assert ledger.facts() is None
+        ledger.open("agent", "default", {})

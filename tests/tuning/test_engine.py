@@ -159,6 +159,16 @@ def test_what_asha_stops_is_told_pruned_with_its_last_value(tmp_path: Path) -> N
         assert (last < STEPS) == (trial.state.name == "PRUNED")
 
 
+@pytest.mark.parametrize("scheduler", ["asha", "median"])
+def test_a_trial_that_reached_its_last_evaluation_is_not_told_as_stopped_early(tmp_path: Path, scheduler: str) -> None:
+    watcher = Watcher()
+    spec = sweep_spec(trials=6, scheduler=scheduler, grace_evaluations=STEPS)
+    result = run(spec, Toy(), tmp_path, watcher=watcher)
+    assert [row.state for row in result.trials] == ["COMPLETE"] * 6
+    assert "PRUNED" not in {state for _, state, _, _ in watcher.events}
+    assert [sorted(trial.intermediate_values) for trial in study(tmp_path).trials] == [[1, 2, 3, 4]] * 6
+
+
 def test_a_finished_study_is_not_run_again(finished: SearchResult, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(cluster, "connect", None)  # a Ray takes seconds to start, for nothing

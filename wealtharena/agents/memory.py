@@ -24,7 +24,6 @@ from wealtharena.errors import ConfigError
 log = logging.getLogger(__name__)
 CGROUPS: Final = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _NUMBER: Final = 4  # bytes of a float32
-_COPIES: Final = 4  # of a weight: itself, its slope and two moments of the optimiser
 _GIB: Final = 2.0**30
 _PROCESS: Final = 0.4 * _GIB  # of a process of Ray with torch and RLlib in it, before it does anything
 _TRAINING: Final = 0.6 * _GIB  # of a process that has trained what takes no room
@@ -63,7 +62,7 @@ def free_bytes(table: Path = Path("/proc/meminfo")) -> float:
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes that a training takes at its peak: measured peaks lay within a quarter of it."""
+    """Bytes that a training takes at its peak: measured peaks lay within a third of it."""
 
     networks: float  # with an update's numbers between their layers
     observations: float
@@ -80,9 +79,12 @@ def needed(spec: ExperimentSpec, layout: ObservationLayout, bars: int) -> Need:
     seen = layout.window * len(layout.feature_names)  # of one symbol
     apart = model.name in ("shared", "attention")  # one network answers for each symbol by itself
     inputs = seen * (1 if apart else symbols)
-    rows = spec.algo.least_rows() * (symbols if apart else 1)
+    rows = spec.algo.passed() * (symbols if apart else 1)
     between = sum(model.hidden) + max(model.hidden)  # what the layers gave, and the slopes of the widest
-    networks = _COPIES * spec.algo.least_networks() * _weights(model, inputs) + rows * between
+    if model.name == "attention":
+        between += 6 * model.hidden[-1]  # query, key and value, what is mixed of them, merged and added
+    kept = spec.algo.weights_kept(recurrent=model.name in _GATES)
+    networks = kept * _weights(model, inputs) + rows * between + spec.algo.beside()
     count = max(spec.algo.least_kept(spec, bars=bars, apart=apart), _AUDITED * bars)
     observations = count * (seen * symbols + account_width(symbols))
     return Need(_NUMBER * float(networks), _NUMBER * float(observations), count)
@@ -105,6 +107,12 @@ def check_processes(spec: ExperimentSpec) -> None:
         raise ConfigError(
             f"compute.torch_threads={compute.torch_threads}: this process may use {cores} core{'s' * (cores > 1)}",
             hint="lower it; compute.torch_threads=0 takes them all",
+        )
+    if spec.sweep.name != "none" and spec.sweep.cpus_per_trial > (here := compute.num_cpus or cores):
+        raise ConfigError(
+            f"sweep.cpus_per_trial={spec.sweep.cpus_per_trial:g}: a search on this machine has {here} core{'s' * (here > 1)}"
+            f"{' (compute.num_cpus)' * bool(compute.num_cpus)} for its trials",
+            hint="lower it, or choose compute=cluster with the address of one whose machines have as many",
         )
     if spec.sweep.name == "none":
         asked = {"compute.runners": compute.runners, "compute.learners": compute.learners}

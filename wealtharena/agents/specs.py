@@ -126,6 +126,14 @@ class OnPolicySpec(NoisySpec):
         """Return the rows of a minibatch."""
         return min(self.minibatch or self.rollout_steps, self.rollout_steps)
 
+    def passed(self) -> int:
+        """Return the rows of a minibatch, and of one pass for values before it."""
+        return self.least_rows() + min(VALUE_ROWS, self.rollout_steps)
+
+    def weights_kept(self, *, recurrent: bool) -> int:
+        """Return those of actor and critic."""
+        return super().weights_kept(recurrent=recurrent) * (1 if recurrent else 2)
+
     def least_kept(self, spec: ExperimentSpec, *, bars: int, apart: bool) -> int:
         """Return those of a rollout, with the bar after it and what ended episodes saw last, and an update's copies.
 
@@ -191,6 +199,10 @@ class _Batched:
         """Return the rows of a batch, each beside the one that followed, and what two critics and the actor lay beside actions."""
         return 5 * self.batch
 
+    def passed(self) -> int:
+        """Return the rows that actor and critics pass."""
+        return self.copied(apart=True)
+
 
 class OffPolicySpec(_Batched, DiscountedSpec):
     """What every off-policy algorithm is asked for."""
@@ -231,6 +243,10 @@ class SoftSpec(OffPolicySpec, NoisySpec):
     initial_alpha: float = Field(gt=0, description="temperature: what a unit of entropy is worth in reward")
     alpha_learning_rate: float = Field(ge=0, le=1, description="0 keeps the temperature")
     target_entropy: float = Field(description="of the action, for each symbol; -1 is a spread of about 0.09 in weight")
+
+    def weights_kept(self, *, recurrent: bool) -> int:
+        """Return those of an actor and two critics that learn, and of two that follow them."""
+        return super().weights_kept(recurrent=recurrent) + 2 * (4 + 1)
 
 
 _PLAYED_WHOLE: Final = "a recording plays the training rows from the first to the last"
@@ -322,9 +338,9 @@ class DirectSpec(AlgoSpec):
         shown = self.members * self.windows * (self.burn_in_bars + self.window_bars)
         return bars + max(2 * bars, shown)
 
-    def least_networks(self) -> int:
-        """Return the members."""
-        return self.members
+    def weights_kept(self, *, recurrent: bool) -> int:
+        """Return those of the members."""
+        return super().weights_kept(recurrent=recurrent) * self.members
 
     def check(self, spec: ExperimentSpec, *, action: str) -> None:
         """Raise ConfigError also where the model reads the account, or where the computation is to be spread out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pickle
 import secrets
 import threading
@@ -190,9 +191,42 @@ def check_search_path(overrides: Sequence[str]) -> None:
 
 
 def searched_folders(overrides: Sequence[str]) -> list[Path]:
-    """Return the folders that `hydra.searchpath` names; those of packages are left out."""
-    named = (place.removeprefix("file://") for place in _search_path(overrides) if not place.startswith("pkg:"))
-    return [folder for folder in map(Path, named) if folder.is_dir()]
+    """Return the folders that `hydra.searchpath` names, those of packages too where they lie in one."""
+    named = (
+        _of_package(place.removeprefix("pkg://")) if place.startswith("pkg:") else place.removeprefix("file://")
+        for place in _search_path(overrides)
+    )
+    return [Path(place).absolute() for place in named if place is not None and Path(place).is_dir()]
+
+
+def _of_package(name: str) -> str | None:
+    try:
+        found = importlib.util.find_spec(name.replace("/", "."))
+    except (ImportError, ValueError):
+        return None
+    return None if found is None else next(iter(found.submodule_search_locations or ()), None)
+
+
+def without_search_path(overrides: Sequence[str]) -> tuple[list[str], Path | None]:
+    """Return the overrides without `hydra.searchpath`, and the folder that it names; None where it names none.
+
+    Hydra keeps it for this composition alone: a resumed run, the jobs of a grid and the trials of a search know of no
+    folder but that of `--config-dir`.
+
+    Raises:
+        ConfigError: it names what is not there, or more than one folder.
+    """
+    places = list(_search_path(overrides))
+    if not places:
+        return list(overrides), None
+    check_search_path(overrides)
+    folders = searched_folders(overrides)
+    if len(places) > 1 or not folders:
+        raise ConfigError(
+            f"hydra.searchpath=[{','.join(places)}] is not one folder, which a resumed run, a grid and a search could read too",
+            hint="lay the files together in a folder and name it by --config-dir <folder>",
+        )
+    return [word for word in overrides if key_of(word) != "hydra.searchpath"], folders[0]
 
 
 def _search_path(overrides: Sequence[str]) -> Iterator[str]:

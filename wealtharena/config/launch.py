@@ -30,10 +30,10 @@ from wealtharena.config.answers import answering, answering_by_hydra
 from wealtharena.config.choices import check_choices
 from wealtharena.config.composition import (
     PRIMARY,
-    check_search_path,
     known_mode,
     prepare,
     with_preset_files,
+    without_search_path,
 )
 from wealtharena.config.ending import Codes, show
 from wealtharena.config.folders import Refused
@@ -116,9 +116,8 @@ def _run(job: Job, argv: Sequence[str]) -> int:
     argv = plain(argv)
     speech.use("json" if "log=json" in argv else "text")
     prepare()
-    argv = _without_config_dir(argv)
+    argv = _without_search_path(_without_config_dir(argv))
     check_choices(argv)  # --cfg too, which has no job
-    check_search_path(argv)
     if _is_grid(argv):
         _refuse_grid_of(argv)
     argv = resumed_argv(argv)
@@ -153,6 +152,19 @@ def _without_config_dir(argv: Sequence[str]) -> list[str]:
         os.environ[CONFIG_DIR] = str(Path(value).expanduser().resolve()) if value else ""
         if own_config_dir() is None:
             raise ConfigError("--config-dir names no folder", hint="try --config-dir my_conf")
+    return rest
+
+
+def _without_search_path(argv: Sequence[str]) -> list[str]:
+    """Return the arguments without `hydra.searchpath`, whose folder is from here on that of `--config-dir`."""
+    rest, folder = without_search_path(argv)
+    if folder is not None:
+        if (own := own_config_dir()) is not None and own != folder.resolve():
+            raise ConfigError(
+                f"hydra.searchpath={folder} and --config-dir {own} are two folders of configuration",
+                hint="lay both together in one, and leave out hydra.searchpath",
+            )
+        os.environ[CONFIG_DIR] = str(folder.resolve())
     return rest
 
 

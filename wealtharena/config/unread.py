@@ -308,6 +308,13 @@ _OF_DATA: Final[tuple[Rule, ...]] = (
         ("asset.chain",),
         lambda spec: _unless(spec.data.source == "auto", f"data={spec.data.source} names the source"),
     ),
+    (
+        ("asset.benchmark",),
+        lambda spec: _unless(
+            "benchmark" in (*spec.evaluation.baselines, *spec.evaluation.verdict.beats, spec.backtest.baseline),
+            "evaluation.baselines does not name `benchmark`",
+        ),
+    ),
     (("universe.max_symbols",), lambda spec: _unless(spec.data.symbols is None, "data.symbols names the symbols")),
 )
 _OF_BACKTESTS: Final[tuple[Rule, ...]] = (

@@ -382,12 +382,12 @@ def deflated(returns: FloatArray, trials: Trials, *, bars_per_year: float) -> fl
     """Return the deflated Sharpe ratio of a record after everything that was tried.
 
     The trials' variance is of annual figures and is brought to the record's bars, so that hourly trials deflate a daily
-    record by what they showed. Where fewer than two trials left a Sharpe ratio, its sampling variance under no skill,
-    1 / (n - 1), stands in.
+    record by what they showed. It counts as at least 1 / (n - 1), what luck alone shows: trials that move together
+    vary less, and no more of them lower it. Of independent normal figures the expected maximum is larger (Slepian 1962).
     """
     found = significance.moments(returns)
-    annual = trials.sharpe_variance
-    variance = annual / bars_per_year if annual is not None else 1.0 / max(found.bars - 1, 1)
+    annual, of_luck = trials.sharpe_variance, 1.0 / max(found.bars - 1, 1)
+    variance = max(annual / bars_per_year, of_luck) if annual is not None else of_luck
     return significance.deflated_sharpe_ratio(
         found.sharpe,
         bars=found.bars,

@@ -3,7 +3,7 @@
 Every function takes net simple returns a bar, shape [n]. `risk_free` is a rate a bar, or one for each bar. NaN returns are left out of
 moments and count as bars without a return in compounding, as in empyrical-reloaded, whose numbers these are to the last digit
 where it defines the same thing (its import costs every run a second, for seven formulas). An answer that is not defined (an empty series, a Sharpe ratio without dispersion) is NaN or
-infinite as the limit says, never a warning.
+infinite as the limit says, never a warning. An infinite return is none: ValueError names its place.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ EMPTY = 5e-4  # share of the money at the begin below which an account is emptie
 def total_return(returns: npt.ArrayLike) -> float:
     """Return `V_n / V_0 - 1`; NaN for an empty series."""
     values = _series(returns)
-    return float(np.nanprod(values + 1.0) - 1.0) if values.size else NAN
+    with np.errstate(over="ignore"):  # beyond all numbers is infinite
+        return float(np.nanprod(values + 1.0) - 1.0) if values.size else NAN
 
 
 def annual_return(returns: npt.ArrayLike, *, bars_per_year: float = 252.0) -> float:
@@ -118,11 +119,14 @@ def sortino(returns: npt.ArrayLike, *, bars_per_year: float = 252.0, risk_free: 
 
 
 def max_drawdown(returns: npt.ArrayLike) -> float:
-    """Return `min(V / cummax(V)) - 1`, never positive."""
+    """Return `min(V / cummax(V)) - 1`, never positive; NaN where V grows beyond all numbers."""
     values = _series(returns)
     if not values.size:
         return NAN
-    value = np.concatenate([[START], np.cumprod(np.where(np.isnan(values), 0.0, values) + 1.0) * START])
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = np.concatenate([[START], np.cumprod(np.where(np.isnan(values), 0.0, values) + 1.0) * START])
+    if not np.isfinite(value).all():
+        return NAN
     peak = np.fmax.accumulate(value)
     return float(bottleneck.nanmin((value - peak) / peak))
 
@@ -257,6 +261,8 @@ def _series(returns: npt.ArrayLike) -> FloatArray:
     values = np.asarray(returns, dtype=np.float64)
     if values.ndim != 1:
         raise ValueError(f"returns have {values.ndim} axes, expected one")
+    if (infinite := np.isinf(values)).any():
+        raise ValueError(f"the return at {infinite.argmax()} is infinite, which no account earns")
     return values
 
 

@@ -84,18 +84,18 @@ class History:
             elsewhere=0 if window.simulated else market.others(known, bearing),
         )
 
-    def openings(self, config_hash: str | None = None) -> int:
-        """Return how often the window was looked at, by anyone or by one configuration.
+    def openings(self, config_hash: str | None = None, *, but: str | None = None) -> int:
+        """Return how often the window was looked at, by anyone or by one configuration; the run `but` left out.
 
         A run that opens every fold of a split writes a line for each, and has looked once.
         """
-        opened = [entry for entry in self.entries if entry["kind"] == "open"]
+        opened = [e for e in self.entries if e["kind"] == "open" and (but is None or e.get("run_id") != but)]
         counted = [entry for entry in opened if config_hash is None or entry["config_hash"] == config_hash]
         return len({(entry.get("run_id") or at, entry["config_hash"]) for at, entry in enumerate(counted)})
 
-    def told(self, config_hash: str) -> str | None:
-        """Return that a configuration has looked at this window before, in words; None where it has not."""
-        looks = self.openings(config_hash) if config_hash else 0
+    def told(self, config_hash: str, run_id: str) -> str | None:
+        """Return that a configuration has looked at this window before, in words; None where no run but `run_id` has."""
+        looks = self.openings(config_hash, but=run_id) if config_hash else 0
         if not looks:
             return None
         times = f"{looks} time{'s' if looks != 1 else ''}"

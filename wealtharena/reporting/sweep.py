@@ -187,15 +187,19 @@ def _luck(result: Mapping[str, Any]) -> str:
 def _trials(result: Mapping[str, Any], trials: Sequence[TrialPoint]) -> str:
     sign = -1.0 if result["mode"] == "max" else 1.0
     ranked = sorted(trials, key=lambda trial: (trial.score is None, sign * (trial.score or 0.0)))
+    why = {trial["number"]: trial["failure"] for trial in result["trials"] if trial.get("failure")}
     rows = "".join(
         f"<tr><th>{trial.number}</th><td>{escape(trial.state.lower())}</td>"
         f"<td>{number(trial.score, digits=3, signed=True) if trial.score is not None else '—'}</td>"
-        f'<td style="text-align:left">{escape(" ".join(f"{k}={v}" for k, v in trial.params.items()))}</td></tr>'
+        f'<td style="text-align:left">{escape(" ".join(f"{k}={v}" for k, v in trial.params.items()))}</td>'
+        + (f'<td style="text-align:left">{escape(why.get(trial.number, ""))}</td>' if why else "")
+        + "</tr>"
         for trial in ranked
     )
     table = (
         '<div class="scroll" tabindex="0"><table><thead><tr><th>trial</th><th>state</th><th>score</th><th style="text-align:left">overrides</th>'
-        f"</tr></thead><tbody>{rows}</tbody></table></div>"
+        + ('<th style="text-align:left">why it failed</th>' if why else "")
+        + f"</tr></thead><tbody>{rows}</tbody></table></div>"
     )
     return section(
         "trials", "All trials", f"<details><summary>{len(trials)} trials, best first</summary>{table}</details>"

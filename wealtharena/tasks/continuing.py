@@ -104,6 +104,7 @@ def _copy_state(folder: Path, new: Path, overrides: Sequence[str]) -> None:
     if (folder / ".hydra").is_dir():
         _copy_folder(folder / ".hydra", new / ".hydra")
         files.write_text(new / ".hydra" / "overrides.yaml", json.dumps(list(overrides)) + "\n")
+        resuming.begin_here(new)
 
 
 def _copy_folder(folder: Path, new: Path) -> None:

@@ -163,10 +163,13 @@ def _unknown(spec: ExperimentSpec) -> ConfigError:
 
 
 @contextlib.contextmanager
-def _known(spec: ExperimentSpec, folder: Path) -> Iterator[Ledger]:
-    """Yield the ledger of an account; ConfigError where nothing was ever begun in it."""
+def _known(spec: ExperimentSpec, folder: Path, *, look: bool = False) -> Iterator[Ledger]:
+    """Yield the ledger of an account, to `look` alone or to write; ConfigError where nothing was ever begun in it."""
     _check_known(spec, folder)
-    with damage_told(folder), contextlib.closing(Ledger(folder, synchronous=spec.paper.synchronous)) as ledger:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(damage_told(folder))
+        ledger = Ledger(folder, synchronous=spec.paper.synchronous, look=look)
+        stack.enter_context(contextlib.closing(ledger))
         if ledger.facts() is None:
             check_none(spec)
             raise _unknown(spec)
@@ -174,7 +177,7 @@ def _known(spec: ExperimentSpec, folder: Path) -> Iterator[Ledger]:
 
 
 def _status(spec: ExperimentSpec, folder: Path) -> None:
-    with _known(spec, folder) as ledger:
+    with _known(spec, folder, look=True) as ledger:
         console.paper_status(_standing(ledger, folder), agent=spec.asset.agent)
 
 
@@ -188,12 +191,15 @@ def _standing(ledger: Ledger, folder: Path) -> Mapping[str, Any]:
 
 def _pine(spec: ExperimentSpec, folder: Path) -> None:
     """Write a Pine script a symbol, which draws the weights that were decided on."""
-    with _known(spec, folder) as ledger:
+    with _known(spec, folder, look=True) as ledger:
         wanted, last = ledger.wanted(), ledger.decision()
     for column, symbol in enumerate(() if last is None else last.seen):
         name = "".join(letter if letter.isalnum() else "-" for letter in symbol)
         path = folder / f"weights-{name}.pine"
-        path.write_text(pine_of(spec.asset.agent, symbol, {bar: row[column] for bar, row in wanted.items()}))
+        try:
+            path.write_text(pine_of(spec.asset.agent, symbol, {bar: row[column] for bar, row in wanted.items()}))
+        except OSError as error:
+            raise unusable(folder, error) from error
         console.written(path)
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -28,6 +28,8 @@ from wealtharena.evaluation.strictness import kinder_market, looser_leak_test
 from wealtharena.features.panel import FeaturePanel
 
 log = logging.getLogger(__name__)
+
+_FEW_BARS: Final = 60  # of a training, or of its validation: a quarter of daily ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +107,7 @@ def sealed_off(spec: ExperimentSpec, computed: FeaturePanel, *, windows: Windows
             "costs": spec.env.costs.model_dump(mode="json"),
         },
         fill=fill,
-        notes=(*notes(spec, panel), *untrained(panel, folds), *searched(spec, computed, folds)),
+        notes=(*notes(spec, panel), *untrained(panel, folds), *short(folds), *searched(spec, computed, folds)),
         repeat=data.repeat_overrides(panel, spec.data),
     )
 
@@ -192,6 +194,18 @@ def untrained(panel: Panel, folds: Sequence[Fold]) -> tuple[str, ...]:
     return (f"The agent was never trained on {listed}: no bar of it lies in the training window.",) if missing else ()
 
 
+def short(folds: Sequence[Fold]) -> tuple[str, ...]:
+    """Return a note on the fewest bars of all folds to train on and to choose by, where they are next to none."""
+    train = min(sum(segment.bars for segment in fold.train) for fold in folds)
+    validation = min(fold.validation.bars for fold in folds)
+    few = ((train, "train on", "is learned"), (validation, "choose a checkpoint by", "is chosen"))
+    return tuple(
+        f"Only {bars} bars to {what}: what {so} from so few is chance; a longer history (data.start) or another `split` has more."
+        for bars, what, so in few
+        if bars < _FEW_BARS
+    )
+
+
 def searched(spec: ExperimentSpec, computed: FeaturePanel, folds: Sequence[Fold]) -> tuple[str, ...]:
     """Return what is to be said of settings that a search has found; nothing where there are none."""
     first = min(segment.start for fold in folds for segment in fold.test)
@@ -214,6 +228,11 @@ def notes(spec: ExperimentSpec, panel: Panel) -> tuple[str, ...]:
         found.append(f"Orders cost next to nothing here: {LITTLE} (asset.costs). No account trades so.")
     if kinder := kinder_market(spec.asset):
         found.append(kinder)
+    wanted, symbol = "benchmark" in spec.evaluation.baselines, spec.asset.benchmark
+    if wanted and symbol is not None and symbol not in panel.symbols:
+        found.append(
+            f"There is no line of the benchmark: no bars of {symbol} are among these symbols (asset.benchmark names one of them)."
+        )
     if spec.asset.risk_free_per_year == 0.0 and panel.cash is None:
         found.append(
             "Cash is assumed to earn 0 %: ratios are of whole returns, no interest is taken off (asset.costs.cash_bps_per_year)."

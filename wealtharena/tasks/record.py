@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import importlib.metadata
 import platform
+import re
 import secrets
 import subprocess
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from wealtharena.config.spelling import command_line
 from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
 
 _STAYS = ("parent", "begun_with", "opened", "data")  # of a run that goes on, until it is written anew
+_REMAINS = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")  # as `files.atomic_path` names what it writes
 _PACKAGES = ("wealtharena", "torch", "ray", "numpy", "pandas", "numba", "gymnasium", "hydra-core", "TA-Lib")
 
 
@@ -157,6 +159,8 @@ def recorded(spec: ExperimentSpec, context: RunContext, *, stop: Stop | None = N
         if not context.resumed:
             name = without_home(str(context.folder))
             refuse_used(context.folder, name, name=name)
+        else:
+            _remove_remains(context.folder)
         record = RunRecord.begin(spec, context)
         record.content.pop("error", None)
         with sigterm_as_ctrl_c() if stop is None else contextlib.nullcontext(stop) as heard:
@@ -165,6 +169,13 @@ def recorded(spec: ExperimentSpec, context: RunContext, *, stop: Stop | None = N
             except BaseException as error:
                 ended_by(record, KeyboardInterrupt() if heard.told or isinstance(error, GeneratorExit) else error)
                 raise
+
+
+def _remove_remains(folder: Path) -> None:
+    """Remove files that a killed process was writing in a folder that this one holds: nobody comes back for them."""
+    for path in folder.rglob(".*.tmp"):
+        if _REMAINS.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def ended_by(record: RunRecord, error: BaseException) -> None:

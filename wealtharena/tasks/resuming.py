@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from wealtharena import files
 from wealtharena.config.identity import differences, listed, run_record
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import override
@@ -32,11 +33,12 @@ OTHER_PRICES = "the same dates, with other prices"
 def check(spec: ExperimentSpec, context: RunContext, *, study: Path | None = None) -> None:
     """Raise ConfigError where a run that is to go on cannot: its test window was opened elsewhere, or its state is gone.
 
+    `check_place` comes before it, and before anything is read from a path.
+
     `study` is the journal of a search.
     """
     if not context.resumed:
         return
-    check_place(spec, context.folder)
     old = run_record(context.folder)
     opened.refuse_copy(spec, context.folder, old)
     require_state(context.folder, old)
@@ -45,26 +47,44 @@ def check(spec: ExperimentSpec, context: RunContext, *, study: Path | None = Non
 
 
 def check_place(spec: ExperimentSpec, folder: Path) -> None:
-    """Tell of a ledger that is not the one the run was begun with, since relative paths are meant from where a command is typed.
+    """Tell of a ledger or registry other than the run was begun with: relative paths are meant from where a command is typed.
 
     Raises:
-        ConfigError: `data.path` is relative, and lies where the run was begun and not here.
+        ConfigError: `data.path` is relative, and lies where the run was begun and not here; or the registry is not the
+            one whose production `train.retrain` trains anew.
     """
     begun = _begun_in(folder)
     if begun is None or begun == Path.cwd():
         return
-    if spec.data.path is not None and not Path(spec.data.path).exists() and (begun / spec.data.path).exists():
-        raise ConfigError(
-            f"{relative(folder)} was begun in another folder, from which data.path={spec.data.path} is meant",
-            hint=f"go on from there: cd {shlex.quote(str(begun))}; or type {override('data.path', begun / spec.data.path)}",
-        )
-    ledger = Path(spec.paths.ledger)
-    if (begun / ledger).exists() and not (ledger.exists() and ledger.samefile(begun / ledger)):
+    data, ledger, registry = spec.data.path, spec.paths.ledger, spec.paths.checkpoints
+    if data is not None and not Path(data).exists() and (begun / data).exists():
+        raise _meant_from(begun, folder, "data.path", data)
+    if spec.train.retrain is not None and _is_another(begun, registry):
+        raise _meant_from(begun, folder, "paths.checkpoints", registry)
+    asked = {"ledger": ("paths.ledger", ledger), "registry": ("paths.checkpoints", registry)}
+    if others := {
+        name: override(key, begun / place) for name, (key, place) in asked.items() if _is_another(begun, place)
+    }:
         log.warning(
-            "%s was begun in another folder, whose ledger is not asked here; type %s to go on with it",
+            "%s was begun in another folder, whose %s %s not asked here; type %s to go on with %s",
             relative(folder),
-            override("paths.ledger", begun / ledger),
+            " and ".join(others),
+            "is" if len(others) == 1 else "are",
+            " ".join(others.values()),
+            "it" if len(others) == 1 else "them",
         )
+
+
+def _is_another(begun: Path, place: str) -> bool:
+    """Return whether a path as it was meant in the folder `begun` is there, and not what it means here."""
+    return (begun / place).exists() and not (Path(place).exists() and Path(place).samefile(begun / place))
+
+
+def _meant_from(begun: Path, folder: Path, key: str, place: str) -> ConfigError:
+    return ConfigError(
+        f"{relative(folder)} was begun in another folder, from which {key}={place} is meant",
+        hint=f"go on from there: cd {shlex.quote(str(begun))}; or type {override(key, begun / place)}",
+    )
 
 
 def _begun_in(folder: Path) -> Path | None:
@@ -74,6 +94,16 @@ def _begun_in(folder: Path) -> Path | None:
         return Path(str(written["hydra"]["runtime"]["cwd"]))
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
         return None
+
+
+def begin_here(folder: Path) -> None:
+    """Let the record of a run that is a copy of another's say that it was begun in this working folder, if it says so at all."""
+    if _begun_in(folder) is None:
+        return
+    record = folder / ".hydra" / "hydra.yaml"
+    written = yaml.safe_load(record.read_text(encoding="utf-8"))
+    written["hydra"]["runtime"]["cwd"] = str(Path.cwd())
+    files.write_text(record, yaml.safe_dump(written, sort_keys=False, allow_unicode=True))
 
 
 def require_state(folder: Path, old: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,14 +31,24 @@ def configured(spec: ExperimentSpec) -> ExperimentSpec:
     return retrain.production_spec(retrain.incumbent(ModelCheckpoint(spec.paths.checkpoints), spec.train.retrain), spec)
 
 
-def warm_start(spec: ExperimentSpec) -> Path | None:
-    """Return the verified folder whose weights training begins with, None where it begins afresh."""
-    if spec.train.retrain is None or not spec.train.warm_start:
+def warm_start(spec: ExperimentSpec, run: Mapping[str, Any]) -> Path | None:
+    """Return the verified folder whose weights training begins with, None where it begins afresh, or goes on from another run.
+
+    `run` is run.json's content so far: folds that a run goes on with begin with what it was begun with, whatever is in
+    production by then.
+    """
+    if spec.train.retrain is None or not spec.train.warm_start or "parent" in run:
         return None
     from wealtharena.registry import ModelCheckpoint, retrain
 
     store = ModelCheckpoint(spec.paths.checkpoints)
-    found = retrain.incumbent(store, spec.train.retrain).metadata
+    begun = run.get("begun_with")
+    loaded = (
+        retrain.incumbent(store, spec.train.retrain)
+        if begun is None
+        else store.load_checkpoint(spec.train.retrain, str(begun))
+    )
+    found = loaded.metadata
     return (store.root / found.agent / found.version).absolute()
 
 

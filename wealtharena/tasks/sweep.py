@@ -77,6 +77,8 @@ def run_in(context: RunContext, spec: ExperimentSpec, overrides: Sequence[str]) 
     check_metric(spec.sweep.metric, spec.sweep.mode)
     typed = with_fixed(spec, overrides)
     spec = compose(typed) if spec.sweep.fixed else spec
+    if context.resumed:
+        resuming.check_place(spec, context.folder)
     resuming.check(spec, context, study=study_path(spec, context.folder))
     with recorded(spec, context) as record:
         base = trial_overrides(spec, typed)

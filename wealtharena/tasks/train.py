@@ -45,6 +45,8 @@ def run_in(context: RunContext, spec: ExperimentSpec, *, prepared: Prepared | No
 
     `prepared` are the data of `spec`, where the caller has them at hand.
     """
+    if context.resumed:
+        resuming.check_place(spec, context.folder)
     spec = retraining.configured(spec)
     resuming.check(spec, context)
     with recorded(spec, context) as record:
@@ -52,13 +54,13 @@ def run_in(context: RunContext, spec: ExperimentSpec, *, prepared: Prepared | No
         require_audit(spec, prepared)
         resuming.refuse_other_bars(context.folder, record.content, prepared)
         require_room(spec, prepared, at_once=jobs_at_once())
-        warm = retraining.warm_start(spec)
-        if warm is not None and "begun_with" not in record.content:
+        warm = retraining.warm_start(spec, record.content)
+        if warm is not None:
             record.update(begun_with=warm.name)
         describe(record, spec, prepared)
         opened.refuse_another(record)
         console.header(record.content, notes=record.content["notes"])
-        return _train_and_judge(spec, context, record, prepared)
+        return _train_and_judge(spec, context, record, prepared, warm)
 
 
 def require_room(spec: ExperimentSpec, prepared: Prepared, *, at_once: int = 1) -> None:
@@ -72,7 +74,7 @@ def describe(record: RunRecord, spec: ExperimentSpec, prepared: Prepared) -> Non
     hashed, weights = identity(spec, prepared), record.content.get("begun_with")
     if weights is not None:  # a run that goes on from others is no seed of those that begin at nothing
         hashed = begun_with(hashed, weights)
-    told = History.of(Ledger(spec.paths.ledger), spec.asset.agent, prepared.sealed.window).told(hashed)
+    told = History.of(Ledger(spec.paths.ledger), spec.asset.agent, prepared.sealed.window).told(hashed, record.run_id)
     record.update(
         config_hash=hashed,
         command=repeatable(str(record.content["command"]), prepared.repeat),
@@ -94,7 +96,9 @@ def repeatable(command: str, source: str) -> str:
     return command_line([*typed, *again])
 
 
-def _train_and_judge(spec: ExperimentSpec, context: RunContext, record: RunRecord, prepared: Prepared) -> int:
+def _train_and_judge(
+    spec: ExperimentSpec, context: RunContext, record: RunRecord, prepared: Prepared, warm: Path | None
+) -> int:
     from wealtharena.tracking.tracker import Tracker
 
     resume_step = resuming.saved_step(spec, context.folder, prepared) if context.resumed else None
@@ -103,7 +107,7 @@ def _train_and_judge(spec: ExperimentSpec, context: RunContext, record: RunRecor
     outputs: list[Path] = []
     with _told_of_the_end(tracker, callbacks, record, outputs):
         told = Several((chosen_by(spec, prepared, record), tracker, callbacks))
-        folds = train_folds(spec, context.folder, prepared, told, resume=context.resumed)
+        folds = train_folds(spec, context.folder, prepared, told, resume=context.resumed, warm=warm)
         record.update(**training_block(spec, folds, context.folder))
         if any(fold.result.status == "interrupted" for fold in folds):
             record.update(status="interrupted")
@@ -137,9 +141,12 @@ def _told_of_the_end(
 
 
 def train_folds(
-    spec: ExperimentSpec, folder: Path, prepared: Prepared, tracker: Any, *, resume: bool
+    spec: ExperimentSpec, folder: Path, prepared: Prepared, tracker: Any, *, resume: bool, warm: Path | None = None
 ) -> tuple[TrainedFold, ...]:
-    """Train every fold of the split on its own view; later folds wait for earlier ones and stop after an interrupt."""
+    """Train every fold of the split on its own view; later folds wait for earlier ones and stop after an interrupt.
+
+    `warm` is the verified folder whose weights each begins with.
+    """
     trained: list[TrainedFold] = []
     for position, fold in enumerate(prepared.folds):
         place = fold_folder(folder, prepared, position)
@@ -149,7 +156,7 @@ def train_folds(
             if len(prepared.folds) > 1
             else tracker
         )
-        result = train_view(spec, prepared.sealed.training(position), place, listener, resume=resume)
+        result = train_view(spec, prepared.sealed.training(position), place, listener, resume=resume, warm=warm)
         trained.append(TrainedFold(fold.index, place, result))
         if result.status == "interrupted":
             break
@@ -202,10 +209,15 @@ class FoldListener:
 
 
 def train_view(
-    spec: ExperimentSpec, view: TrainingView, folder: Path, listener: Any, *, resume: bool
+    spec: ExperimentSpec,
+    view: TrainingView,
+    folder: Path,
+    listener: Any,
+    *,
+    resume: bool,
+    warm: Path | None = None,
 ) -> TrainingResult:
     """Train on one training view; raises TrainingError where not one candidate came of it."""
-    warm = retraining.warm_start(spec)
     job = TrainingJob(spec, view.features, view.train, view.validation, folder, resume=resume, warm=warm)
     result = train(job, listener=listener)
     if result.best is None and result.status == "completed":

@@ -73,8 +73,6 @@ class Tracker:
             group=tracking.wandb.group or grid_name(),
         )
         mirrors: list[Mirror] = []
-        if mode != "disabled":
-            mirrors.append(WandbRun(tracking.wandb, identity, folder=run_dir, mode=mode, resume_step=resume_step))
         for name in tracking.mirrors:
             opened = plugins.load("tracking.mirrors", name).open_mirror
             mirrors.append(
@@ -83,6 +81,11 @@ class Tracker:
                 )
             )
         journal = Journal(run_dir / "metrics.jsonl", resume_step=resume_step)
+        if mode != "disabled":
+            wandb = WandbRun(
+                tracking.wandb, identity, folder=run_dir, mode=mode, resume_step=resume_step, again=journal.kept
+            )
+            mirrors.insert(0, wandb)
         return cls(
             journal,
             _states(spec, journal.kept, folds),

@@ -16,7 +16,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -108,14 +108,25 @@ class WandbRun:
     """A mirror of one run; every method returns at once except `finish`, which waits `timeout_seconds` at most.
 
     The library is imported, and its service started, with the first record: after the first update of the learner.
+
+    Of a run that goes on, `again` are the lines of its journal so far: a kill loses what the library had not got to, and
+    tears its offline record, which it then refuses to send with another of the run. What is kept offline holds them all.
     """
 
     title = "Weights & Biases"
 
     def __init__(
-        self, spec: WandbSpec, identity: Identity, *, folder: Path, mode: str, resume_step: int | None = None
+        self,
+        spec: WandbSpec,
+        identity: Identity,
+        *,
+        folder: Path,
+        mode: str,
+        resume_step: int | None = None,
+        again: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self._spec = spec
+        self._again = again
         self._resumed = resume_step is not None
         self._identity = identity
         self._place = Path(os.environ.get("WANDB_DIR") or folder)
@@ -203,6 +214,11 @@ class WandbRun:
             self.address = run.url
         run.define_metric(STEP)
         run.define_metric("*", step_metric=STEP)
+        known = run.settings.mode == "online"  # a server has what it was sent
+        shown = run.summary.get(STEP, 0) if known else 0  # type: ignore[no-untyped-call]  # the library leaves it so
+        for record in self._again:
+            if record.get(STEP, 0) >= shown:  # of the last one its validation may be lacking
+                run.log({key: value for key, value in record.items() if value is not None})
         return run
 
     def _offline_after_all(self) -> wandb.Run:

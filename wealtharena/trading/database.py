@@ -39,15 +39,22 @@ class FullError(LedgerError):
 
 
 def connect(
-    path: Path, steps: Sequence[Sequence[str]], *, synchronous: str = "full", seen: Callable[[], None] = lambda: None
+    path: Path,
+    steps: Sequence[Sequence[str]],
+    *,
+    synchronous: str = "full",
+    seen: Callable[[], None] = lambda: None,
+    look: bool = False,
 ) -> sqlite3.Connection:
     """Return a connection to the file, made or moved on to its newest version; each step is done whole or not at all.
 
-    `steps` are statements by version, from 1 on; `seen` is called after each. LedgerError where the file is none of ours
-    or newer than this program.
+    `steps` are statements by version, from 1 on; `seen` is called after each. To `look` a file of the newest version is
+    opened as `look_at` does. LedgerError where the file is none of ours or newer than this program.
     """
-    make_folder(path.parent)
     try:
+        if look and (found := _newest(path, steps)) is not None:
+            return found
+        make_folder(path.parent)
         # an account may be handed from thread to thread, one at a time
         db = sqlite3.connect(path, timeout=SECONDS, isolation_level=None, check_same_thread=False)
         with let_go_on_error(db):
@@ -61,6 +68,29 @@ def connect(
         code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
         raise LedgerError(f"{path if code in _NO_ROOM else path.name}: {error}", hint=_way_out(code)) from error
     return db
+
+
+def look_at(path: Path, *, seconds: float = SECONDS) -> sqlite3.Connection:
+    """Return a connection that changes nothing, not even beside the file; where nobody trades it may lie where nobody may write.
+
+    It waits `seconds` for a writer.
+    """
+    traded = path.with_name(f"{path.name}-wal").exists()
+    options = "mode=ro" if traded else "mode=ro&immutable=1"
+    place = f"file:{quote(str(path.absolute()))}?{options}"
+    db = sqlite3.connect(place, uri=True, timeout=seconds, isolation_level=None)
+    db.row_factory = sqlite3.Row
+    return db
+
+
+def _newest(path: Path, steps: Sequence[Sequence[str]]) -> sqlite3.Connection | None:
+    """Return a connection to look by; None where the file is not of the newest version."""
+    db = look_at(path)
+    with let_go_on_error(db):
+        if int(db.execute("PRAGMA user_version").fetchone()[0]) == len(steps):
+            return db
+    db.close()
+    return None
 
 
 @contextlib.contextmanager

@@ -57,9 +57,15 @@ class Ledger(Books, Closes, Posts):
     """The record of one account; all that is written is kept when the call returns, whole or not at all."""
 
     def __init__(
-        self, folder: Path, *, synchronous: str = "full", at: Callable[[str], None] = lambda point: None
+        self,
+        folder: Path,
+        *,
+        synchronous: str = "full",
+        at: Callable[[str], None] = lambda point: None,
+        look: bool = False,
     ) -> None:
-        self._db = connect(folder / FILE, STEPS, synchronous=synchronous, seen=lambda: at("while migrating"))
+        """Open the file, made where there is none; to `look` alone, it and its folder need not be writable."""
+        self._db = connect(folder / FILE, STEPS, synchronous=synchronous, seen=lambda: at("while migrating"), look=look)
         self._synchronous = synchronous
         self._file = folder / FILE
         with let_go_on_error(self._db):

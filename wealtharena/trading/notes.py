@@ -39,6 +39,25 @@ class Notes:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+        self._seen: Market | None = None  # in which all that was published so far has been booked
+
+    def is_as_seen(self, market: Market, bars: int) -> bool:
+        """Return whether the first `bars` of a market are as they were in the one that was seen before."""
+        before = self._seen
+        if before is None or before.symbols != market.symbols:
+            return False
+        begins = max(before.timestamps[0], market.timestamps[0])
+        rows = slice(int(np.searchsorted(market.timestamps, begins)), bars)
+        old = slice(
+            int(np.searchsorted(before.timestamps, begins)),
+            int(np.searchsorted(before.timestamps, market.timestamps[bars - 1], side="right")),
+        )
+        arrays = ("timestamps", "prices", "dividends")
+        return all(np.array_equal(getattr(before, one)[old], getattr(market, one)[rows]) for one in arrays)
+
+    def see(self, market: Market) -> None:
+        """Note that all that this market tells of bars that are over has been booked."""
+        self._seen = market
 
     def write(self, saved: Mapping[str, Any], market: Market) -> None:
         """Note a saved account at the bar at which it stands; who calls keeps it with the account."""

@@ -13,9 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
-from wealtharena.trading.database import LedgerError
+from wealtharena.trading.database import LedgerError, look_at
 from wealtharena.trading.switch import FILE as KILL
 from wealtharena.trading.switch import asked
 
@@ -211,13 +210,9 @@ def _slippage(db: sqlite3.Connection, epoch: int) -> float | None:
 
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Yield a connection that changes nothing, not even beside the file; where nobody trades it may lie where nobody may write."""
-    traded = path.with_name(f"{path.name}-wal").exists()
-    options = "mode=ro" if traded else "mode=ro&immutable=1"
-    place = f"file:{quote(str(path.absolute()))}?{options}"
-    with contextlib.closing(sqlite3.connect(place, uri=True, timeout=_WAIT_SECONDS, isolation_level=None)) as db:
-        db.row_factory = sqlite3.Row
-        db.execute("BEGIN")  # all that is read is of one moment
+    """Yield a connection that changes nothing, whose answers are of one moment."""
+    with contextlib.closing(look_at(path, seconds=_WAIT_SECONDS)) as db:
+        db.execute("BEGIN")
         yield db
 
 

@@ -139,7 +139,7 @@ def search(
             if lacking:
                 scheduler = scheduler_of(sweep, steps, reached(study))
                 interrupted = _fit(
-                    sweep, objective, searcher, scheduler, folder=folder, listener=listener, shared=shared
+                    sweep, objective, searcher, scheduler, folder=folder, steps=steps, listener=listener, shared=shared
                 )
             if interrupted:
                 _fail_running(study)
@@ -157,13 +157,14 @@ def _fit(
     scheduler: Any,
     *,
     folder: Path,
+    steps: int,
     listener: SearchListener,
     shared: Any,
 ) -> bool:
     from ray import tune
 
     pulse = Pulse()
-    trainable = tune.with_parameters(_trainable(objective, sweep.metric), shared=shared)
+    trainable = tune.with_parameters(_trainable(objective, sweep.metric, steps), shared=shared)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": sweep.cpus_per_trial, "gpu": sweep.gpus_per_trial}),
         tune_config=tune.TuneConfig(
@@ -202,7 +203,12 @@ def _fit(
     return False
 
 
-def _trainable(objective: Objective, metric: str) -> Callable[..., None]:
+def _trainable(objective: Objective, metric: str, steps: int) -> Callable[..., None]:
+    """Return what Tune calls; the report of evaluation `steps`, or one more behind fewer, says that the trial is finished.
+
+    A scheduler that would stop a trial at its last evaluation stops nothing.
+    """
+
     def trial(config: dict[str, Any], shared: Any) -> None:
         from ray import tune
 
@@ -213,13 +219,15 @@ def _trainable(objective: Objective, metric: str) -> Callable[..., None]:
                 raise TrainingError(
                     f"trial {config['number']} reported a score of {score}", hint="it is counted as failed"
                 )
-            last.update({metric: float(score), STEP_KEY: int(last.get(STEP_KEY, 0)) + 1, **extra})
-            tune.report(dict(last))
+            step = int(last.get(STEP_KEY, 0)) + 1
+            last.update({metric: float(score), STEP_KEY: step, **extra})
+            tune.report({**last, FINISHED_KEY: True} if step == steps else dict(last))
 
         objective(config["overrides"], number=int(config["number"]), report=report, shared=shared)
         if not last:
             raise TrainingError(f"trial {config['number']} ended without an evaluation", hint="raise train.env_steps")
-        tune.report({**last, FINISHED_KEY: True})
+        if last[STEP_KEY] != steps:
+            tune.report({**last, FINISHED_KEY: True})
 
     return trial
 
@@ -250,7 +258,7 @@ def _scheduler(sweep: SweepSpec, steps: int) -> Any:
 
     grace = min(sweep.grace_evaluations, steps)
     if sweep.scheduler == "asha":
-        # one step past the last evaluation is the closing report, which must not look like a stop of the scheduler
+        # one past the last evaluation: it would stop each trial there, before the next is begun
         return schedulers.ASHAScheduler(
             time_attr=STEP_KEY,
             metric=sweep.metric,

@@ -125,6 +125,11 @@ def _sampler(sweep: SweepSpec, seed: int) -> optuna.samplers.BaseSampler:
         )
 
 
+def _goes_on(before: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
+    """Return whether a result is of an evaluation that the one before was not of: a closing report repeats the last."""
+    return int(result[STEP_KEY]) > int(before.get(STEP_KEY, 0))
+
+
 class StudySearch(Searcher):
     """Ask an Optuna study for overrides and tell it what came of them.
 
@@ -181,10 +186,10 @@ class StudySearch(Searcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Report an intermediate value, once a step."""
+        trial, value, before = self._trials.get(trial_id), result.get(self._sweep.metric), self._shown.get(trial_id, {})
         self._shown[trial_id] = result
-        trial, value = self._trials.get(trial_id), result.get(self._sweep.metric)
         sound = value is not None and math.isfinite(value)
-        if trial is not None and self.unkept is None and sound and not result.get(FINISHED_KEY):
+        if trial is not None and self.unkept is None and sound and _goes_on(before, result):
             with self._keeping():
                 trial.report(float(result[self._sweep.metric]), step=int(result[STEP_KEY]))
 
@@ -203,7 +208,7 @@ class StudySearch(Searcher):
         self.failed += state is TrialState.FAIL
         told = {SCORE_KEY: float(result[self._sweep.metric])} if sound else {}
         with self._keeping():
-            if state is TrialState.PRUNED and result:  # the result on which a trial is stopped comes here only
+            if sound and _goes_on(shown, result):  # the result on which a trial is stopped comes here only
                 trial.report(float(result[self._sweep.metric]), step=int(result[STEP_KEY]))
             self._finished(trial.number, state.name, {**(result or shown), ASKED_KEY: overrides(trial.params), **told})
             self._study.tell(trial, float(value) if state is TrialState.COMPLETE else None, state=state)  # type: ignore[arg-type]  # `sound` says it is a number

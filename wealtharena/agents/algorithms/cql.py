@@ -29,6 +29,10 @@ class AlgorithmSpec(OfflineSpec):
         """Return those of a soft actor-critic, and what two critics lay beside each action that is drawn."""
         return (4 * self.samples + 6) * self.batch
 
+    def weights_kept(self, *, recurrent: bool) -> int:
+        """Return those of a soft actor-critic."""
+        return super().weights_kept(recurrent=recurrent) + 2 * (4 + 1)
+
 
 def build(bench: Workbench) -> Engine:
     """Return the engine that trains this algorithm on the bench's market."""

@@ -24,6 +24,10 @@ class AlgorithmSpec(OfflineSpec):
     )
     beta: float = Field(ge=0, description="how strongly the actor follows the advantage; 0 imitates")
 
+    def weights_kept(self, *, recurrent: bool) -> int:
+        """Return those of an actor, a value network and two critics that learn, and of two that follow them."""
+        return super().weights_kept(recurrent=recurrent) + 4 + 2 * (4 + 1)
+
 
 def build(bench: Workbench) -> Engine:
     """Return the engine that trains this algorithm on the bench's market."""

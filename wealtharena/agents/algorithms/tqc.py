@@ -24,6 +24,10 @@ class AlgorithmSpec(SoftSpec):
     quantiles: int = Field(ge=2, le=200, description="of each critic")
     dropped: int = Field(ge=0, description="largest quantiles dropped, for each critic")
 
+    def beside(self) -> int:
+        """Return the errors of each quantile of both critics to each target's, and what a quantile loss makes of them."""
+        return 6 * 2 * self.batch * self.quantiles * 2 * (self.quantiles - self.dropped)
+
     def check(self, spec: ExperimentSpec, *, action: str) -> None:
         """Raise ConfigError also where no quantile is left."""
         super().check(spec, action=action)

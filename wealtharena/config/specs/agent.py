@@ -29,9 +29,22 @@ class AlgoSpec(Spec):
         """Return how many observations an update passes through its networks at once, at the least."""
         return 1
 
-    def least_networks(self) -> int:
-        """Return how many networks learn side by side, at the least."""
-        return 1
+    def passed(self) -> int:
+        """Return how many observations have their numbers between layers in memory at once, over all of an update's networks."""
+        return self.least_rows()
+
+    def beside(self) -> int:
+        """Return how many numbers an update lays beside its networks and observations, where they are many."""
+        return 0
+
+    def weights_kept(self, *, recurrent: bool) -> int:
+        """Return how many copies of one network's weights stand in memory at the peak, as measured.
+
+        Four of each network that learns: itself, its slope and two moments of the optimiser; one of each that follows
+        another; and four of each that acts, which is copied, validated and kept. `recurrent` ones are one for actor and
+        critic.
+        """
+        return 8
 
     def least_kept(self, spec: ExperimentSpec, *, bars: int, apart: bool) -> int:
         """Return how many observations stand in memory at once, at the least, an update's copies of them included.

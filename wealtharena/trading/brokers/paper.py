@@ -153,8 +153,10 @@ class PaperBroker(Silent):
             self._enter(self._walker.save(), market)
         else:
             self._walker.grow(market, remark=True)
-        if self._standing().bar + 1 < market.length:
+        walker = self._standing()
+        if walker.bar + 1 < market.length and not self._notes.is_as_seen(market, walker.bar + 1):
             self._catch_up(market)
+        self._notes.see(market)
         walker = self._standing()
         while walker.bar + 1 < market.length:
             self._step(walker, market)
