@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.tasks.test_paper import ACCOUNT, here, records, run, trade  # noqa: F401 - a fixture is found by its name
-from wealtharena.errors import ConfigError
+from wealtharena.errors import ConfigError, WealthArenaError
 from wealtharena.trading import loop
 from wealtharena.trading.database import LedgerError
 from wealtharena.trading.ledger import Ledger
@@ -42,6 +42,30 @@ def test_a_place_that_no_account_can_be_in_is_refused_with_a_way_out(here, odd, 
     with pytest.raises(ConfigError, match=said) as refused:
         trade(*DAYS)
     assert refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("days", "given", "of", "said"),
+    [
+        (10, None, "broker-1", r"has closed 2024-10-10, and broker-1\.sqlite of its broker is not there"),
+        (10, 0, "broker-1", r"has closed 2024-10-10, and broker-1\.sqlite of its broker is not there"),
+        (3, 3, "broker-1", r"has closed 2024-10-10, and broker-1\.sqlite of its broker stands at 2024-10-03"),
+        (3, 3, "ledger", "the broker's file stands at 2024-10-10T00:00:00, and the ledger goes on at 2024-10-04"),
+    ],
+    ids=["gone", "emptied", "an older broker", "an older ledger"],
+)
+def test_a_file_without_the_other_of_its_moment_is_refused(here, days, given, of, said):  # noqa: F811 - the fixture
+    kept = ACCOUNT / f"{of}.sqlite"
+    trade(*DAYS[::2], f"paper.end=2024-10-{days:02d}")
+    shutil.copy(kept, here / "old")
+    trade(*DAYS)
+    kept.unlink()
+    if given is not None:
+        kept.write_bytes((here / "old").read_bytes() if given else b"")
+    with pytest.raises(WealthArenaError, match=said) as refused:
+        trade(*DAYS[::2], "paper.end=2024-10-20")
+    assert "restore both files as they were at one moment" in refused.value.hint
+    assert trade(*DAYS[::2], "paper.end=2024-10-20", "paper.action=restart") == 0
 
 
 def test_a_script_that_cannot_be_written_beside_the_account_says_why(here):  # noqa: F811 - the fixture

@@ -169,6 +169,8 @@ def test_an_account_that_was_emptied_has_lost_nothing(tmp_path, flow, shown):
 def test_what_a_rate_of_exchange_makes_of_a_loan_in_another_currency_is_no_flow(moved):
     before = {"told": -50.0, "cash": -50.0}
     now = Account(equity=100.0, cash=-50.0 - 100.0 * moved, told=-50.0 - 100.0 * moved, rates={"USD": 1.5 + moved})
-    abroad = flows.revalued({"USD": (-100.0, 1.5), "EUR": (5.0, 1.7)}, now)
+    then = Account(0.0, 0.0, foreign={"USD": -100.0, "EUR": 5.0, "NZD": 7.0}, rates={"USD": 1.5, "EUR": 1.7})
+    assert flows.valued(then) == {"USD": (-100.0, 1.5), "EUR": (5.0, 1.7)}  # of the third no rate is told
+    abroad = flows.revalued(flows.valued(then), now)
     assert abroad == pytest.approx(-100.0 * moved)
     assert flows.untold(before, now, (), (), gaps={}, marks={}, abroad=abroad) == 0.0

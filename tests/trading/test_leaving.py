@@ -11,8 +11,9 @@ from tests.envs.markets import spec_of
 from tests.trading.bridge import SECRET, Bridge, bridging
 from tests.trading.days import days
 from wealtharena.config import compose
+from wealtharena.tasks import accounts
 from wealtharena.trading import answers
-from wealtharena.trading.broker import Opening, RefusedError, UnreachableError
+from wealtharena.trading.broker import Account, Opening, RefusedError, UnreachableError
 from wealtharena.trading.leaving import take_leave
 from wealtharena.trading.ledger import Decision, Intent, Ledger
 
@@ -68,3 +69,29 @@ def test_a_bridge_is_asked_for_every_order_back(tmp_path, monkeypatch, mute):
             take_leave(ledger, broker, wait=lambda seconds: None)
         assert ledger.pending() == []
     assert [one["id"] for one in bridge.messages if one["kind"] == "cancel"] == ["A"]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        ("webhook", "webhook", ["5 A is held at webhook"]),
+        ("alpaca", "paper", ["1 order at alpaca may be open still", "5 A is held at alpaca"]),
+        ("alpaca", "alpaca", []),  # which asks what is held: paper.strangers decides
+        ("paper", "alpaca", []),
+    ],
+)
+def test_what_is_left_outside_is_told_of(tmp_path, caplog, before, now, said):
+    spec = (
+        compose(["task=paper", f"broker={now}"])
+        if now != "alpaca"
+        else compose(["asset=etf", f"broker={now}", "asset.account_currency=USD"])
+    )
+    with contextlib.closing(Ledger(tmp_path, synchronous="normal")) as ledger:
+        ledger.open("a", "b", {"broker": before})
+        meant = [Intent("A", BAR, "A", 1, 1, 5.0, "open")]
+        ledger.decide(Decision(BAR, {"A": 1.0}, [0.5], {}, 0), meant, [], state="trading")
+        ledger.settle(Account(5.0, 0.0, BAR), {"A": 5.0}, {"A": 1.0})
+        with caplog.at_level("WARNING"):
+            accounts._tell_left(spec, ledger, ledger.facts())
+    assert len(caplog.messages) == len(said)
+    assert all(words in line for words, line in zip(said, caplog.messages, strict=True))

@@ -163,14 +163,38 @@ def check_none(spec: ExperimentSpec) -> None:
         )
 
 
+def _check_books(spec: ExperimentSpec, ledger: Ledger) -> None:
+    """Raise ConfigError where the file of our own broker is not that of this ledger: gone, or of an earlier day.
+
+    It may be one close behind, of which a kill left the ledger alone.
+    """
+    last = ledger.last_bar(before="~")
+    before = ledger.last_bar(before=last)
+    name = paper.FILE.format(epoch=ledger.epoch)
+    stands = paper.stands_at(folder_of(spec) / name) or ""
+    if stands < before:
+        where = f"stands at {stands[:10]}" if stands else "is not there"
+        raise ConfigError(
+            f"paper.account={spec.paper.account} has closed {last[:10]}, and {name} of its broker {where}",
+            hint=paper.ONE_MOMENT,
+        )
+
+
 def _tell_left(spec: ExperimentSpec, ledger: Ledger, known: Mapping[str, Any] | None) -> None:
-    """Warn of orders that an account leaves open at a broker that it is begun anew without."""
+    """Warn of what an account that is begun anew leaves outside: open orders at a broker that it is begun without, positions
+    at a broker of which it will not ask what is held.
+    """
     there = None if known is None else known.get("broker")
-    left = len(ledger.pending()) if there not in (None, "paper", "shadow", spec.broker.name) else 0
+    if there in (None, "paper", "shadow"):
+        return
+    left = len(ledger.pending()) if there != spec.broker.name else 0
     if left:
         log.warning(
             "%s at %s may be open still: take back there what is", f"{left} order{'s' if left > 1 else ''}", there
         )
+    held = ", ".join(f"{units:g} {name}" for name, units in sorted(ledger.positions().items()))
+    if held and (there != spec.broker.name or there == "webhook"):
+        log.warning("%s is held at %s, and not in the account that begins: sell it there, or count it in", held, there)
 
 
 def opened(
@@ -207,4 +231,6 @@ def opened(
             f"paper.account={spec.paper.account} was opened with another {', '.join(differing)}",
             hint="name another paper.account, or begin anew with paper.action=restart",
         )
+    if spec.broker.name in ("paper", "webhook"):
+        _check_books(spec, ledger)
     return None if known["first"] is None else str(known["first"])

@@ -22,7 +22,7 @@ def told(events: Sequence[Mapping[str, Any]], marks: Mapping[str, float]) -> flo
 
 def valued(now: Account) -> dict[str, tuple[float, float]]:
     """Return an account's cash in other currencies and its rates, by currency."""
-    return {name: (cash, now.rates[name]) for name, cash in sorted(now.foreign.items())}
+    return {name: (cash, now.rates[name]) for name, cash in sorted(now.foreign.items()) if name in now.rates}
 
 
 def revalued(before: Mapping[str, Sequence[float]], now: Account) -> float:

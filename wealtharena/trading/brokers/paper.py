@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib import parse
 
 import numpy as np
 
@@ -50,6 +52,20 @@ STEPS: Final = (
     ("CREATE TABLE marks (bar TEXT PRIMARY KEY, marks TEXT NOT NULL) WITHOUT ROWID",),
     STEP,
 )
+
+
+ONE_MOMENT: Final = "restore both files as they were at one moment, or begin anew: paper.action=restart"
+
+
+def stands_at(path: Path) -> str | None:
+    """Return the bar at which the account in a broker's file stands; None where there is no file, or nothing in it yet."""
+    if not path.exists():
+        return None
+    with contextlib.closing(sqlite3.connect(f"file:{parse.quote(str(path.absolute()))}?mode=ro", uri=True)) as db:
+        if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'account'").fetchone() is None:
+            return None
+        row = db.execute("SELECT json_extract(walker, '$.timestamp') FROM account").fetchone()
+    return None if row is None else str(row[0])
 
 
 class Settings(BrokerSpec):
@@ -128,7 +144,7 @@ class PaperBroker(Silent):
         if self._walker is None:
             saved = self._db.execute("SELECT walker FROM account").fetchone()
             if saved is not None:
-                self._enter(json.loads(saved["walker"]), market)
+                self._enter(self._fitting(json.loads(saved["walker"]), market), market)
             else:
                 self._walker = Walker.open(market, self._env, bar=market.length - 1)
                 with self._writing():
@@ -145,6 +161,16 @@ class PaperBroker(Silent):
         while walker.bar + 1 < market.length:
             self._step(walker, market)
             walker = self._standing()
+
+    def _fitting(self, saved: dict[str, Any], market: Market) -> dict[str, Any]:
+        """Return a saved account; MarketError where this market lacks its bar, as where a file was put back without the other."""
+        row = _row_of(saved, market)
+        if row == market.length or str(market.timestamps[row].astype("datetime64[ns]")) != saved["timestamp"]:
+            raise MarketError(
+                f"the broker's file stands at {saved['timestamp'][:19]}, and the ledger goes on at {str(market.timestamps[-1])[:19]}",
+                hint=ONE_MOMENT,
+            )
+        return saved
 
     def _enter(self, saved: dict[str, Any], market: Market) -> None:
         """Go on in this market with the account as it was saved: revised marks are taken over, splits rescale units."""
