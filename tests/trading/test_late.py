@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import itertools
+import sqlite3
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from wealtharena.envs.market import Market
 from wealtharena.features.panel import Scaler
 from wealtharena.trading import actions, answers, loop
 from wealtharena.trading.broker import Opening
+from wealtharena.trading.database import FullError
 from wealtharena.trading.desk import Close
 from wealtharena.trading.feeds.seen import SeenBars
 from wealtharena.trading.ledger import Ledger
@@ -94,6 +96,39 @@ def test_a_dividend_that_is_published_late_is_paid_on_what_was_held_before_its_d
     assert paid[DATE + 2] == pytest.approx(100_000.0)
     assert paid[DATE + 3] == pytest.approx(100_375.0)
     assert paid[LAST - 1] == pytest.approx(100_375.0)
+
+
+class Full:
+    """A connection whose file takes nothing while `full`: what was begun cannot be kept."""
+
+    def __init__(self, db):
+        self.db, self.full = db, False
+
+    def __getattr__(self, name):
+        return getattr(self.db, name)
+
+    def execute(self, statement, *values):
+        if self.full and statement == "COMMIT":
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+        return self.db.execute(statement, *values)
+
+
+def test_a_late_dividend_that_could_not_be_kept_is_paid_when_there_is_room(tmp_path):
+    account, price = Account(tmp_path), np.full((LAST, 2), 100.0)
+    books = account.broker._broker
+    books._db = Full(books._db)
+    for bar in range(FIRST, LAST):
+        paid = np.zeros_like(price)
+        paid[DATE, 0] = 0.75 if bar >= DATE + 3 else 0.0
+        books._db.full = bar == DATE + 3
+        with pytest.raises(FullError) if books._db.full else contextlib.nullcontext():
+            account.show(bar, price, paid)
+    account.broker.close()
+    assert account.ledger.closes()[-1]["equity"] == pytest.approx(100_375.0)
+    assert [one["cash"] for one in account.ledger.events()] == [375.0]
+    account.ledger.close()
 
 
 def test_a_dividend_in_time_is_paid_once_and_one_that_is_corrected_by_what_lacks(tmp_path):

@@ -59,6 +59,10 @@ class Notes:
         """Note that all that this market tells of bars that are over has been booked."""
         self._seen = market
 
+    def forget(self) -> None:
+        """Look at everything anew: what was booked since was not kept."""
+        self._seen = None
+
     def write(self, saved: Mapping[str, Any], market: Market) -> None:
         """Note a saved account at the bar at which it stands; who calls keeps it with the account."""
         at, names = _at(market, saved["timestamp"]), saved["symbols"]

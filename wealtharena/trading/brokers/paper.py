@@ -121,6 +121,7 @@ class PaperBroker(Silent):
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             self._walker = None  # the file knows where the account stands
+            self._notes.forget()
             raise
 
     def _one(self, statement: str, values: tuple[Any, ...]) -> None:
