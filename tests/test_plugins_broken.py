@@ -162,6 +162,35 @@ def test_what_a_plugin_is_must_be_of_its_kind(offer):
     )
 
 
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        (
+            "{action:flatten,symbols:1}",
+            r"action=flatten must be one of skip, halt; give risk\.own\.few\.action another",
+        ),
+        ("{action:skip,symbols:0}", r"symbols=0 must be at least 1; give risk\.own\.few\.symbols another value"),
+        ("{symbols:1}", r"risk\.own\.few\.action is missing; set \+risk\.own\.few\.action="),
+        ("3", r"risk\.own\.few=3 stands for several keys; set one of them, as risk\.own\.few\.<name>="),
+    ],
+)
+def test_what_a_package_s_rule_is_asked_for_wrongly_has_a_way_out(offer, block, said):
+    source = """
+from typing import Literal
+from pydantic import Field
+from wealtharena.config.specs.risk import RuleSpec
+
+class Rule(RuleSpec):
+    action: Literal["skip", "halt"]
+    symbols: int = Field(ge=1)
+
+def check(now, rule): ...
+"""
+    offer("trading.risk", "few", source)
+    with pytest.raises(ConfigError, match=said):
+        compose(["asset=crypto", "risk=default", f"+risk.own.few={block}"])
+
+
 @pytest.mark.parametrize("answer", ["[1.0]", "0.3", "None", "[[0.5], [0.5]]", "[0.1, 0.2, 0.3]"])
 def test_weights_of_another_number_than_symbols_are_never_spread(offer, answer):
     offer("envs.baselines", "mine", f"def weights(panel, row, spec):\n    return {answer}\n")

@@ -67,6 +67,14 @@ def test_no_number_that_is_no_number_gets_through(value: str) -> None:
     assert "reward.scale" in complaint(f"reward.scale={value}")  # no upper bound would stop it
 
 
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [("multipliers.X=0", "above 0"), ("lot_sizes.X=-1", "at least 0")],
+)
+def test_a_contract_has_a_size(word: str, told: str) -> None:
+    assert f"must be {told}" in complaint(f"+asset.instrument.{word}")
+
+
 @pytest.mark.parametrize("name", ["learner", "engine", "baselines", "__init__", "on_policy.engine", "../ppo"])
 def test_only_an_algorithm_is_an_algorithm(name: str) -> None:
     said = complaint(f"algo.name='{name}'")

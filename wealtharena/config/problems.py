@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import yaml
@@ -74,16 +74,23 @@ def describe(
         loc = tuple(str(part) for part in detail["loc"])
         if loc and loc[0] in skip:
             continue
-        key = home(prefix + ".".join(loc))
+        key = home((prefix + ".".join(loc)).rstrip("."))
         inner = (detail.get("ctx") or {}).get("error")
         if isinstance(inner, RefusedBlocksError):
             for name, (spec, complaints) in inner.blocks.items():
-                found |= {problem.key: problem for problem in describe(complaints, spec, prefix=f"{key}.{name}.")}
+                told = map(_of_block, describe(complaints, spec, prefix=f"{key}.{name}."))
+                found |= {problem.key: problem for problem in told}
             continue
         if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
             continue  # some of them could not be read, and each of those is told of
         found.setdefault(key, _problem(key, detail, field_of(model, loc)))
     return list(found.values())
+
+
+def _of_block(problem: Problem) -> Problem:
+    """Return the problem with a way out that needs no value of conf's, which has none of such a block."""
+    said = problem.hint or problem.unknown or problem.missing
+    return problem if said else replace(problem, hint=f"give {problem.key} another value")
 
 
 def problems_error(problems: Sequence[Problem], overrides: Sequence[str]) -> ConfigError:

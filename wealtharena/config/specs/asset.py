@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, field_validator
 
@@ -104,8 +104,8 @@ class InstrumentSpec(Spec):
     """Contract facts; a symbol that is not named in a mapping uses the default."""
 
     lot_size: float = Field(ge=0, description="units per lot; 0 trades fractions")
-    lot_sizes: dict[str, float] = Field(description="lot size by symbol")
-    multipliers: dict[str, float] = Field(
+    lot_sizes: dict[str, Annotated[float, Field(ge=0)]] = Field(description="lot size by symbol")
+    multipliers: dict[str, Annotated[float, Field(gt=0)]] = Field(
         description="account value of one quote unit for one contract, by symbol; default 1, but of margined commodities, which must be named"
     )
     currencies: dict[str, str] = Field(description="quote currency by symbol where it differs from the universe's")
