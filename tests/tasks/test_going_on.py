@@ -23,6 +23,7 @@ from wealtharena.errors import ConfigError, WealthArenaError
 from wealtharena.evaluation.ledger import Ledger
 from wealtharena.tasks import continuing, dispatch, judging, resuming, train
 from wealtharena.tasks.record import RunContext
+from wealtharena.tracking import journal
 
 pytestmark = pytest.mark.slow
 
@@ -260,6 +261,19 @@ def test_a_run_that_goes_on_from_another_is_no_seed_of_those_that_began_at_nothi
     assert record(new)["config_hash"] == begun["config_hash"] != record(Path("fresh"))["config_hash"]
     told = {entry["config_hash"] for entry in Ledger(LEDGER).entries() if entry["run_id"] == begun["run_id"]}
     assert told == {begun["config_hash"]}
+
+
+def test_the_folds_of_a_longer_run_stand_where_the_longer_budgets_before_them_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They stood by the old budget: one step was two folds', and a kill lost what the second had shown."""
+    monkeypatch.chdir(tmp_path)
+    words = (*SHORT, "split=walk_forward", "split.folds=2", "train.test=false")
+    assert go_on(RUN, begun=words, resumed=False) == 0
+    assert dispatch(compose([*words, "train.env_steps=2048", f"resume={RUN}"])) == 0
+    (new,) = (path.parent for path in Path().glob("*/run.json") if path.parent != RUN)
+    shown = [(line["fold"], line["env_step"]) for line in journal.read(new / "metrics.jsonl")]
+    assert shown == [(0, 1024), (1, 3072), (0, 2048), (1, 4096)]
 
 
 def test_a_run_goes_on_where_its_bars_were_moved_to_and_on_no_others(trained: Callable[..., None]) -> None:

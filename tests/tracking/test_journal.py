@@ -127,3 +127,12 @@ def test_a_killed_process_leaves_every_line_it_wrote(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "m.jsonl")], cwd=root, check=False)
     assert done.returncode == -signal.SIGKILL
     assert [line["env_step"] for line in read(tmp_path / "m.jsonl")] == list(range(1, 201))
+
+
+def test_each_fold_goes_on_from_a_step_of_its_own(tmp_path: Path) -> None:
+    """Of a run with a longer budget the second has shown what lies behind the first one's step already."""
+    path = tmp_path / "metrics.jsonl"
+    lines = [{"fold": fold, "env_step": step} for fold, step in ((0, 8), (1, 24), (0, 12), (0, 16), (2, 40))]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    Journal(path, resume_step=24, of_folds={0: 12, 1: 24}).close()
+    assert read(path) == lines[:3]

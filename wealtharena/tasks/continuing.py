@@ -19,6 +19,8 @@ from wealtharena.files import relative
 from wealtharena.tasks import console, keeping, resuming, retraining, train
 from wealtharena.tasks.pipeline import prepare, require_audit
 from wealtharena.tasks.record import RunContext, new_run_id, unusable
+from wealtharena.tracking import journal
+from wealtharena.tracking.journal import STEP
 
 _STATE = ("trainer", "checkpoints", "folds", "metrics.jsonl")  # all that a training goes on from
 
@@ -68,21 +70,29 @@ def run(spec: ExperimentSpec, folder: Path, old: Mapping[str, Any]) -> int:
     prepared = prepare(asked)
     require_audit(asked, prepared)
     resuming.refuse_other_bars(folder, old, prepared)
-    resuming.saved_step(asked, folder, prepared)
+    resuming.saved_steps(asked, folder, prepared)
     new = folder.parent / f"{dt.datetime.now():%H-%M-%S}-{secrets.token_hex(3)}"
     begun = {"schema_version": SCHEMA_VERSION, "run_id": new_run_id(dt.datetime.now(dt.UTC)), "status": "interrupted"}
     begun |= {"task": spec.task, "parent": old["run_id"], "begun_with": old.get("config_hash")}
-    _copied(folder, new, overrides, begun)
+    longer_by = asked.train.env_steps - resuming.budget(asked, folder, prepared)
+    _copied(folder, new, overrides, begun, longer_by=longer_by)
     out = console.screen()
     out.print(f"{relative(folder)} is completed; training goes on in {relative(new)}")
     return train.run_in(RunContext(new.resolve(), overrides, resumed=True), spec, prepared=prepared)
 
 
-def _copied(folder: Path, new: Path, overrides: Sequence[str], begun: Mapping[str, Any]) -> None:
-    """Make the new run's folder, whole or not at all: a kill while it is copied leaves no run that began at nothing."""
+def _copied(folder: Path, new: Path, overrides: Sequence[str], begun: Mapping[str, Any], *, longer_by: int = 0) -> None:
+    """Make the new run's folder, whole or not at all: a kill while it is copied leaves no run that began at nothing.
+
+    Each fold begins on the axis of steps where the budgets of those before it end, `longer_by` steps later for each.
+    """
     making = new.with_name(f".{new.name}.tmp")
     try:
         _copy_state(folder, making, overrides)
+        if (making / "metrics.jsonl").exists():
+            lines = journal.read(making / "metrics.jsonl")
+            moved = [line | {STEP: line[STEP] + line["fold"] * longer_by} if "fold" in line else line for line in lines]
+            files.write_text(making / "metrics.jsonl", "".join(f"{json.dumps(line)}\n" for line in moved))
         files.write_json(making / "run.json", begun)
         files.flush(making)
         making.rename(new)

@@ -136,9 +136,12 @@ def refuse_other_bars(folder: Path, old: Mapping[str, Any], prepared: Prepared) 
     )
 
 
-def saved_step(spec: ExperimentSpec, folder: Path, prepared: Prepared) -> int:
-    """Return the environment step, on the run's axis, that a run goes on from; TrainingError where its state is of another job."""
-    step = 0
+def saved_steps(spec: ExperimentSpec, folder: Path, prepared: Prepared) -> dict[int, int]:
+    """Return the environment step, on the run's axis, that each fold which has begun goes on from.
+
+    TrainingError where its state is of another job.
+    """
+    steps = {}
     for position in range(len(prepared.folds)):
         place = fold_folder(folder, prepared, position)
         state = load_state(place)
@@ -147,8 +150,15 @@ def saved_step(spec: ExperimentSpec, folder: Path, prepared: Prepared) -> int:
         view = prepared.sealed.training(position)
         job = TrainingJob(spec, view.features, view.train, view.validation, place)
         sameness.refuse_another(job, state["job"])
-        step = position * spec.train.env_steps + int(state["engine"]["env_steps"])
-    return step
+        steps[position] = position * spec.train.env_steps + int(state["engine"]["env_steps"])
+    return steps
+
+
+def budget(spec: ExperimentSpec, folder: Path, prepared: Prepared) -> int:
+    """Return the environment steps that the first fold was last trained for; those of `spec` where nothing says so."""
+    state = load_state(fold_folder(folder, prepared, 0))
+    progress = {} if state is None else state["progress"]
+    return int(progress.get("budget", spec.train.env_steps))
 
 
 def other_budget(spec: ExperimentSpec, folder: Path, prepared: Prepared) -> str | None:

@@ -104,9 +104,9 @@ def _train_and_judge(
 ) -> int:
     from wealtharena.tracking.tracker import Tracker
 
-    resume_step = resuming.saved_step(spec, context.folder, prepared) if context.resumed else None
+    steps = resuming.saved_steps(spec, context.folder, prepared) if context.resumed else None
     callbacks = Callbacks.of(spec.train.callbacks)
-    tracker = Tracker.start(spec, context.folder, record.content, resume_step, folds=len(prepared.folds))
+    tracker = Tracker.start(spec, context.folder, record.content, steps, folds=len(prepared.folds))
     outputs: list[Path] = []
     with _told_of_the_end(tracker, callbacks, record, outputs):
         told = Several((chosen_by(spec, prepared, record), tracker, callbacks))

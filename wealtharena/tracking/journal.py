@@ -19,12 +19,17 @@ class Journal:
 
     Each line is written in one call and handed to the operating system before `write` returns. Opened with
     `resume_step`, the file first loses a torn last line and every line past that environment step, so that a resumed
-    training writes no step twice; opened without, it starts empty.
+    training writes no step twice; opened without, it starts empty. `of_folds` has the step of each fold that goes on from
+    one of its own.
     """
 
-    def __init__(self, path: Path, *, resume_step: int | None = None) -> None:
+    def __init__(
+        self, path: Path, *, resume_step: int | None = None, of_folds: Mapping[int, int] | None = None
+    ) -> None:
         self.path = path
-        kept = [] if resume_step is None else [line for line in read(path) if line.get(STEP, 0) <= resume_step]
+        steps, kept = of_folds or {}, list[dict[str, Any]]()
+        if resume_step is not None:
+            kept = [line for line in read(path) if line.get(STEP, 0) <= steps.get(line.get("fold", 0), resume_step)]
         self.kept = tuple(kept)
         files.write_text(path, "".join(_line(record) for record in kept))
         self._file = path.open("ab")

@@ -51,16 +51,19 @@ class Tracker:
         spec: ExperimentSpec,
         run_dir: Path,
         run_record: Mapping[str, Any],
-        resume_step: int | None = None,
+        resume_step: int | Mapping[int, int] | None = None,
         *,
         folds: int = 1,
     ) -> Tracker:
         """Return a tracker for the run in `run_dir`; opens metrics.jsonl, starts nothing slow.
 
         `run_record` is the content of run.json so far: `run_id`, and `data` where it is known. `resume_step` is the
-        environment step that training goes on from; lines of the journal past it are removed. None starts afresh.
+        environment step that training goes on from, or that of each fold which has begun; lines of the journal past it are
+        removed. None starts afresh.
         Of several `folds` each takes the budget, one after another.
         """
+        steps = resume_step if isinstance(resume_step, Mapping) else {}
+        resume_step = max(steps.values(), default=0) if isinstance(resume_step, Mapping) else resume_step
         tracking = spec.tracking
         mode = resolve_mode(tracking.wandb)
         composed = spec.model_dump(mode="json")
@@ -80,7 +83,7 @@ class Tracker:
                     plugins.title("tracking.mirrors", name), partial(opened, run_dir, identity, resume_step=resume_step)
                 )
             )
-        journal = Journal(run_dir / "metrics.jsonl", resume_step=resume_step)
+        journal = Journal(run_dir / "metrics.jsonl", resume_step=resume_step, of_folds=steps)
         if mode != "disabled":
             wandb = WandbRun(
                 tracking.wandb, identity, folder=run_dir, mode=mode, resume_step=resume_step, again=journal.kept
