@@ -269,3 +269,12 @@ def test_a_persons_order_of_several_legs_is_a_strangers_and_hides_nothing(tmp_pa
         assert day.ledger.state()[0] == ("halted" if strangers == "halt" else "trading")
         assert day.ledger.decision().weights is not None
         assert day.fits()
+
+
+def test_what_the_digits_of_many_executions_lack_together_is_nobodys_position(tmp_path):
+    with days(tmp_path, [[0.002]]) as day:
+        day.run(2)
+        day.exchange.held["AAPL"] += 4e-9
+        day.run(2)
+        assert day.told("strangers") == day.told("positions") == []
+        assert day.ledger.state()[0] == "trading"

@@ -34,15 +34,6 @@ def test_case_11_a_position_that_was_closed_by_hand_is_adopted_or_halts(tmp_path
         assert bool(day.ledger.positions()) == (strangers == "adopt")
 
 
-def test_what_the_digits_of_many_executions_lack_together_is_nobodys_position(tmp_path):
-    with days(tmp_path, [[0.002]]) as day:
-        day.run(2)
-        day.exchange.held["AAPL"] += 4e-9
-        day.run(2)
-        assert day.told("strangers") == day.told("positions") == []
-        assert day.ledger.state()[0] == "trading"
-
-
 def test_case_11_what_no_execution_explains_is_believed_at_the_second_bar(tmp_path):
     with days(tmp_path, [[0.5]]) as day:
         day.run(2)
