@@ -32,6 +32,7 @@ def rows(agent: NetworkPolicy, count: int = 4) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((count, agent.layout.size)).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("built", ["actor", "critics"])
 def test_first_weights_are_drawn_by_one_thread_at_a_time(built: str) -> None:
     bench = worlds.bench(worlds.spec("algo=sac", "model=mlp"))

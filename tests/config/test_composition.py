@@ -214,6 +214,7 @@ def test_no_default_value_stands_in_a_spec() -> None:
     assert not all(field.is_required() for field in DimensionSpec.model_fields.values())
 
 
+@pytest.mark.slow
 def test_two_threads_compose_one_after_the_other() -> None:
     """Hydra keeps what it composes for in one place: a second thread found it taken, or took it for its own."""
     with ThreadPoolExecutor(1) as pool:

@@ -105,6 +105,7 @@ def test_a_refusal_is_for_good_and_nothing_is_booked(sending):
     assert sending.order_by_client_id(order.client_id) is None
 
 
+@pytest.mark.slow
 def test_another_process_finds_it_all(stage, sending):
     first, second = order_of(stage), order_of(stage, symbol=1)
     sending.submit(first)

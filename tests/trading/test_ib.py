@@ -124,6 +124,7 @@ def test_auctions_are_asked_for(tmp_path, gateway, fill, sent):
     assert [(one.kind, one.tif) for one in gateway.orders] == [sent]
 
 
+@pytest.mark.slow
 def test_currencies_and_futures_have_their_contracts(tmp_path, gateway):
     with (
         ib(tmp_path, gateway, market="forex", symbols=("EURUSD",)) as stage,
