@@ -43,6 +43,9 @@ def _without_ray(spec: ExperimentSpec) -> dict[str, str]:
     return dict.fromkeys(("compute.address", "compute.num_cpus"), why)
 
 
+CRITICS_KEPT: Final = 2 * (
+    4 + 1
+)  # copies of the weights of two critics that learn and of two that follow, as `weights_kept` counts
 VALUE_ROWS = 4096  # of one pass for values: large enough for the matrix product, small enough for the cache
 
 
@@ -246,7 +249,7 @@ class SoftSpec(OffPolicySpec, NoisySpec):
 
     def weights_kept(self, *, recurrent: bool) -> int:
         """Return those of an actor and two critics that learn, and of two that follow them."""
-        return super().weights_kept(recurrent=recurrent) + 2 * (4 + 1)
+        return super().weights_kept(recurrent=recurrent) + CRITICS_KEPT
 
 
 _PLAYED_WHOLE: Final = "a recording plays the training rows from the first to the last"

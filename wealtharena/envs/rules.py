@@ -28,7 +28,7 @@ class Rules(ReadOnly):
 def rules_of(spec: EnvSpec, symbols: tuple[str, ...], *, delisting: bool) -> Rules:
     """Return the rules for these symbols; `delisting` says whether any of them is ever struck off."""
     costs, limits, instrument, reward = spec.costs, spec.limits, spec.instrument, spec.reward
-    lots = np.array([instrument.lot_sizes.get(symbol, instrument.lot_size) for symbol in symbols], dtype=np.float64)
+    lots = np.array([instrument.lot_of(symbol) for symbol in symbols], dtype=np.float64)
     v = np.zeros(RULES)
     v[RULE.rate] = (costs.commission_bps + costs.half_spread_bps) * BPS
     v[RULE.impact] = costs.impact_coefficient

@@ -69,7 +69,7 @@ def _of_one(market: Market, played: Trajectory, spec: EnvSpec) -> Shortfall:
     equity = np.maximum(played.equity[:-1, None], 1e-12)
     filled = np.clip(units * now[:, BAR.mark] / equity * np.sign(wanted), 0.0, asked)
     missed = asked - filled
-    lots = np.array([spec.instrument.lot_sizes.get(name, spec.instrument.lot_size) for name in played.symbols])
+    lots = np.array([spec.instrument.lot_of(name) for name in played.symbols])
     lapsed = (now[:, BAR.inverse] <= 0.0) | (then[:, BAR.fill] <= 0.0)
     most = spec.limits.participation * then[:, BAR.volume]
     thin = ~lapsed & (np.abs(units) + lots >= most * (1.0 - 1e-9))

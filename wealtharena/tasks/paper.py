@@ -166,10 +166,10 @@ def _unknown(spec: ExperimentSpec) -> ConfigError:
 def _known(spec: ExperimentSpec, folder: Path, *, look: bool = False) -> Iterator[Ledger]:
     """Yield the ledger of an account, to `look` alone or to write; ConfigError where nothing was ever begun in it."""
     _check_known(spec, folder)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(damage_told(folder))
-        ledger = Ledger(folder, synchronous=spec.paper.synchronous, look=look)
-        stack.enter_context(contextlib.closing(ledger))
+    with (
+        damage_told(folder),
+        contextlib.closing(Ledger(folder, synchronous=spec.paper.synchronous, look=look)) as ledger,
+    ):
         if ledger.facts() is None:
             check_none(spec)
             raise _unknown(spec)

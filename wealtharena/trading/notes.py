@@ -65,7 +65,7 @@ class Notes:
 
     def write(self, saved: Mapping[str, Any], market: Market) -> None:
         """Note a saved account at the bar at which it stands; who calls keeps it with the account."""
-        at, names = _at(market, saved["timestamp"]), saved["symbols"]
+        at, names = row_of(market, saved["timestamp"]), saved["symbols"]
         paid = np.zeros(len(names)) if at is None else _quoted(market, at)
         told = {name: value for name, value in zip(names, paid.tolist(), strict=True) if value}
         held = {name: units for name, units in zip(names, saved["units"], strict=True) if units}
@@ -76,9 +76,9 @@ class Notes:
     def earlier(self, bar: str, market: Market) -> Iterator[tuple[Prices, Prices]]:
         """Yield the marks of the bars before this one, newest first: as the account was marked there, and as this market has them."""
         for one in self._rows("bar < ?", bar):
-            at = _at(market, one["bar"])
+            at = row_of(market, one["bar"])
             if at is not None:
-                yield json.loads(one["marks"]), _marks(market, at)
+                yield json.loads(one["marks"]), marks_of(market, at)
 
     def _rows(self, where: str, bar: str) -> list[sqlite3.Row]:
         found = self._db.execute(f"SELECT * FROM marks WHERE {where} ORDER BY bar DESC LIMIT ?", (bar, EARLIER))
@@ -107,7 +107,7 @@ class Notes:
         """Return what was noted up to a bar, newest first, each with its row of the market; files of before know less."""
         found = []
         for one in self._rows("bar <= ?", bar):
-            at = _at(market, one["bar"])
+            at = row_of(market, one["bar"])
             if at is None or one["units"] is None:
                 break
             found.append((_Row(one["bar"], *(json.loads(one[name]) for name in ("marks", "units", "paid"))), at))
@@ -124,16 +124,16 @@ class Notes:
                ORDER BY bar LIMIT 1""",
             (str(market.timestamps[0].astype("datetime64[ns]")), bar, EARLIER),
         ).fetchone()
-        at = None if oldest is None else _at(market, oldest["bar"])
+        at = None if oldest is None else row_of(market, oldest["bar"])
         if at is None:
             return []
-        before, now = json.loads(oldest["marks"]), _marks(market, at)
+        before, now = json.loads(oldest["marks"]), marks_of(market, at)
         moved = [name for name, mark in before.items() if mark > 0.0 and abs(now.get(name, 0.0) / mark - 1.0) > _SAME]
         known = self._known(bar, market) if moved else []
-        marks = _marks(market, known[0][1]) if known else {}
+        marks = marks_of(market, known[0][1]) if known else {}
         found = []
         for name in moved:
-            pairs = [(row.marks.get(name, 0.0), _marks(market, at).get(name, 0.0)) for row, at in known]
+            pairs = [(row.marks.get(name, 0.0), marks_of(market, at).get(name, 0.0)) for row, at in known]
             if (told := late_split(pairs)) is None:
                 continue
             place, ratio = told
@@ -151,7 +151,7 @@ class Notes:
 
         One that its source tells no more stays paid.
         """
-        stands = _at(market, bar)
+        stands = row_of(market, bar)
         if stands is None or not market.dividends[: stands + 1].any():
             return []
         found = []
@@ -170,13 +170,14 @@ class Notes:
         return found
 
 
-def _at(market: Market, bar: str) -> int | None:
-    """Return the market's row of a bar; None where it has none."""
+def row_of(market: Market, bar: str) -> int | None:
+    """Return the market's row of a bar, as it is written in a file; None where it has none."""
     at = int(np.searchsorted(market.timestamps, np.datetime64(bar, "ns")))
     return at if at < market.length and str(market.timestamps[at].astype("datetime64[ns]")) == bar else None
 
 
-def _marks(market: Market, at: int) -> dict[str, float]:
+def marks_of(market: Market, at: int) -> dict[str, float]:
+    """Return what a unit is worth at a row of the market, in account currency, by symbol."""
     return dict(zip(market.symbols, market.prices[at].tolist(), strict=True))
 
 

@@ -125,7 +125,7 @@ def again(trader: Trader, one: Intent) -> Intent | None:
     if not trader.resize or one.attempt != _FIRST or trader.ledger.is_ours(name):
         return None
     units = one.units * (1.0 - trader.resize)
-    lot = _lot(trader, one.symbol)
+    lot = trader.env.instrument.lot_of(one.symbol)
     if lot:
         units = float(int(units / lot) * lot)
     if units == 0.0:
@@ -133,11 +133,6 @@ def again(trader: Trader, one: Intent) -> Intent | None:
     smaller = replace(one, client_id=name, attempt=one.attempt + 1, units=units, status="sending", note="made smaller")
     trader.ledger.intend([smaller])
     return smaller
-
-
-def _lot(trader: Trader, symbol: str) -> float:
-    instrument = trader.env.instrument
-    return float(instrument.lot_sizes.get(symbol, instrument.lot_size))
 
 
 def announce(trader: Trader, bar: str, weights: Mapping[str, float]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from wealtharena.agents.specs import OfflineSpec
+from wealtharena.agents.specs import CRITICS_KEPT, OfflineSpec
 from wealtharena.envs.actions import Weights
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class AlgorithmSpec(OfflineSpec):
 
     def weights_kept(self, *, recurrent: bool) -> int:
         """Return those of an actor, a value network and two critics that learn, and of two that follow them."""
-        return super().weights_kept(recurrent=recurrent) + 4 + 2 * (4 + 1)
+        return super().weights_kept(recurrent=recurrent) + 4 + CRITICS_KEPT
 
 
 def build(bench: Workbench) -> Engine:

@@ -114,6 +114,10 @@ class InstrumentSpec(Spec):
     )
     rolls: Literal["none", "unadjusted", "adjusted"] = Field(description="how the series treats contract rolls")
 
+    def lot_of(self, symbol: str) -> float:
+        """Return the units of a symbol's lot; 0 trades fractions."""
+        return self.lot_sizes.get(symbol, self.lot_size)
+
 
 class AssetSpec(Spec):
     """One asset class: everything that differs between an ASX share and a currency pair."""

@@ -74,7 +74,7 @@ def why_not(spec: ExperimentSpec) -> str | None:
 
 
 def _is_whole_lot(instrument: InstrumentSpec, name: str) -> bool:
-    lot = instrument.lot_sizes.get(name, instrument.lot_size)
+    lot = instrument.lot_of(name)
     return lot > 0.0 and lot.is_integer()
 
 

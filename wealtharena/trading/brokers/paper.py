@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
-from urllib import parse
 
 import numpy as np
 
@@ -17,8 +15,8 @@ from wealtharena.errors import MarketError
 from wealtharena.trading.actions import rescaled, splits_between
 from wealtharena.trading.broker import Account, BookedOrder, Capabilities, Event, Fill, Opening, Order, RejectedError
 from wealtharena.trading.brokers.shadow import Silent
-from wealtharena.trading.database import ToldFull, connect, transaction
-from wealtharena.trading.notes import STEP, Notes
+from wealtharena.trading.database import ToldFull, connect, look_at, transaction
+from wealtharena.trading.notes import STEP, Notes, marks_of, row_of
 
 if TYPE_CHECKING:  # a configuration is read without the kernel
     from wealtharena.config.specs.env import EnvSpec
@@ -54,6 +52,7 @@ STEPS: Final = (
 )
 
 
+STANDS: Final = "SELECT json_extract(walker, '$.timestamp') AS bar FROM account"
 ONE_MOMENT: Final = "restore both files as they were at one moment, or begin anew: paper.action=restart"
 
 
@@ -61,11 +60,11 @@ def stands_at(path: Path) -> str | None:
     """Return the bar at which the account in a broker's file stands; None where there is no file, or nothing in it yet."""
     if not path.exists():
         return None
-    with contextlib.closing(sqlite3.connect(f"file:{parse.quote(str(path.absolute()))}?mode=ro", uri=True)) as db:
+    with contextlib.closing(look_at(path)) as db:
         if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'account'").fetchone() is None:
             return None
-        row = db.execute("SELECT json_extract(walker, '$.timestamp') FROM account").fetchone()
-    return None if row is None else str(row[0])
+        row = db.execute(STANDS).fetchone()
+    return None if row is None else str(row["bar"])
 
 
 class Settings(BrokerSpec):
@@ -145,7 +144,7 @@ class PaperBroker(Silent):
         if self._walker is None:
             saved = self._db.execute("SELECT walker FROM account").fetchone()
             if saved is not None:
-                self._enter(self._fitting(json.loads(saved["walker"]), market), market)
+                self._enter(json.loads(saved["walker"]), market)
             else:
                 self._walker = Walker.open(market, self._env, bar=market.length - 1)
                 with self._writing():
@@ -163,25 +162,15 @@ class PaperBroker(Silent):
             self._step(walker, market)
             walker = self._standing()
 
-    def _fitting(self, saved: dict[str, Any], market: Market) -> dict[str, Any]:
-        """Return a saved account; MarketError where this market lacks its bar, as where a file was put back without the other."""
-        row = _row_of(saved, market)
-        if row == market.length or str(market.timestamps[row].astype("datetime64[ns]")) != saved["timestamp"]:
-            raise MarketError(
-                f"the broker's file stands at {saved['timestamp'][:19]}, and the ledger goes on at {str(market.timestamps[-1])[:19]}",
-                hint=ONE_MOMENT,
-            )
-        return saved
-
     def _enter(self, saved: dict[str, Any], market: Market) -> None:
         """Go on in this market with the account as it was saved: revised marks are taken over, splits rescale units."""
         from wealtharena.envs.walker import Walker
 
-        splits = self._splits(saved, market)
+        row, splits = _row_of(saved, market), self._splits(saved, market)
         if not splits:
             self._walker = Walker.load(saved, market, self._env, remark=True)
             return
-        marks = dict(zip(market.symbols, market.prices[_row_of(saved, market)].tolist(), strict=True))
+        marks = marks_of(market, row)
         events = [self._split(saved, name, ratio, marks[name]) for name, ratio in splits.items()]
         walker = Walker.load(saved, market, self._env, remark=True)
         with self._writing():
@@ -205,8 +194,8 @@ class PaperBroker(Silent):
         from wealtharena.envs.walker import Walker
 
         saved = self._standing().save()
-        instrument, symbols, bar = self._env.instrument, saved["symbols"], saved["timestamp"]
-        lots = {name: instrument.lot_sizes.get(name, instrument.lot_size) for name in symbols}
+        symbols, bar = saved["symbols"], saved["timestamp"]
+        lots = {name: self._env.instrument.lot_of(name) for name in symbols}
         with self._writing():
             events = [*self._notes.splits(bar, market, lots), *self._notes.dividends(bar, market)]
             if not events:
@@ -215,7 +204,7 @@ class PaperBroker(Silent):
                 saved["units"][symbols.index(one.symbol)] += one.units
                 saved["account"]["cash"] += one.cash
             paid = sum(one.cash for one in events if one.kind == "dividend")
-            following = str(market.timestamps[_row_of(saved, market) + 1].astype("datetime64[ns]"))
+            following = str(market.timestamps[self._standing().bar + 1].astype("datetime64[ns]"))
             self._charge(following, 0.0, 0.0, 0.0, paid)
             self._tell(events)
             walker = Walker.load(_marked(saved), market, self._env)
@@ -224,18 +213,19 @@ class PaperBroker(Silent):
 
     def _splits(self, saved: Mapping[str, Any], market: Market) -> dict[str, float]:
         """Return the splits by which this market marks the account's bar otherwise than it was marked, by symbol."""
-        row = _row_of(saved, market)
-        if row == market.length or str(market.timestamps[row]) != saved["timestamp"]:
+        row = row_of(market, saved["timestamp"])
+        if row is None:
             return {}  # the walker says what is missing
-        now = dict(zip(market.symbols, market.prices[row].tolist(), strict=True))
         before = dict(zip(saved["symbols"], saved["marks"], strict=True))
-        return splits_between(before, now, earlier=lambda: self._notes.earlier(saved["timestamp"], market))
+        return splits_between(
+            before, marks_of(market, row), earlier=lambda: self._notes.earlier(saved["timestamp"], market)
+        )
 
     def _split(self, saved: dict[str, Any], symbol: str, ratio: float, mark: float) -> Event:
         """Rescale a saved account by a split; what is left of a lot is paid out at the new price."""
         column = saved["symbols"].index(symbol)
         instrument, before = self._env.instrument, saved["units"][column]
-        lot = instrument.lot_sizes.get(symbol, instrument.lot_size)
+        lot = instrument.lot_of(symbol)
         units, left = rescaled(before, ratio, lot=lot)
         saved["units"][column], saved["marks"][column] = units, mark
         saved["account"]["cash"] += left * mark
@@ -382,7 +372,14 @@ class PaperBroker(Silent):
 
 
 def _row_of(saved: Mapping[str, Any], market: Market) -> int:
-    return int(np.searchsorted(market.timestamps, np.datetime64(saved["timestamp"], "ns")))
+    """Return a saved account's row; MarketError where this market lacks its bar, as where a file was put back without the other."""
+    row = row_of(market, saved["timestamp"])
+    if row is None:
+        raise MarketError(
+            f"the broker's file stands at {saved['timestamp'][:19]}, and the ledger goes on at {str(market.timestamps[-1])[:19]}",
+            hint=ONE_MOMENT,
+        )
+    return row
 
 
 def _marked(saved: dict[str, Any]) -> dict[str, Any]:

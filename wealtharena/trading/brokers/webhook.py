@@ -27,7 +27,7 @@ from wealtharena.trading.broker import (
     UnreachableError,
     UntoldError,
 )
-from wealtharena.trading.brokers.paper import FILE, STEPS, PaperBroker
+from wealtharena.trading.brokers.paper import FILE, STANDS, STEPS, PaperBroker
 from wealtharena.trading.database import transaction
 from wealtharena.trading.locks import Keys, read_keys
 from wealtharena.trading.signals import Signals
@@ -181,8 +181,7 @@ class WebhookBroker(PaperBroker):
 
     def _stands(self) -> str:
         """Return the bar at which the account stands."""
-        row = self._db.execute("SELECT json_extract(walker, '$.timestamp') AS bar FROM account").fetchone()
-        return str(row["bar"])
+        return str(self._db.execute(STANDS).fetchone()["bar"])
 
     def _booked(self, row: Any, status: Literal["open", "cancelled"]) -> BookedOrder:
         """Book an order that was sent, at its own bar."""
