@@ -80,7 +80,7 @@ class OwnPolicy:
             if self.path.suffix == ".onnx":
                 _session(self.path)
             elif self.path.suffix == ".zip":
-                _algorithm(self.part)
+                _algorithm(self.part).load(self.path, device="cpu")
             else:
                 _class(self.path, self.part)
         except KeyboardInterrupt:
@@ -135,7 +135,7 @@ def _algorithm(name: str) -> Any:
     """Return the algorithm of Stable-Baselines3 of that name."""
     import stable_baselines3
 
-    return getattr(stable_baselines3, name or "PPO")
+    return getattr(stable_baselines3, name)
 
 
 def _model(path: Path, algorithm: str, make_env: MakeEnv) -> Decide:
@@ -193,4 +193,6 @@ def own(text: str, *, action: str = "weights") -> Entrant:
         raise ValueError(f"--entry {text}: give name=policy.onnx, name=file.py:Class or name=model.zip:PPO")
     if file.suffix == ".py" and not part:
         raise ValueError(f"--entry {text}: name the class, as in {name}={path}:Policy")
+    if file.suffix == ".zip" and not part:
+        raise ValueError(f"--entry {text}: name the algorithm that saved it, as in {name}={path}:PPO")
     return Entrant(name, f"{file.name}{':' + part if part else ''}", (f"env.action={action}",), OwnPolicy(file, part))

@@ -119,6 +119,11 @@ def test_other_bars_under_the_same_path_are_another_cell(tmp_path: Path) -> None
         (["--entrants", "--entry", "own={0}/torn.onnx"], "torn.onnx: "),
         (["--entrants", "--entry", "own={0}/export.onnx"], "an export of this platform is not played: "),
         (["--entrants", "--entry", "own={0}/memory.onnx"], "it reads observation, state; a graph of one input"),
+        (["--entrants", "--entry", "own={0}/saved.zip"], "name the algorithm that saved it, as in own="),
+        (
+            ["--entrants", "--entry", "own={0}/saved.zip:PPO"],
+            "saved.zip:PPO: ",
+        ),  # no archive, or no library that reads it
         (["--market", "{0}/nowhere"], "nowhere is no folder"),
     ],
 )
@@ -128,6 +133,7 @@ def test_an_entry_that_can_play_nowhere_is_refused_before_a_cell(words, said, tm
     (tmp_path / "dies.py").write_text("import os\nos._exit(3)\n")
     (tmp_path / "stops.py").write_text("raise KeyboardInterrupt\n")
     (tmp_path / "torn.py").write_text("class Own\n")
+    (tmp_path / "saved.zip").write_bytes(b"PK rest")
     (tmp_path / "torn.onnx").write_bytes(b"\x08\x09rest")
     two_inputs(tmp_path / "export.onnx", "features", "portfolio")
     two_inputs(tmp_path / "memory.onnx", "observation", "state")

@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from wealtharena.config import compose
 from wealtharena.config.launch import launch
 from wealtharena.config.paths import CONFIG_DIR
+from wealtharena.config.spelling import command_line
 from wealtharena.errors import ConfigError
 
 HEAD = "# @package _global_\n"
@@ -90,8 +91,13 @@ def test_a_search_path_is_the_folder_of_config_dir(
     for place in ("pkg://theirs.conf", f"file://{folder}"):
         assert "seed: 7\n" in said(f"hydra.searchpath=[{place}]")
         assert os.environ[CONFIG_DIR] == str(folder)
-    assert "is not one folder" in said(f"hydra.searchpath=[pkg://theirs.conf,{tmp_path}]")
-    assert "two folders" in said("--config-dir", str(tmp_path), "hydra.searchpath=[pkg://theirs.conf]")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    assert "seed: 7\n" in said(f"hydra.searchpath=[{mine},pkg://theirs.conf]")
+    assert os.environ[CONFIG_DIR] == f"{mine}{os.pathsep}{folder}"
+    assert "seed: 7\n" in said("--config-dir", str(mine), "hydra.searchpath=[pkg://theirs.conf]")
+    assert command_line(["seed=1"]).endswith(f"--config-dir {mine} --config-dir {folder} seed=1")
+    assert "names what is no folder" in said("hydra.searchpath=[structured://theirs,pkg://theirs.conf]")
     shutil.copytree(folder.parent, tmp_path / "others")  # what was looked through once is not again
     (tmp_path / "others" / "conf" / "asset").mkdir()
     (tmp_path / "others" / "conf" / "asset" / "etf.yaml").write_text("name: etf\n")
@@ -151,12 +157,32 @@ def test_a_path_of_any_letters_is_read_as_on_the_command_line() -> None:
     assert compose(["paths.results=/tmp/ä ö, ü=1"]).paths.results == "/tmp/ä ö, ü=1"
 
 
-def test_two_folders_of_configuration_are_one_too_many(
+def test_of_several_folders_of_configuration_each_is_read_and_none_hides_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv(CONFIG_DIR, "")  # put back what the flag leaves
-    monkeypatch.setattr(
-        "sys.argv", ["run.py", "--config-dir", str(tmp_path), f"--config-dir={tmp_path}", "--cfg", "job"]
-    )
-    assert launch(lambda cfg: 0)() == 2
-    assert "--config-dir is given twice" in capsys.readouterr().err
+    monkeypatch.setenv(CONFIG_DIR, "")  # put back what the flags leave
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder, seed in ((one, 7), (two, 8)):
+        (folder / "experiment").mkdir(parents=True)
+        (folder / "experiment" / f"{folder.name}.yaml").write_text(f"{HEAD}seed: {seed}\n")
+
+    def said(*folders: Path, chosen: str) -> str:
+        flags = [f"--config-dir={folder}" for folder in folders]
+        monkeypatch.setattr("sys.argv", ["run.py", *flags, f"experiment={chosen}", "--cfg", "job"])
+        launch(lambda cfg: 0)()
+        found = capsys.readouterr()
+        return found.out + found.err
+
+    assert "seed: 7\n" in said(one, two, chosen="one")
+    assert "seed: 8\n" in said(one, two, chosen="two")
+    assert "--config-dir nowhere is no folder" in said(one, Path("nowhere"), chosen="one")
+    odd = tmp_path / f"a{os.pathsep}b"
+    shutil.copytree(one, odd)
+    assert "seed: 7\n" in said(odd, chosen="one")
+    assert "in its name" in said(two, odd, chosen="one")
+    other = tmp_path / "other"  # what was looked through once is not again
+    shutil.copytree(one, other)
+    (other / "experiment" / "one.yaml").write_text(f"{HEAD}seed: 9\n")
+    hidden = f"{other}/experiment/one.yaml would never be read: {one}/experiment/one.yaml"
+    assert hidden in said(one, other, chosen="one")

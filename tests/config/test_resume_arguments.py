@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from wealtharena.config.paths import CONFIG_DIR
 from wealtharena.config.resume import resumed_argv
 from wealtharena.config.spelling import plain
 from wealtharena.errors import ConfigError
@@ -38,6 +39,20 @@ def test_the_run_goes_on_in_its_own_folder_and_keeps_its_hydra(run: Path) -> Non
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no run directory"):
         resumed_argv([f"resume={tmp_path}"])
+
+
+def test_a_run_of_own_files_asks_for_their_folders(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without them it was a choice that is not there, and nothing said which command had been meant."""
+    monkeypatch.setenv(CONFIG_DIR, "")
+    (run / "run.json").write_text('{"command": "python run.py --config-dir \'my conf\' --config-dir two asset=mine"}')
+    with pytest.raises(ConfigError, match=r"begun with --config-dir 'my conf' --config-dir two, .*; add --config-dir"):
+        resumed_argv([f"resume={run}"])
+    monkeypatch.setenv(CONFIG_DIR, str(tmp_path))
+    assert resumed_argv([f"resume={run}"])[0] == "asset=forex"
+    monkeypatch.setenv(CONFIG_DIR, "")
+    for record in ("[]", "{", '{"command": null}', '{"command": "python run.py \'asset"}'):
+        (run / "run.json").write_text(record)
+        assert resumed_argv([f"resume={run}"])[0] == "asset=forex"
 
 
 def test_a_record_that_was_cut_is_named_and_not_its_last_letters_alone(run: Path) -> None:

@@ -311,7 +311,7 @@ def test_a_ranking_names_the_ledger_in_its_command_and_tells_of_unlike_windows(
     """Opened by another ledger the best is judged by what that knows: nothing would vouch for it."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own conf").mkdir()
-    monkeypatch.setattr(spelling, "own_config_dir", lambda: tmp_path / "own conf")
+    monkeypatch.setattr(spelling, "own_config_dirs", lambda: (tmp_path / "own conf", tmp_path))
     said = "wealtharena asset=etf 'paths.ledger=my ledger.jsonl' seed=0"
     windows = (["2019-01-01", "2019-12-30"], ["2019-02-01" if other else "2019-01-01", "2019-12-30"])
     runs = [
@@ -323,7 +323,13 @@ def test_a_ranking_names_the_ledger_in_its_command_and_tells_of_unlike_windows(
     best = closed.ranking(tmp_path, runs)["rows"][0]
     words = shlex.split(best["open"])
     assert "paths.ledger=my ledger.jsonl" in words
-    assert words[words.index("--config-dir") + 1] == "own conf"
+    assert words[words.index("--config-dir") :][:4] == ["--config-dir", "own conf", "--config-dir", "."]
     assert ("of several validation windows" in capsys.readouterr().out) is other
     going_on = shlex.split(closed.opening(tmp_path / "a b"))
-    assert going_on[going_on.index("--config-dir") + 1 :] == ["own conf", "resume='a b'", "train.test=true"]
+    assert going_on[going_on.index("--config-dir") + 1 :] == [
+        "own conf",
+        "--config-dir",
+        ".",
+        "resume='a b'",
+        "train.test=true",
+    ]

@@ -267,7 +267,7 @@ class OfflineSpec(_Batched, DiscountedSpec):
         ge=0, le=1, description="spread added to the recorded weights, so that other actions are seen too"
     )
     batch: int = Field(ge=1, description="recorded steps an update")
-    updates: int = Field(ge=1, description="updates an iteration")
+    updates: int = Field(ge=1, le=10_000, description="updates an iteration")
     tau: float = Field(
         gt=0, le=1, description="share of the online network that a target network takes over at each update"
     )
@@ -303,7 +303,7 @@ class DirectSpec(AlgoSpec):
     windows: int = Field(ge=1, description="windows of bars an update, for each member its own")
     window_bars: int = Field(ge=2, description="bars of a window that are learned from")
     burn_in_bars: int = Field(ge=0, description="bars before them in which the account leaves cash")
-    updates: int = Field(ge=1, description="an iteration")
+    updates: int = Field(ge=1, le=10_000, description="an iteration")
     objective: Literal["sharpe", "soft_minimum", "mean_variance"] = Field(
         description="of the excess returns after costs: of all windows together, or the worst windows' Sharpe"
     )

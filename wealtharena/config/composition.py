@@ -207,26 +207,23 @@ def _of_package(name: str) -> str | None:
     return None if found is None else next(iter(found.submodule_search_locations or ()), None)
 
 
-def without_search_path(overrides: Sequence[str]) -> tuple[list[str], Path | None]:
-    """Return the overrides without `hydra.searchpath`, and the folder that it names; None where it names none.
+def without_search_path(overrides: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """Return the overrides without `hydra.searchpath`, and the folders that it names.
 
     Hydra keeps it for this composition alone: a resumed run, the jobs of a grid and the trials of a search know of no
-    folder but that of `--config-dir`.
+    folders but those of `--config-dir`.
 
     Raises:
-        ConfigError: it names what is not there, or more than one folder.
+        ConfigError: it names what is not there, or what is no folder.
     """
-    places = list(_search_path(overrides))
-    if not places:
-        return list(overrides), None
     check_search_path(overrides)
     folders = searched_folders(overrides)
-    if len(places) > 1 or not folders:
+    if len(folders) < len(places := list(_search_path(overrides))):
         raise ConfigError(
-            f"hydra.searchpath=[{','.join(places)}] is not one folder, which a resumed run, a grid and a search could read too",
-            hint="lay the files together in a folder and name it by --config-dir <folder>",
+            f"hydra.searchpath=[{','.join(places)}] names what is no folder: a resumed run, a grid and a search could not read it",
+            hint="lay the files in a folder and name it by --config-dir <folder>",
         )
-    return [word for word in overrides if key_of(word) != "hydra.searchpath"], folders[0]
+    return [word for word in overrides if key_of(word) != "hydra.searchpath"], folders
 
 
 def _search_path(overrides: Sequence[str]) -> Iterator[str]:

@@ -37,7 +37,7 @@ examples
 
 {keys}flags
   -m, --multirun                 run every combination of comma-separated values, into multirun/
-  --config-dir FOLDER            further groups of your own beside conf/: FOLDER/asset/bonds.yaml is asset=bonds
+  --config-dir FOLDER            further groups of your own beside conf/: FOLDER/asset/bonds.yaml is asset=bonds; again for another
   --cfg job [--package algo]     print the composed configuration (or one part) and stop
   --info [defaults|searchpath]   explain how it is composed
   --shell-completion install=bash|zsh|fish    print what completes groups and keys on Tab

@@ -39,7 +39,7 @@ from wealtharena.config.ending import Codes, show
 from wealtharena.config.folders import Refused
 from wealtharena.config.help import help_text
 from wealtharena.config.identity import refuse_other_settings
-from wealtharena.config.paths import CONFIG_DIR, conf_dir, own_config_dir
+from wealtharena.config.paths import conf_dir, own_config_dirs, use_config_dirs
 from wealtharena.config.problems import UNREADABLE, composition_error
 from wealtharena.config.resume import resumed_argv
 from wealtharena.config.signals import ctrl_c_heard, sigterm_as_ctrl_c
@@ -107,7 +107,7 @@ def _open_streams() -> None:
 def _said(argv: Sequence[str]) -> str | None:
     """Return the answer to a question about the command itself; None where there is a job to do."""
     if "--help" in argv or "-h" in argv:
-        _without_config_dir(argv)
+        _without_search_path(_without_config_dir(argv))
         return help_text(sys.argv[0], argv)
     return f"wealtharena {importlib.metadata.version('wealtharena')}" if "--version" in argv else None
 
@@ -139,32 +139,26 @@ def _run(job: Job, argv: Sequence[str]) -> int:
 def _without_config_dir(argv: Sequence[str]) -> list[str]:
     """Return the arguments without `--config-dir`, which workers of a grid and of Ray learn from the environment."""
     rest: list[str] = []
-    words, named = iter(argv), False
+    folders: list[str] = []
+    words = iter(argv)
     for word in words:
         flag, equals, value = word.partition("=")
         if flag not in ("--config-dir", "-cd"):
             rest.append(word)
             continue
-        if named:
-            raise ConfigError("--config-dir is given twice", hint="lay both folders together, or name one")
-        named = True
-        value = value if equals else next(words, "")
-        os.environ[CONFIG_DIR] = str(Path(value).expanduser().resolve()) if value else ""
-        if own_config_dir() is None:
+        folders.append(value if equals else next(words, ""))
+        if not folders[-1]:
             raise ConfigError("--config-dir names no folder", hint="try --config-dir my_conf")
+    if folders:
+        use_config_dirs(folders)
     return rest
 
 
 def _without_search_path(argv: Sequence[str]) -> list[str]:
-    """Return the arguments without `hydra.searchpath`, whose folder is from here on that of `--config-dir`."""
-    rest, folder = without_search_path(argv)
-    if folder is not None:
-        if (own := own_config_dir()) is not None and own != folder.resolve():
-            raise ConfigError(
-                f"hydra.searchpath={folder} and --config-dir {own} are two folders of configuration",
-                hint="lay both together in one, and leave out hydra.searchpath",
-            )
-        os.environ[CONFIG_DIR] = str(folder.resolve())
+    """Return the arguments without `hydra.searchpath`, whose folders are from here on those of `--config-dir`."""
+    rest, folders = without_search_path(argv)
+    if folders:
+        use_config_dirs([*own_config_dirs(), *folders])
     return rest
 
 

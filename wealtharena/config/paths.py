@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -19,15 +20,32 @@ def conf_dir() -> Path:
     return _resource("conf")
 
 
-def own_config_dir() -> Path | None:
-    """Return the folder of a person's own configuration, which `--config-dir` names; None where there is none.
+def own_config_dirs() -> tuple[Path, ...]:
+    """Return the folders of a person's own configuration, which `--config-dir` names; first wins.
 
     Raises:
         ConfigError: there is no such folder.
     """
-    named = os.environ.get(CONFIG_DIR)
-    if not named:
-        return None
+    named = os.environ.get(CONFIG_DIR, "")
+    folders = [named] if Path(named).expanduser().is_dir() else named.split(os.pathsep)
+    return tuple(_own(folder) for folder in folders if folder)
+
+
+def use_config_dirs(folders: Sequence[str | Path]) -> None:
+    """Make these the folders of a person's own configuration, here and in what this process starts.
+
+    Raises:
+        ConfigError: there is no such folder, or several are named, one of them with the sign between them in its name.
+    """
+    found = [str(_own(folder)) for folder in folders]
+    if len(found) > 1 and any(os.pathsep in folder for folder in found):
+        raise ConfigError(
+            f"a folder of configuration beside another has no {os.pathsep!r} in its name", hint="call it otherwise"
+        )
+    os.environ[CONFIG_DIR] = os.pathsep.join(dict.fromkeys(found))
+
+
+def _own(named: str | Path) -> Path:
     folder = Path(named).expanduser().resolve()
     if not folder.is_dir():
         raise ConfigError(f"--config-dir {named} is no folder", hint="name one with groups as in conf/, such as asset/")
@@ -35,28 +53,27 @@ def own_config_dir() -> Path | None:
 
 
 def conf_dirs() -> tuple[Path, ...]:
-    """Return every folder of groups, first wins: our own, those of packages, and that of `--config-dir`.
+    """Return every folder of groups, first wins: our own, those of packages, and those of `--config-dir`.
 
     Raises:
         ConfigError: a file of `--config-dir`, or of a second package, would never be read: another of its name wins.
     """
-    own = own_config_dir()
+    own = own_config_dirs()
     packages = plugins.conf_folders()
     _check_names(conf_dir(), packages, own)
-    return (conf_dir(), *packages, *((own,) if own is not None else ()))
+    return (conf_dir(), *packages, *own)
 
 
 def refuse_unread(folder: Path) -> None:
     """Raise ConfigError where a file of a further folder of groups would never be read: ours of its name wins."""
-    _check_names(conf_dir(), (), folder)
+    _check_names(conf_dir(), (), (folder,))
 
 
 @cache
-def _check_names(ours: Path, packages: tuple[Path, ...], own: Path | None) -> None:
+def _check_names(ours: Path, packages: tuple[Path, ...], own: tuple[Path, ...]) -> None:
     """A package's file of one of our names is left out as its plugins are; a copy that says the same is no matter."""
     others = [(folder, packages[:place]) for place, folder in enumerate(packages)]
-    if own is not None:
-        others.append((own, (ours, *packages)))
+    others += [(folder, (ours, *packages, *own[:place])) for place, folder in enumerate(own)]
     for folder, before in others:
         for wins, name in sorted((file, file.relative_to(first)) for first in before for file in first.rglob("*.yaml")):
             unread = folder / name

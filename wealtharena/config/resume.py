@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
 from wealtharena.config.foreign import check_overrides
+from wealtharena.config.paths import own_config_dirs
 from wealtharena.config.spelling import key_of, quoted
 from wealtharena.errors import ConfigError
 from wealtharena.files import read_regular
 
 _MAX_BYTES = 1024 * 1024
+_MAX_RECORD = 256 * 1024 * 1024
 
 
 def resumed_argv(argv: Sequence[str]) -> list[str]:
@@ -39,6 +43,7 @@ def resumed_argv(argv: Sequence[str]) -> list[str]:
         raise ConfigError(f"resume={value} is no run directory: it has no .hydra/overrides.yaml", hint=_recent())
     new = [item for item in argv if not item.startswith("resume=")]
     _check_place(new, value, folder)
+    _check_own_files(value, folder)
     replaced = {key_of(item) for item in new} | {"resume"}
     try:
         written = yaml.safe_load(read_regular(record, limit=_MAX_BYTES)) or []
@@ -60,6 +65,24 @@ def _check_place(words: Sequence[str], value: str, folder: Path) -> None:
     for item in words:
         if key_of(item) == "hydra.run.dir" and Path(_value(item)).expanduser().resolve() != folder:
             raise ConfigError(f"resume={value} goes on in its own folder", hint=f"leave out {item}")
+
+
+def _check_own_files(value: str, folder: Path) -> None:
+    """Raise ConfigError where the run was composed with folders of a person's own, and none is given now."""
+    if own_config_dirs():
+        return
+    try:
+        command = json.loads(read_regular(folder / "run.json", limit=_MAX_RECORD)).get("command")
+        words = shlex.split(str(command or ""))
+    except (OSError, ValueError, AttributeError):
+        return  # a run that was cut before it was recorded; what it needs is missed by name
+    named = [words[place : place + 2] for place, word in enumerate(words) if word == "--config-dir"]
+    if named:
+        again = shlex.join(word for pair in named for word in pair)
+        raise ConfigError(
+            f"resume={value} was begun with {again}, whose files it is composed of",
+            hint=f"add {again}, or where it lies now",
+        )
 
 
 def _value(override: str) -> str:

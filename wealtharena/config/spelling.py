@@ -10,7 +10,7 @@ from typing import Any
 
 from wealtharena import files
 from wealtharena.config import speech
-from wealtharena.config.paths import own_config_dir
+from wealtharena.config.paths import own_config_dirs
 
 PATHS = (  # keys whose value is one path, which may hold any letter
     "data.path",
@@ -92,6 +92,6 @@ def command_line(overrides: Sequence[str]) -> str:
     words = [
         _HOME.sub(lambda found: quoted(found[0]), files.without_home(item.replace(here, ""))) for item in overrides
     ]
-    own = own_config_dir()
-    beside = [] if own is None else ["--config-dir", files.without_home(f"{own}/".replace(here, "")).rstrip("/")]
+    own = [files.without_home(f"{folder}/".replace(here, "")).rstrip("/") or "." for folder in own_config_dirs()]
+    beside = [word for folder in own for word in ("--config-dir", folder)]
     return shlex.join([*speech.COMMAND.split(), *beside, *words])

@@ -94,7 +94,8 @@ def repeatable(command: str, source: str) -> str:
     named = {word.partition("=")[0] for word in again}
     words = shlex.split(command)
     words = words[1 if words[0] == "wealtharena" else 2 :]  # wealtharena, or python run.py
-    words = words[2:] if words[:1] == ["--config-dir"] else words  # command_line() says it itself
+    while words[:1] == ["--config-dir"]:  # command_line() says it itself
+        words = words[2:]
     typed = [word for word in words if word.partition("=")[0] not in named]
     return command_line([*typed, *again])
 
