@@ -145,7 +145,9 @@ def check(where: Sequence[courses.Course], who: Sequence[entries.Entrant]) -> No
     """Raise ValueError where a policy cannot be opened, or where an entrant's settings suit no course."""
     _check_opens([entrant.own for entrant in who if entrant.own is not None])
     for entrant in who:
-        refused = [why for course in where if (why := _unsuited(course, entrant)) is not None]
+        refused = list(
+            itertools.takewhile(lambda why: why is not None, (_unsuited(course, entrant) for course in where))
+        )
         if refused and len(refused) == len(where):
             raise ValueError(f"{entrant.name} can play nowhere: {refused[0]}")
 

@@ -12,7 +12,7 @@ from wealtharena.config.composition import check_search_path, defaults_for, grou
 from wealtharena.config.launch import launch
 from wealtharena.errors import ConfigError
 
-LINES = 200
+LINES = 100
 VALUES = (
     "abc", "-1", "1e400", "nan", "null", "[]", "{}", "[1,2", "'", "true", "99999999999999999999", "-0.5", "2024-13-45",
     "${oc.env:NO_SUCH_VARIABLE}", "${nope}", "", "a=b", "[null]", "{a:1}", "0x10", "1_000", "ünï", "é*", "(1)", "~",

@@ -99,7 +99,7 @@ def as_backtest(metadata: Metadata, frame: pd.DataFrame) -> tuple[np.ndarray, st
 
 
 @pytest.mark.slow
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     seed=st.integers(0, 3),
     faults=st.lists(

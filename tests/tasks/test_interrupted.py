@@ -197,7 +197,7 @@ PLAYED = (
 
 
 @pytest.mark.parametrize(
-    ("job", "end"), [(QUICK, "| true"), (QUICK, "2>&- | true"), (PLAYED, ">&-"), (PLAYED, "log=json | true")]
+    ("job", "end"), [(QUICK, "2>&- | true"), (PLAYED, "| true"), (PLAYED, ">&-"), (PLAYED, "log=json | true")]
 )
 def test_a_job_whose_output_nobody_reads_comes_to_its_end(tmp_path: Path, job: tuple[str, ...], end: str) -> None:
     command = shlex.join([sys.executable, str(ROOT / "run.py"), *job, "tracking=default", "hydra.run.dir=run"])

@@ -32,9 +32,11 @@ SEARCH = (
 )
 
 
-def test_a_killed_search_goes_on_selects_on_validation_and_opens_the_test_window_once(tmp_path: Path) -> None:
+def test_a_killed_search_goes_on_selects_on_validation_and_opens_the_test_window_once_where_that_is_asked_for(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "search"
-    whole = (*SEARCH, "sweep.scheduler=none")  # one that is stopped early is no finalist
+    whole = (*SEARCH, "sweep.scheduler=none", "train.test=false")  # one that is stopped early is no finalist
     command = [sys.executable, str(ROOT / "run.py"), *whole, "tracking.console=plain", f"hydra.run.dir={folder}"]
     with (tmp_path / "log").open("w") as log:
         job = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
@@ -43,9 +45,14 @@ def test_a_killed_search_goes_on_selects_on_validation_and_opens_the_test_window
         job.wait()
     assert record(folder)["status"] == "interrupted"
     ended = len(list((folder / "study.trials").glob("*.json")))
-    _run(tmp_path, f"resume={folder}")
-    run, searched = record(folder), json.loads((folder / "sweep.json").read_text())
-    assert run["status"] == searched["status"] == "completed"
+    for words, opened in (((), 0), ((), 0), (("train.test=true",), 1)):
+        _run(tmp_path, f"resume={folder}", *words)
+        assert _openings(tmp_path) == opened
+        run, searched = record(folder), json.loads((folder / "sweep.json").read_text())
+        assert run["status"] == searched["status"] == "completed"
+        assert (run.get("test_window") == "closed") is (opened == 0)
+        assert (run["metrics"]["test"] is None) is (opened == 0)
+        assert run["metrics"]["validation"]["sharpe"] is not None
     assert len(searched["trials"]) == 3
     assert searched["trials"][ended - 1]["number"] == ended - 1
     assert len(searched["finalists"]) == 2
@@ -63,24 +70,10 @@ def test_a_killed_search_goes_on_selects_on_validation_and_opens_the_test_window
     )
     assert best.algo == typed.algo
     assert best.data == typed.data
-    assert best.train == typed.train
+    assert best.train == typed.train.model_copy(update={"test": best.train.test})
     page = (folder / "sweep.html").read_text()
     assert "SIMULATED" in page
     assert page.count("<svg") >= 6
-
-
-def test_a_search_leaves_the_test_window_closed_where_that_is_asked_for(tmp_path: Path) -> None:
-    folder, few = tmp_path / "search", ("sweep.trials=1", "sweep.finalists=1", "sweep.finalist_seeds=1")
-    closed = (*SEARCH, *few, "train.test=false", f"hydra.run.dir={folder}")
-    for words, opened in ((closed, 0), ((f"resume={folder}",), 0), ((f"resume={folder}", "train.test=true"), 1)):
-        _run(tmp_path, *words)
-        lines = [json.loads(line) for line in (tmp_path / "results" / "ledger.jsonl").read_text().splitlines()]
-        assert [line["kind"] for line in lines].count("open") == opened
-        run = record(folder)
-        assert run["status"] == json.loads((folder / "sweep.json").read_text())["status"] == "completed"
-        assert (run.get("test_window") == "closed") is (opened == 0)
-        assert (run["metrics"]["test"] is None) is (opened == 0)
-        assert run["metrics"]["validation"]["sharpe"] is not None
 
 
 @pytest.mark.parametrize(
@@ -105,6 +98,11 @@ def _run(place: Path, *words: str) -> None:
     command = [sys.executable, str(ROOT / "run.py"), *words]
     done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=250, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
+
+
+def _openings(folder: Path) -> int:
+    lines = (folder / "results" / "ledger.jsonl").read_text().splitlines()
+    return [json.loads(line)["kind"] for line in lines].count("open")
 
 
 def _one_look(folder: Path) -> None:
@@ -132,6 +130,7 @@ def test_a_search_of_agents_that_tilt_ends_in_a_verdict_on_what_they_add(tmp_pat
     words = ("sweep=direct", "sweep.trials=3", "sweep.env_steps=1024", "sweep.finalists=1", "sweep.finalist_seeds=1")
     folder, small = tmp_path / "search", [w for w in SMALL if not w.startswith(("algo.", "asset="))]
     _run(tmp_path, "asset=etf", *small, *words, "evaluation.cscv_blocks=4", f"hydra.run.dir={folder}")
+    assert _openings(tmp_path) == 1
     run, searched = record(folder), json.loads((folder / "sweep.json").read_text())
     evidence = run["verdict"]["evidence"]
     assert "anchor" in run["comparison"]

@@ -25,7 +25,7 @@ from wealtharena.trading.trader import Trader
 
 pytestmark = pytest.mark.slow
 
-BARS, CLEAN = 150, 8  # the last ones without a fault, so that what is on its way arrives
+BARS, CLEAN = 90, 8  # the last ones without a fault, so that what is on its way arrives
 SKEW = dt.timedelta(seconds=90)
 DECIDES = dt.timedelta(
     hours=3, seconds=30
@@ -135,7 +135,7 @@ def withstand(folder, bars, seed):
     }
 
 
-@pytest.mark.timeout(900)  # some 15 s of work, which many others at once stretch
+@pytest.mark.timeout(900)  # some 8 s of work, which many others at once stretch
 def test_bars_with_one_request_in_five_failing(tmp_path, record_property):
     for name, count in withstand(tmp_path, BARS, seed=11).items():
         record_property(name, count)
