@@ -22,6 +22,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
+from omegaconf.base import Box, Node
 
 from wealtharena.agents.memory import free_bytes
 from wealtharena.config import composition
@@ -47,6 +48,10 @@ def prepare() -> None:
     if not hasattr(source.load_config, "__wrapped__"):
         source.load_config = _once(source.load_config)
         ConfigLoaderImpl._embed_result_config = staticmethod(_once_embedded(ConfigLoaderImpl._embed_result_config))
+        packaged: Any = SourcesRegistry.instance().resolve("pkg")
+        for name in ("is_config", "is_group", "load_config"):
+            setattr(packaged, name, _once_of_hydra(getattr(packaged, name)))
+        Box._re_parent = _re_parented
         ConfigStore.__deepcopy__ = lambda self, memo: self  # copied with each repository else
         defaults_list._create_interpolation_map = _where_needed(defaults_list._create_interpolation_map)
         composition._chosen = functools.cache(_shared(composition._chosen.__wrapped__))
@@ -108,6 +113,32 @@ def _once_embedded(embed: Any) -> Any:
         return _copied(kept, key, lambda: embed(loaded, package))
 
     return quick
+
+
+def _once_of_hydra(ask: Any) -> Any:
+    """Return what answers once for each file of Hydra's own packages, which stay as they are."""
+    kept: dict[tuple[Any, ...], bytes] = {}
+
+    @functools.wraps(ask)
+    def quick(self: Any, config_path: str) -> Any:
+        if not self.path.startswith("hydra."):
+            return ask(self, config_path)
+        return _copied(kept, (self.provider, self.path, config_path), lambda: ask(self, config_path))
+
+    return quick
+
+
+def _re_parented(self: Any) -> None:
+    """Correct the parents of what lies below, which are right nearly everywhere: each merge asks for the whole tree."""
+    content = self.__dict__["_content"]
+    values = content.values() if isinstance(content, dict) else content if isinstance(content, list) else (content,)
+    for value in values:
+        if not isinstance(value, Node):
+            continue
+        if value.__dict__["_parent"] is not self:
+            value._set_parent(self)
+        if isinstance(value, Box):
+            _re_parented(value)
 
 
 def _copied(kept: dict[tuple[Any, ...], bytes], key: tuple[Any, ...], make: Callable[[], Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from wealtharena.config import plugins
@@ -111,8 +111,14 @@ def anchor_names() -> tuple[str, ...]:
 
 
 def _names(room: str) -> tuple[str, ...]:
-    own = {file.stem for file in _PACKAGE.joinpath(*room.split(".")).glob("[!_]*.py")}
-    return tuple(sorted(own | set(plugins.names_offered(room))))
+    folder = _PACKAGE.joinpath(*room.split("."))
+    return tuple(sorted(_files_of(folder, folder.stat().st_mtime_ns) | set(plugins.names_offered(room))))
+
+
+@lru_cache(maxsize=8)
+def _files_of(folder: Path, version: int) -> frozenset[str]:
+    """Return the names of a room's files; each configuration that is checked asks for them some ten times."""
+    return frozenset(file.stem for file in folder.glob("[!_]*.py"))
 
 
 def _resource(name: str) -> Path:

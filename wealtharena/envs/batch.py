@@ -51,6 +51,7 @@ class AccountBatch:
         assets = len(market.symbols)
         rules = rules_of(spec, market.symbols, delisting=market.delisting)
         self.market = market
+        self._rules = rules  # a copy freezes its arrays as it does the market's: for others all would be compiled anew
         self.num_envs = num_envs
         self.units, self.state = accounts(assets, num_envs)
         self.clock = aligned((CLOCK_ROWS, num_envs), np.int64)
