@@ -74,7 +74,7 @@ def _check_own_files(value: str, folder: Path) -> None:
     try:
         command = json.loads(read_regular(folder / "run.json", limit=_MAX_RECORD)).get("command")
         words = shlex.split(str(command or ""))
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return  # a run that was cut before it was recorded; what it needs is missed by name
     named = [words[place : place + 2] for place, word in enumerate(words) if word == "--config-dir"]
     if named:
