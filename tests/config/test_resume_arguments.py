@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -44,14 +45,16 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 def test_a_run_of_own_files_asks_for_their_folders(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without them it was a choice that is not there, and nothing said which command had been meant."""
     monkeypatch.setenv(CONFIG_DIR, "")
-    (run / "run.json").write_text('{"command": "python run.py --config-dir \'my conf\' --config-dir two asset=mine"}')
+    said = {"run_id": "a", "status": "interrupted", "task": "train"}
+    command = "python run.py --config-dir 'my conf' --config-dir two asset=mine"
+    (run / "run.json").write_text(json.dumps({**said, "command": command}))
     with pytest.raises(ConfigError, match=r"begun with --config-dir 'my conf' --config-dir two, .*; add --config-dir"):
         resumed_argv([f"resume={run}"])
     monkeypatch.setenv(CONFIG_DIR, str(tmp_path))
     assert resumed_argv([f"resume={run}"])[0] == "asset=forex"
     monkeypatch.setenv(CONFIG_DIR, "")
-    for record in ("[]", "{", '{"command": null}', '{"command": "python run.py \'asset"}'):
-        (run / "run.json").write_text(record)
+    for other in ({}, {"command": None}, {"command": "wealtharena asset=mine"}):
+        (run / "run.json").write_text(json.dumps(said | other))
         assert resumed_argv([f"resume={run}"])[0] == "asset=forex"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,13 +9,13 @@ from pathlib import Path
 import yaml
 
 from wealtharena.config.foreign import check_overrides
+from wealtharena.config.identity import run_record
 from wealtharena.config.paths import own_config_dirs
 from wealtharena.config.spelling import key_of, quoted
 from wealtharena.errors import ConfigError
 from wealtharena.files import read_regular
 
 _MAX_BYTES = 1024 * 1024
-_MAX_RECORD = 256 * 1024 * 1024
 
 
 def resumed_argv(argv: Sequence[str]) -> list[str]:
@@ -71,11 +70,7 @@ def _check_own_files(value: str, folder: Path) -> None:
     """Raise ConfigError where the run was composed with folders of a person's own, and none is given now."""
     if own_config_dirs():
         return
-    try:
-        command = json.loads(read_regular(folder / "run.json", limit=_MAX_RECORD)).get("command")
-        words = shlex.split(str(command or ""))
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return  # a run that was cut before it was recorded; what it needs is missed by name
+    words = shlex.split(str(run_record(folder).get("command") or ""))
     named = [words[place : place + 2] for place, word in enumerate(words) if word == "--config-dir"]
     if named:
         again = shlex.join(word for pair in named for word in pair)
