@@ -32,6 +32,7 @@ def refused(line: str) -> str:
         ("sweep.trials=3", "sweep=<name>"),
         ("task=backtest sweep=ppo", "say task=train"),
         ("data.path=bars.csv", "say data=files"),
+        ("task=deploy asset=crypto", "say 'deploy.agents=[crypto]'"),
     ],
 )
 def test_options_of_another_task_search_or_source_are_refused(line: str, way_out: str) -> None:
@@ -77,6 +78,9 @@ def test_options_of_another_task_search_or_source_are_refused(line: str, way_out
         "task=paper features=compact",
         "task=paper paper.feed=live paper.speed=10",
         "task=deploy deploy.action=list deploy.keep=1",
+        "task=deploy deploy.agents=[crypto] asset=crypto",
+        "task=serve asset=crypto",
+        "task=compare asset=forex",
         "task=demo algo=direct",
         "broker=shadow",
         "evaluation.baselines=[cash] asset.benchmark=BTC-USD",

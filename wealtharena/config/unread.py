@@ -80,6 +80,8 @@ def _mistaken(spec: ExperimentSpec, word: str) -> tuple[str, str] | None:
         return f"task={spec.task} does not search, and does not read {word}", "leave it out, or say task=train"
     if block == "sweep" and spec.sweep.name == "none":
         return f"sweep=none does not search, and does not read {word}", "leave it out, or choose a search: sweep=<name>"
+    if (spec.task, key, spec.deploy.agents) == ("deploy", "asset", ()):
+        return f"task=deploy goes through all agents, and does not read {word}", f"say 'deploy.agents=[{value}]'"
     if key == "data.path" and spec.data.source != "files":
         return f"data={spec.data.source} does not read {word}", "say data=files, or leave it out"
     return None
@@ -123,6 +125,8 @@ def _rules(spec: ExperimentSpec) -> Iterator[Rule]:
         yield from _OF_PAPER
     elif spec.task != "demo":
         yield (("broker",), _always("only task=paper sends orders"))
+    if spec.task in ("deploy", "serve", "compare"):
+        yield (("asset=",), _always(f"task={spec.task} is about agents of every class"))
     if spec.task == "deploy":
         yield from _OF_DEPLOYMENTS
     if spec.task == "serve":
