@@ -11,7 +11,7 @@ import pytest
 
 from tests.reporting.made_up import figures, record, report_data, walk
 from wealtharena.reporting import head, report, tables
-from wealtharena.reporting.charts import paths, shape
+from wealtharena.reporting.charts import book, paths, shape
 from wealtharena.reporting.data import ReportData
 from wealtharena.reporting.svg import Size
 from wealtharena.reporting.words import finite
@@ -301,6 +301,21 @@ def test_the_boxes_of_small_returns_have_two_edges() -> None:
         assert words
         assert all(left != right for left, right, _, _ in words)
         assert all((count == "1") == (unit == "bar") for _, _, count, unit in words)
+
+
+@pytest.mark.parametrize("bars", [3, 420])
+def test_mean_weights_are_of_the_bars_that_exposure_is_of(bars: int) -> None:
+    """They counted the first close, at which nothing is held yet, and were means of columns of unequal numbers of bars."""
+    path = walk("agent", bars=bars, symbols=("AAA", "BBB"))
+    held = path.weights.copy()
+    held[0] = 0.0
+    path = dataclasses.replace(path, weights=held)
+    means = held[1:].mean(axis=0)
+    for size, digits in ((Size(860, 290, left=52, right=150), 1), (Size(348, 290, left=42, right=108), 0)):
+        told = re.findall(r"(AAA|BBB|cash)(?:<[^>]*>|\s)*([\d.]+) %", book.weights(size, path).replace("\u202f", " "))
+        assert {name: float(share) for name, share in told} == {
+            name: round(100 * share, digits) for name, share in zip(("AAA", "BBB", "cash"), (*means, 1 - means.sum()))
+        }
 
 
 def test_an_order_shows_the_quote_not_what_a_unit_is_worth() -> None:
