@@ -177,6 +177,14 @@ def test_one_seed_has_no_section_on_the_luck_of_seeds() -> None:
     assert 'id="seeds"' not in report.render(report_data(seeds=1))
 
 
+@pytest.mark.parametrize("several", ["seed", "path"])
+def test_a_difference_of_several_says_that_it_is_not_that_of_the_one_beside_it(several: Any) -> None:
+    """On a page of paths -0.12 less +0.19 was -0.34, and nothing said of what."""
+    said = f"middle half of 5 {several}s"
+    assert said in report.render(dataclasses.replace(report_data(seeds=5), several=several))
+    assert "middle half of 1" not in report.render(report_data(seeds=1))
+
+
 HOSTILE = """<script>alert('x')</script>"&<img src=x onerror=alert(1)>"""
 
 
@@ -272,6 +280,14 @@ def test_a_walk_forward_split_shows_its_test_windows() -> None:
     run["split"]["test"] = [["2022-01-03", "2022-06-30"], ["2022-07-01", "2023-02-27"]]
     html = report.render(dataclasses.replace(data, run=run))
     assert "3 Jan 2022 – 27 Feb 2023" in html
+
+
+@pytest.mark.parametrize(("unit", "told"), [("h", True), ("D", False)])
+def test_times_within_the_day_say_that_they_are_utc(unit: str, told: bool) -> None:
+    """An hour of Sydney's session stood as 23:00 of the day before, of which clock nobody said."""
+    path = walk("agent", bars=60, unit=unit)
+    html = report.render(ReportData(run=record(path, []), agent=path))
+    assert ("<b>Times</b>UTC" in html) is told
 
 
 def test_the_rolling_sharpe_ratio_is_that_of_each_window() -> None:

@@ -76,7 +76,7 @@ def top(data: ReportData) -> str:
     return (
         f'{_banners(run)}<header class="top"><p class="eyebrow">WealthArena · {escape(_eyebrow(data))}</p>'
         f"<h1>{title} <small>{said}</small></h1>"
-        f'<ul class="meta">{_facts(run, source)}</ul>{_windows(run)}</header>'
+        f'<ul class="meta">{_facts(run, source)}{_clock(data)}</ul>{_windows(run)}</header>'
     )
 
 
@@ -155,6 +155,12 @@ def _facts(run: Mapping[str, Any], source: Mapping[str, Any]) -> str:
         ),
     ]
     return "".join(f'<li class="{css}"><b>{label}</b>{value}</li>' for css, label, value in facts)
+
+
+def _clock(data: ReportData) -> str:
+    """Return by which clock times are told, where bars are within the day."""
+    at = np.empty(0, "datetime64[ns]") if data.agent is None else data.agent.timestamps
+    return "<li><b>Times</b>UTC</li>" if (at != at.astype("datetime64[D]")).any() else ""
 
 
 def _windows(run: Mapping[str, Any]) -> str:

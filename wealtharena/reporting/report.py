@@ -96,7 +96,7 @@ def _baselines(data: ReportData) -> str:
         parts.append("<h3>Sharpe ratio against each baseline</h3>" + tables.comparison(data.run))
         parts.append(
             '<p class="soft">A paired block bootstrap: agent and baseline keep the same bars in every draw. An interval that '
-            "holds zero means that this window can’t tell the two apart.</p>"
+            f"holds zero means that this window can’t tell the two apart.{_of_several(data)}</p>"
         )
     if data.run.get("metrics"):
         parts.append("<h3>All measures</h3>" + tables.measures(data.run) + tables.baseline_notes(data.run))
@@ -111,6 +111,16 @@ def _baselines(data: ReportData) -> str:
         lead="Every baseline went through the same market: same bars, same costs, same fills."
         if data.held
         else "The baselines pay this market’s costs; whether the returns beside them do is not known.",
+    )
+
+
+def _of_several(data: ReportData) -> str:
+    """Return which of several paths a difference is of, and which the figures beside it: they are not of one."""
+    if len(data.seeds) < 2:
+        return ""
+    return (
+        f" It is the mean of the middle half of {len(data.seeds)} {data.several}s that is compared; the measures are those "
+        f"of the {data.several} with the median Sharpe ratio."
     )
 
 
