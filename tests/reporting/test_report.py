@@ -329,9 +329,8 @@ def test_mean_weights_are_of_the_bars_that_exposure_is_of(bars: int) -> None:
     means = held[1:].mean(axis=0)
     for size, digits in ((Size(860, 290, left=52, right=150), 1), (Size(348, 290, left=42, right=108), 0)):
         told = re.findall(r"(AAA|BBB|cash)(?:<[^>]*>|\s)*([\d.]+) %", book.weights(size, path).replace("\u202f", " "))
-        assert {name: float(share) for name, share in told} == {
-            name: round(100 * share, digits) for name, share in zip(("AAA", "BBB", "cash"), (*means, 1 - means.sum()))
-        }
+        mine = {"AAA": means[0], "BBB": means[1], "cash": 1 - means.sum()}
+        assert {name: float(share) for name, share in told} == {n: round(100 * m, digits) for n, m in mine.items()}
 
 
 def test_an_order_shows_the_quote_not_what_a_unit_is_worth() -> None:

@@ -27,7 +27,7 @@ MOST_SYMBOLS = 9  # more than this are summed as "others": nobody tells twenty c
 def weights(size: Size, path: Trajectory) -> str:
     """Return weights over time as stacked areas, longs above zero and shorts below; the rest of 100 % is cash."""
     names, held = largest(path)
-    means = held[1:].mean(axis=0) if len(held) > 1 else held[0]  # as of `exposure`: at the first bar nothing is held yet
+    means = (held[1:] if len(held) > 1 else held).mean(axis=0)  # at the first close nothing is held yet
     size = size.behind(["  mean weight", *(f"__{_short(name)} −100.0 %" for name in names)])
     columns = int((size.width - size.left - size.right) / 2)
     at, held = _averaged(seconds(path.timestamps), held, columns)
