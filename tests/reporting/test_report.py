@@ -185,6 +185,12 @@ def test_a_difference_of_several_says_that_it_is_not_that_of_the_one_beside_it(s
     assert "middle half of 1" not in report.render(report_data(seeds=1))
 
 
+def test_of_returns_from_outside_nothing_says_that_they_are_net_of_costs() -> None:
+    told = "net of (all )?costs"
+    assert len(re.findall(told, report.render(report_data()).lower())) == 2
+    assert not re.findall(told, report.render(dataclasses.replace(report_data(), held=False)).lower())
+
+
 HOSTILE = """<script>alert('x')</script>"&<img src=x onerror=alert(1)>"""
 
 

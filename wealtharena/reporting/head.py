@@ -316,16 +316,15 @@ def _equity(data: ReportData) -> str:
     agent = data.agent
     totals = {name: (values or {}).get("total_return") for name, values in (data.run.get("baselines") or {}).items()}
     totals["agent"] = ((data.run.get("metrics") or {}).get(data.window) or {}).get("total_return")
-    note = "Net of all costs."
-    if window_of(data.run) == "test window":
-        note = f"Net of all costs, over the {data.window} window."
+    over = f", over the {data.window} window" if window_of(data.run) == "test window" else ""
+    said = [f"Net of all costs{over}."] if data.held else []
     if data.band is not None:
-        note += f" Shaded: {data.band.meaning}."
+        said.append(f"Shaded: {data.band.meaning}.")
     drawn = "".join(
         paths.equity(size, agent, data.baselines, band=data.band, totals=totals, name="Agent")
         for size in (charts.WIDE, charts.NARROW)
     )
-    return figure("Growth of the account", drawn, note=note)
+    return figure("Growth of the account", drawn, note=" ".join(said))
 
 
 def _verdict(run: Mapping[str, Any]) -> str:

@@ -86,7 +86,7 @@ def _months(data: ReportData) -> str:
         "months",
         "Returns by month",
         tables.monthly(data.agent),
-        lead="In per cent, net of costs; compounded over the year.",
+        lead=f"In per cent{', net of costs' if data.held else ''}; compounded over the year.",
     )
 
 
