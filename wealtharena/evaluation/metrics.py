@@ -160,7 +160,7 @@ def var_95(returns: npt.ArrayLike) -> float:
 
 
 def cvar_95(returns: npt.ArrayLike) -> float:
-    """Return the mean of the returns at or below the 5 % quantile."""
+    """Return the mean of the lowest 5 % of the returns: those up to their quantile, of equal ones no more than it takes."""
     values = _series(returns)
     values = values[~np.isnan(values)]
     if not values.size:
