@@ -246,7 +246,9 @@ def _account(view: AccountView) -> str:
         else ""
     )
     version = f"version {view.facts.get('version')} \N{MIDDLE DOT} " if view.facts.get("version") else ""
-    when = f"{view.bars} closes, the last of <span class=whole>{moment(view.bar)}</span>" if view.bar else "no close yet"
+    when = (
+        f"{view.bars} closes, the last of <span class=whole>{moment(view.bar)}</span>" if view.bar else "no close yet"
+    )
     return (
         f"<div class=top><h2>{escape(title(view.agent))}</h2><div class=badges><span class='badge {kind}'>{escape(state)}</span>"
         f"<span class='badge {'rejected' if view.live else 'paper'}'>{escape(words)}</span>{stamp}</div></div>{told if made_up else ''}"
