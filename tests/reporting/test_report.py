@@ -288,6 +288,17 @@ def test_a_walk_forward_split_shows_its_test_windows() -> None:
     assert "3 Jan 2022 – 27 Feb 2023" in html
 
 
+@pytest.mark.parametrize(("name", "told"), [("walk_forward", True), ("cpcv", True), ("holdout", False)])
+def test_windows_of_several_folds_say_that_training_and_validation_are_the_last_ones(name: str, told: bool) -> None:
+    """Training ended a year behind the begin of the test, and "the agent never saw" stood above it."""
+    data = report_data()
+    run = {**data.run, "split": {**data.run["split"], "name": name}}
+    assert (
+        "training and validation: the last fold’s; figures of both: means"
+        in report.render(dataclasses.replace(data, run=run))
+    ) is told
+
+
 @pytest.mark.parametrize(("unit", "told"), [("h", True), ("D", False)])
 def test_times_within_the_day_say_that_they_are_utc(unit: str, told: bool) -> None:
     """An hour of Sydney's session stood as 23:00 of the day before, of which clock nobody said."""

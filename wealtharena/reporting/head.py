@@ -50,6 +50,7 @@ _PLAYED = {  # windows of task=backtest
     "all": "the whole record",
     "dates": "the dates asked for",
 }
+SEVERAL_FOLDS = ("walk_forward", "cpcv")
 _ACTIVE: tuple[tuple[str, str, Kind], ...] = (
     ("annual_return", "return", "percent"),
     ("information_ratio", "information ratio", "ratio"),
@@ -186,6 +187,8 @@ def _windows(run: Mapping[str, Any]) -> str:
     names = "".join(
         f'<span><i class="{name}"></i>{name}</span>' for name in dict.fromkeys(piece[0] for piece in pieces)
     )
+    if split.get("name") in SEVERAL_FOLDS:  # so that training may end behind the first test
+        names += "<span>dates of training and validation: the last fold’s; figures of both: means over the folds</span>"
     return (
         f'<div class="windows" role="img" aria-label="training, validation and test windows">{"".join(drawn)}</div>'
         f'<div class="legend">{names}</div>'
