@@ -156,12 +156,30 @@ def _positions(data: ReportData) -> str:
 def _stress(data: ReportData) -> str:
     if not data.stress:
         return ""
+    several = len(data.seeds) > 1
     return section(
         "stress",
         "Under worse conditions",
-        tables.stress(data.stress, data.run, beside=data.beside),
-        lead="The same policy: dearer, later, in a crisis, without its best days.",
+        tables.stress(data.stress, data.run, beside=data.beside, plain=_of_all(data)),
+        lead="The same policy: dearer, later, in a crisis, without its best days."
+        + (
+            f" Of {len(data.seeds)} {data.several}s: the mean of the middle half, and the worst drawdown of any."
+            if several
+            else ""
+        ),
     )
+
+
+def _of_all(data: ReportData) -> dict[str, float | None] | None:
+    """Return of several seeds or paths what a stressed row tells of them; None of a single one."""
+    if len(data.seeds) < 2:
+        return None
+    found = {}
+    for key in ("total_return", "sharpe", "max_drawdown"):
+        known = [value for row in data.seeds if (value := finite(row.metrics.get(key))) is not None]
+        whole = len(known) == len(data.seeds)
+        found[key] = None if not whole else min(known) if key == "max_drawdown" else _middle(known)
+    return found
 
 
 def _seeds(data: ReportData) -> str:

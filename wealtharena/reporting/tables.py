@@ -166,12 +166,18 @@ def month_returns(path: Trajectory) -> tuple[np.ndarray, np.ndarray]:
     return months[last][keep], (equity / before - 1.0)[keep]
 
 
-def stress(rows: Sequence[StressRow], run: Mapping[str, Any], *, beside: str) -> str:
-    """Return the stressed backtests under the plain one, with the baseline `beside` under the same conditions."""
+def stress(
+    rows: Sequence[StressRow], run: Mapping[str, Any], *, beside: str, plain: Mapping[str, Any] | None = None
+) -> str:
+    """Return the stressed backtests under the plain one, with the baseline `beside` under the same conditions.
+
+    `plain` are the figures of several seeds as they ran; without it, the test's of run.json are those of the only one.
+    """
     base = (run.get("metrics") or {}).get("test") or {}
     other = ((run.get("baselines") or {}).get(beside) or {}).get("sharpe")
-    plain = [measured(f"metrics.test.{key}", base.get(key), MEASURES[key]) for key in _STRESS]
-    cells = [["<b>As run</b>", *plain, measured(f"baselines.{beside}.sharpe", other, MEASURES["sharpe"]), ""]]
+    own = [measured(f"metrics.test.{key}", base.get(key), MEASURES[key]) for key in _STRESS]
+    as_run = own if plain is None else _figures(plain, _STRESS)
+    cells = [["<b>As run</b>", *as_run, measured(f"baselines.{beside}.sharpe", other, MEASURES["sharpe"]), ""]]
     for row in rows:
         figures = [*_figures(row.metrics, _STRESS), *_figures(row.baseline, ("sharpe",))]
         cells.append([escape(row.name[:1].upper() + row.name[1:]), *figures, escape(row.note)])
