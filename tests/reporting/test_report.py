@@ -347,6 +347,14 @@ def test_the_boxes_of_small_returns_have_two_edges() -> None:
         assert all((count == "1") == (unit == "bar") for _, _, count, unit in words)
 
 
+def test_financing_of_rounding_is_none() -> None:
+    """Of an account without a loan it stood as 5e-19 %."""
+    path = walk("agent", bars=60)
+    for charge, told in ((1e-16, "0.00"), (0.1, "0.0060")):
+        drawn = book.costs(Size(530, 236), dataclasses.replace(path, financing=np.full(60, charge)))
+        assert f"<title>Financing {told}\u202f%</title>" in drawn
+
+
 @pytest.mark.parametrize("bars", [3, 420])
 def test_mean_weights_are_of_the_bars_that_exposure_is_of(bars: int) -> None:
     """They counted the first close, at which nothing is held yet, and were means of columns of unequal numbers of bars."""
