@@ -350,7 +350,7 @@ def test_the_boxes_of_small_returns_have_two_edges() -> None:
 def test_financing_of_rounding_is_none() -> None:
     """Of an account without a loan it stood as 5e-19 %."""
     path = walk("agent", bars=60)
-    for charge, told in ((1e-16, "0.00"), (0.1, "0.0060")):
+    for charge, told in ((1e-16, "0.00"), (0.1, "0.01")):
         drawn = book.costs(Size(530, 236), dataclasses.replace(path, financing=np.full(60, charge)))
         assert f"<title>Financing {told}\u202f%</title>" in drawn
 
