@@ -47,7 +47,13 @@ _MEASURES = (
     Measure("cvar_95", "Expected shortfall, 95 %", "percent", True, "mean of the lowest 5 % of the returns of a bar"),
     Measure("turnover", "Turnover a year", "ratio", False, "traded value / equity, a year; 1 is the account once"),
     Measure("exposure", "Mean exposure", "share", False, "mean sum of absolute weights"),
-    Measure("trades", "Orders", "count", False, "executed orders, and positions closed by force"),
+    Measure(
+        "trades",
+        "Orders",
+        "count",
+        False,
+        "executed orders of a millionth of equity or more (less is rounding), and positions closed by force",
+    ),
     Measure(
         "costs_paid",
         "Costs paid",
