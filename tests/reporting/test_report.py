@@ -11,7 +11,7 @@ import pytest
 
 from tests.reporting.made_up import figures, record, report_data, walk
 from wealtharena.reporting import head, report, tables
-from wealtharena.reporting.charts import book, paths, shape
+from wealtharena.reporting.charts import paths, shape
 from wealtharena.reporting.data import ReportData
 from wealtharena.reporting.svg import Size
 from wealtharena.reporting.words import finite
@@ -287,6 +287,12 @@ def test_a_window_that_starts_on_the_last_bar_of_a_month_has_no_return_in_it() -
     assert months.tolist() == [(2022 - 1970) * 12 + 1, (2022 - 1970) * 12 + 2]
 
 
+def test_months_after_all_was_lost_are_of_no_return() -> None:
+    path = walk("agent", bars=70)
+    nothing = dataclasses.replace(path, equity=np.where(np.arange(71) < 10, path.equity, 0.0))
+    assert tables.month_returns(nothing)[1].tolist() == [-1.0, 0.0, 0.0], "nan stood in their cells"
+
+
 def test_the_selected_checkpoint_is_marked_on_the_validation_curve() -> None:
     assert "selected at 240k steps" in report.render(report_data())
 
@@ -345,28 +351,6 @@ def test_the_boxes_of_small_returns_have_two_edges() -> None:
         assert words
         assert all(left != right for left, right, _, _ in words)
         assert all((count == "1") == (unit == "bar") for _, _, count, unit in words)
-
-
-def test_financing_of_rounding_is_none() -> None:
-    """Of an account without a loan it stood as 5e-19 %."""
-    path = walk("agent", bars=60)
-    for charge, told in ((1e-16, "0.00"), (0.1, "0.01")):
-        drawn = book.costs(Size(530, 236), dataclasses.replace(path, financing=np.full(60, charge)))
-        assert f"<title>Financing {told} %</title>" in drawn
-
-
-@pytest.mark.parametrize("bars", [3, 420])
-def test_mean_weights_are_of_the_bars_that_exposure_is_of(bars: int) -> None:
-    """They counted the first close, at which nothing is held yet, and were means of columns of unequal numbers of bars."""
-    path = walk("agent", bars=bars, symbols=("AAA", "BBB"))
-    held = path.weights.copy()
-    held[0] = 0.0
-    path = dataclasses.replace(path, weights=held)
-    means = held[1:].mean(axis=0)
-    for size, digits in ((Size(860, 290, left=52, right=150), 1), (Size(348, 290, left=42, right=108), 0)):
-        told = re.findall(r"(AAA|BBB|cash)(?:<[^>]*>|\s)*([\d.]+) %", book.weights(size, path).replace("\u202f", " "))
-        mine = {"AAA": means[0], "BBB": means[1], "cash": 1 - means.sum()}
-        assert {name: float(share) for name, share in told} == {n: round(100 * m, digits) for n, m in mine.items()}
 
 
 def test_an_order_shows_the_quote_not_what_a_unit_is_worth() -> None:

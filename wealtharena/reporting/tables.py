@@ -162,8 +162,9 @@ def month_returns(path: Trajectory) -> tuple[np.ndarray, np.ndarray]:
     last = np.append(np.flatnonzero(np.diff(months)), len(months) - 1)
     equity = path.equity[last]
     before = np.concatenate([[path.equity[0]], equity[:-1]])
+    grown = np.divide(equity, before, out=np.ones_like(equity), where=before != 0)  # of nothing comes nothing
     keep = last > 0  # a window that begins on a month's last bar has no return in that month
-    return months[last][keep], (equity / before - 1.0)[keep]
+    return months[last][keep], (grown - 1.0)[keep]
 
 
 def stress(
