@@ -49,6 +49,7 @@ _PLAYED = {  # windows of task=backtest
     "validation": "bars of validation",
     "all": "the whole record",
     "dates": "the dates asked for",
+    "account": "all its closes",  # a paper account's record
 }
 SEVERAL_FOLDS = ("walk_forward", "cpcv")
 _ACTIVE: tuple[tuple[str, str, Kind], ...] = (
