@@ -324,6 +324,14 @@ def test_times_within_the_day_say_that_they_are_utc(unit: str, told: bool) -> No
     assert ("<b>Times</b>UTC" in html) is told
 
 
+@pytest.mark.parametrize(("frequency", "told"), [("1mo", True), ("1w", True), ("1d", False)])
+def test_dates_of_long_bars_say_of_what_they_are(frequency: str, told: bool) -> None:
+    """The worst equity of March stood at the first of March, where its bars bear that day."""
+    data = report_data()
+    run = {**data.run, "data": {**data.run["data"], "frequency": frequency}}
+    assert ("equity is of a bar’s end" in report.render(dataclasses.replace(data, run=run))) is told
+
+
 def test_the_rolling_sharpe_ratio_is_that_of_each_window() -> None:
     path = walk("agent", seed=8, bars=300)
     found = paths.rolling(path, 60, 0.0001)
