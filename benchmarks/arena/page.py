@@ -83,13 +83,13 @@ def _ranking(board: Mapping[str, Any]) -> str:
 
 
 def _course(one: Mapping[str, Any], board: Mapping[str, Any]) -> str:
-    lines = sorted(one["lines"], key=lambda found: -(found["difference"] if found["share"] is None else found["share"]))
+    lines = sorted(one["lines"], key=_led, reverse=True)
     if not lines:
         return ""
     limits = compare.limits([v for found in lines for v in (found["difference"], *(found["interval"] or ()))])
     rows = [
         [
-            f"<b>{place}</b>",
+            f"<b>{1 + sum(_led(other) > _led(found) for other in lines)}</b>",
             f"<b>{escape(found['entrant'])}</b>" + _degenerate(found),
             f"{len(found['seeds'])}",
             _share(found["share"], min(found["shares"], default=None)),
@@ -101,7 +101,7 @@ def _course(one: Mapping[str, Any], board: Mapping[str, Any]) -> str:
             _plain(found["spread"]),
             _plain(found["seconds"], digits=0),
         ]
-        for place, found in enumerate(lines, start=1)
+        for found in lines
     ]
     head = [
         "", "Entrant", "Seeds", "Share of the oracle", "Sharpe", "Less its anchor", "",
@@ -110,6 +110,11 @@ def _course(one: Mapping[str, Any], board: Mapping[str, Any]) -> str:
     mark = ' <span class="mark fail">SIMULATED</span>' if one["planted"] else ""
     inner = f'<p class="lead">{escape(_bars_of(lines))}{mark}</p>' + tables.table(head, rows, css="board")
     return section(one["name"], one["words"][:1].upper() + one["words"][1:], inner)
+
+
+def _led(found: Mapping[str, Any]) -> float:
+    """Return what the lines of a course are in order by."""
+    return float(found["difference"] if found["share"] is None else found["share"])
 
 
 def _bars_of(lines: Sequence[Mapping[str, Any]]) -> str:

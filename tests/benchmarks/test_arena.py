@@ -301,6 +301,15 @@ def test_the_page_says_what_is_simulated_and_every_figure_of_the_board() -> None
     assert "2 cells did not fit." in text
 
 
+def test_equals_share_a_place() -> None:
+    who = [entries.Entrant(name, "") for name in ("idle", "still", "good")]
+    edges = (0.0, 0.0, 0.002)
+    cells = [made_up("tiny", one.name, 0, edge=edge, oracle=4.0) for one, edge in zip(who, edges, strict=True)]
+    found = board.build(cells, courses=(TINY,), entrants=who)
+    assert {row["entrant"]: row["place"] for row in found["rows"]} == {"good": 1, "idle": 2, "still": 2}
+    assert page.render(found).count("<b>2</b>") == 4
+
+
 def test_entrants_that_played_other_bars_are_not_told_as_of_one_window() -> None:
     """The first one's dates and anchor stood above all: +0.91 beside an anchor of +0.71 was 0.00 less its anchor."""
     found = of_board("bad", "good")
