@@ -246,6 +246,16 @@ def test_a_policy_that_is_passed_three_times_is_one_seed(study: Study) -> None:
     assert study.judge(one).verdict.evidence.left_out == (), "what it showed before is the same again"
 
 
+@pytest.mark.slow
+def test_a_report_tells_its_window_and_that_several_are_seeds(study: Study, tmp_path: Path) -> None:
+    """Its window was a dash, and its seeds were paths put together from other folds."""
+    found = study.judge(*[Dice(len(study.view.features.panel.symbols), seed) for seed in range(3)])
+    html = study.report(found, tmp_path / "report.html").read_text()
+    assert "The luck of the seed" in html
+    first, last = (pd.Timestamp(found.agent.timestamps[at]) for at in (0, -1))
+    assert f"{first.day} {first:%b %Y} – {last.day} {last:%b %Y}" in html
+
+
 def table(*symbols: str, bars: int = 500, freq: str = "D") -> pd.DataFrame:
     """Return bars in long form, with a volume that may be coins or dollars."""
     days = pd.date_range("2021-01-01", periods=bars, freq=freq)

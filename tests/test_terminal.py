@@ -94,6 +94,7 @@ def test_no_figure_is_cut_however_narrow_the_terminal_is(width: int) -> None:
 def test_what_is_not_defined_is_a_dash(value: float | None) -> None:
     assert figure(value, "+.2f") == "-"
     assert figure(-0.004, "+.1%") == "-0.4%"
+    assert [figure(-6e-9, form) for form in ("+.1%", ".2f")] == ["+0.0%", "0.00"], "nothing was lost"
 
 
 def test_newlines_stay_and_commands_to_the_terminal_do_not() -> None:

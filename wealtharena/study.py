@@ -35,7 +35,7 @@ from wealtharena.evaluation.trials import Trials
 from wealtharena.features import compute
 from wealtharena.features.panel import Scaler
 from wealtharena.files import relative
-from wealtharena.tasks.pipeline import Prepared, doubts, identity, open_features, sealed_off
+from wealtharena.tasks.pipeline import Prepared, doubts, identity, open_features, sealed_off, split_of
 from wealtharena.training.job import Listener, Silent, TrainingResult
 
 if TYPE_CHECKING:
@@ -262,14 +262,14 @@ class Study:
             "algo": found.agent.name,
             "seed": self.spec.seed,
             "data": dict(self.prepared.about),
+            "split": {"name": self.spec.split.name, **split_of(self.prepared)},
             "fill": self.prepared.fill,
             "notes": list(self.prepared.notes),
             "metrics": {"test": blocks.pop("metrics")},
             **{name: blocks[name] for name in ("baselines", "comparison", "shape", "stress", "verdict")},
         }
-        data = build.from_evaluation(
-            run, found, rng=stream(self.spec.seed, "report"), currency=self.spec.asset.account_currency
-        )
+        rng, seeds = stream(self.spec.seed, "report"), range(len(found.agents))
+        data = build.from_evaluation(run, found, rng=rng, seeds=seeds, currency=self.spec.asset.account_currency)
         page = report.write(Path(path), data)
         plots.write(page.parent / "plots", data)
         return page

@@ -105,8 +105,11 @@ def styled(form: str, *given: object) -> Text:
 
 
 def figure(value: float | None, form: str) -> str:
-    """Return a number in a form such as `+.2f`, a dash where it is not known or not defined."""
-    return "-" if value is None or not math.isfinite(value) else f"{value:{form}}"
+    """Return a number in a form such as `+.2f`, never a negative zero; a dash where it is not known or not defined."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    text = f"{value:{form}}"
+    return text if any(digit in text for digit in "123456789") else f"{0.0:{form}}"
 
 
 def printable(text: str) -> str:

@@ -50,8 +50,8 @@ def build(cells: Cells, *, courses: Sequence[Course], entrants: Sequence[Entrant
         failed = {(c["course"], c["seed"]) for c in others if c["entrant"] == row["entrant"]}
         row |= {"of": len(spots), "failed": len(failed & spots)}
     rows = sorted((row for row in rows if row["cells"]), key=_order, reverse=True)
-    for place, row in enumerate(rows, start=1):
-        row["place"] = place
+    for row in rows:
+        row["place"] = 1 + sum(_order(other) > _order(row) for other in rows)  # equals share one
     return {
         "schema_version": 1,
         "generated_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),

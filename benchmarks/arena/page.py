@@ -83,13 +83,13 @@ def _ranking(board: Mapping[str, Any]) -> str:
 
 
 def _course(one: Mapping[str, Any], board: Mapping[str, Any]) -> str:
-    lines = sorted(one["lines"], key=lambda found: -(found["share"] or found["difference"]))
+    lines = sorted(one["lines"], key=_led, reverse=True)
     if not lines:
         return ""
     limits = compare.limits([v for found in lines for v in (found["difference"], *(found["interval"] or ()))])
     rows = [
         [
-            f"<b>{place}</b>",
+            f"<b>{1 + sum(_led(other) > _led(found) for other in lines)}</b>",
             f"<b>{escape(found['entrant'])}</b>" + _degenerate(found),
             f"{len(found['seeds'])}",
             _share(found["share"], min(found["shares"], default=None)),
@@ -101,18 +101,37 @@ def _course(one: Mapping[str, Any], board: Mapping[str, Any]) -> str:
             _plain(found["spread"]),
             _plain(found["seconds"], digits=0),
         ]
-        for place, found in enumerate(lines, start=1)
+        for found in lines
     ]
     head = [
         "", "Entrant", "Seeds", "Share of the oracle", "Sharpe", "Less its anchor", "",
         "Active share", "Turnover", "Spread", "Seconds",
     ]  # fmt: skip
     mark = ' <span class="mark fail">SIMULATED</span>' if one["planted"] else ""
-    first, last = lines[0]["dates"]
-    when = "Another market for each seed." if one["planted"] else f"Played from {day(first)} to {day(last)}."
-    anchor = f" The anchor alone has a Sharpe ratio of {number(lines[0]['anchor_sharpe'], signed=True)}."
-    inner = f'<p class="lead">{escape(when)}{escape(anchor)}{mark}</p>' + tables.table(head, rows, css="board")
+    inner = f'<p class="lead">{escape(_bars_of(lines))}{mark}</p>' + tables.table(head, rows, css="board")
     return section(one["name"], one["words"][:1].upper() + one["words"][1:], inner)
+
+
+def _led(found: Mapping[str, Any]) -> float:
+    """Return what the lines of a course are in order by."""
+    return float(found["difference"] if found["share"] is None else found["share"])
+
+
+def _bars_of(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Return which bars were played, by whom where not all played the same, with what the anchor alone did over them."""
+    told: dict[str, list[str]] = {}
+    for found in lines:
+        first, last = map(day, found["dates"])
+        span = "on another market for each seed" if found["planted"] else f"from {first} to {last}"
+        alone = f"the anchor alone {number(found['anchor_sharpe'], signed=True)}"
+        told.setdefault(f"{span} ({alone})", []).append(found["entrant"])
+    if len(told) == 1:
+        return f"Played {next(iter(told))}."
+    parts = "; ".join(f"{', '.join(names)} {span}" for span, names in told.items())
+    return (
+        f"Not all played the same bars: {parts}. Features that look further back leave others to cut; each is set "
+        "against its own anchor, and Sharpe ratios of other bars are not to be compared."
+    )
 
 
 def _left(board: Mapping[str, Any]) -> str:

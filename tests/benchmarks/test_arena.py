@@ -301,6 +301,26 @@ def test_the_page_says_what_is_simulated_and_every_figure_of_the_board() -> None
     assert "2 cells did not fit." in text
 
 
+def test_equals_share_a_place() -> None:
+    who = [entries.Entrant(name, "") for name in ("idle", "still", "good")]
+    edges = (0.0, 0.0, 0.002)
+    cells = [made_up("tiny", one.name, 0, edge=edge, oracle=4.0) for one, edge in zip(who, edges, strict=True)]
+    found = board.build(cells, courses=(TINY,), entrants=who)
+    assert {row["entrant"]: row["place"] for row in found["rows"]} == {"good": 1, "idle": 2, "still": 2}
+    assert page.render(found).count("<b>2</b>") == 4
+
+
+def test_entrants_that_played_other_bars_are_not_told_as_of_one_window() -> None:
+    """The first one's dates and anchor stood above all: +0.91 beside an anchor of +0.71 was 0.00 less its anchor."""
+    found = of_board("bad", "good")
+    assert "Played from 4 Jan 2010 to 3 Jan 2014 (the anchor alone +0.50)." in page.render(found)
+    (line,) = [one for one in found["courses"][1]["lines"] if one["entrant"] == "good"]
+    line |= {"dates": ["2010-06-01", "2014-03-03"], "anchor_sharpe": 0.7}
+    html = page.render(found)
+    assert "good from 1 Jun 2010 to 3 Mar 2014 (the anchor alone +0.70); bad from 4 Jan 2010 to 3 Jan 2014" in html
+    assert "Not all played the same bars" in html
+
+
 def test_no_cell_is_begun_that_would_not_end_in_time() -> None:
     clock, cell = command.Clock(1.0), play.Cell(TINY, entries.Entrant("ppo", ""), 0)
     assert clock.fits(cell)

@@ -65,6 +65,18 @@ def test_an_account_says_when_its_process_wrote_last(paper: Path) -> None:
     assert "2023-11-14 22:13 UTC" in Board(paper).parts()["account-etf--second"]
 
 
+def test_orders_and_interventions_of_bars_within_the_day_tell_their_time(paper: Path) -> None:
+    """Those of one day of an hourly account all bore its date."""
+    part = Board(paper).parts()["account-cryptocurrencies--default"]
+    days = len(re.findall(r"<td>\d{4}-\d\d-\d\d</td>", part))
+    assert days
+    with sqlite3.connect(paper / "cryptocurrencies" / "default" / FILE) as ledger:
+        for table in ("intents", "interventions"):
+            ledger.execute(f"UPDATE {table} SET bar = replace(bar, 'T00:00', 'T14:30')")
+    part = Board(paper).parts()["account-cryptocurrencies--default"]
+    assert len(re.findall(r"<td>\d{4}-\d\d-\d\d 14:30</td>", part)) == days
+
+
 def test_alerts_that_failed_or_were_dropped_are_told(service: Client, paper: Path) -> None:
     (paper / "etf" / "second" / HEALTH).write_text(json.dumps({"alerts_failed": 3, "alerts_lost": 7}))
     told, page = service.get("/metrics").text, service.get("/trading").text

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import stats
 
-from wealtharena.evaluation import shape
+from wealtharena.evaluation import metrics, shape
 
 RNG = np.random.default_rng(3)
 OURS, THEIRS = RNG.standard_t(5, 600) * 0.01, RNG.standard_t(5, 600) * 0.01
@@ -55,6 +55,16 @@ def test_what_differs_by_rounding_alone_has_no_information_ratio() -> None:
 def test_what_never_moves_has_no_shape_and_no_warning(returns) -> None:
     found = shape.distribution(returns) | shape.relative(returns, returns, bars_per_year=252.0)
     assert all(math.isnan(found[name]) for name in ("skew", "kurtosis", "tail_ratio", "beta", "information_ratio"))
+
+
+def test_what_earns_the_same_in_every_bar_has_the_shape_of_no_rounding() -> None:
+    """Its skew was that of the last bits, its record needed 0 years, and its Sharpe ratio a dash."""
+    equity = 100.0 * np.cumprod(np.full(1_000, 1.0001))
+    returns = np.diff(equity) / equity[:-1]
+    assert np.ptp(returns) > 0.0
+    found = shape.distribution(returns)
+    assert all(math.isnan(found[name]) for name in ("skew", "kurtosis"))
+    assert all(math.isnan(of(returns)) for of in (metrics.psr, metrics.min_track_record_length))
 
 
 def test_drawdowns_are_told_from_the_peak_to_the_day_it_is_reached_again() -> None:

@@ -145,6 +145,15 @@ def test_an_agent_that_is_its_anchor_of_cash_has_lost_nothing(rules, own_anchor,
     assert ruling.status == status
 
 
+@pytest.mark.parametrize("cash", [0.0, 0.04613812647439892])
+def test_cash_is_not_worse_than_cash_by_rounding(rules, cash):
+    """The baseline cash itself earned +4.6 % a year, and was told that holding cash was better: 2e-14 were missing."""
+    found = judge(replace(GOOD, annual_return=cash - 2e-14, cash_return=cash), rules)
+    (ruling,) = [one for one in found.rulings if one.rule == "profit"]
+    assert ruling.status == "promotable"
+    assert ruling.reason == f"Annual return {cash:+.1%} on the test window, as cash earned."
+
+
 def test_the_worst_rule_decides_and_its_reason_comes_first(rules):
     found = judge(replace(GOOD, seeds=1, annual_return=-0.44), rules)
     assert found.status == "rejected"

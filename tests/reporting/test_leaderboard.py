@@ -84,3 +84,9 @@ def test_a_row_leads_to_the_reports_of_its_runs_that_are_there(tmp_path: Path) -
     page = leaderboard.write(tmp_path / "board" / "leaderboard.html", {"rows": rows}, reports=reports)
     found = re.findall(r'<a href="([^"#]+)">([^<]+)</a>', page.read_text())
     assert found == [("../my%20runs/a/report.html", "seed 4"), ("../my%20runs/c/report.html", "seed 0")]
+
+
+def test_rows_of_one_name_show_the_settings_that_tell_them_apart() -> None:
+    rows = [row("etf", 1, settings=["algo.gamma=0.9", "data.path=<a>"]), row("etf", 2, settings=[]), row("crypto", 3)]
+    html = leaderboard.render({"rows": rows})
+    assert html.count("algo.gamma=0.9 data.path=&lt;a&gt;") == 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,20 @@ def test_the_main_figures_are_written_as_pictures(tmp_path: Path) -> None:
     assert [path.name for path in written] == ["equity.png", "drawdown.png", "weights.png", "training.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
     assert sorted(tmp_path.joinpath("plots").iterdir()) == sorted(written)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({}, "test window"), ({"backtest": {"window": "all"}}, "window played"), ({"algo": "returns"}, "record")],
+)
+def test_a_picture_says_what_was_played(changes: dict[str, object], told: str) -> None:
+    """Bars of training, and returns from outside, had grown "over the test window"."""
+    from matplotlib.figure import Figure
+
+    data, axes = report_data(bars=60), Figure().add_subplot()
+    plots._equity(axes, dataclasses.replace(data, run={**data.run, **changes}))
+    assert axes.get_title() == f"growth over the {told}"
 
 
 def test_figures_without_data_are_left_out(tmp_path: Path) -> None:

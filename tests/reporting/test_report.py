@@ -177,6 +177,31 @@ def test_one_seed_has_no_section_on_the_luck_of_seeds() -> None:
     assert 'id="seeds"' not in report.render(report_data(seeds=1))
 
 
+@pytest.mark.parametrize("several", ["seed", "path"])
+def test_a_difference_of_several_says_that_it_is_not_that_of_the_one_beside_it(several: Any) -> None:
+    """On a page of paths -0.12 less +0.19 was -0.34, and nothing said of what."""
+    said = f"middle half of 5 {several}s"
+    assert said in report.render(dataclasses.replace(report_data(seeds=5), several=several))
+    assert "middle half of 1" not in report.render(report_data(seeds=1))
+
+
+def test_of_returns_from_outside_nothing_says_that_they_are_net_of_costs() -> None:
+    told = "net of (all )?costs"
+    assert len(re.findall(told, report.render(report_data()).lower())) == 2
+    assert not re.findall(told, report.render(dataclasses.replace(report_data(), held=False)).lower())
+
+
+def test_as_run_is_of_all_seeds_as_the_conditions_under_it_are() -> None:
+    """It was the median seed's: -13.9 % at worst above -23.4 %, where another seed had lost 19.7 % as it ran."""
+    data = report_data(seeds=5)
+    row = report.render(data).split("<b>As run</b>")[1].split("</tr>")[0].replace("−", "-").replace("\u202f", " ")
+    ran = {key: sorted(one.metrics[key] or 0.0 for one in data.seeds) for key in ("total_return", "max_drawdown")}
+    middle = np.mean(ran["total_return"][1:4])
+    assert f">{100 * middle:+.1f} %<" in row
+    assert f">{100 * ran['max_drawdown'][0]:.1f} %<" in row
+    assert 'data-metric="metrics.test.sharpe"' in report.render(report_data(seeds=1)).split("<b>As run</b>")[1]
+
+
 HOSTILE = """<script>alert('x')</script>"&<img src=x onerror=alert(1)>"""
 
 
@@ -262,6 +287,12 @@ def test_a_window_that_starts_on_the_last_bar_of_a_month_has_no_return_in_it() -
     assert months.tolist() == [(2022 - 1970) * 12 + 1, (2022 - 1970) * 12 + 2]
 
 
+def test_months_after_all_was_lost_are_of_no_return() -> None:
+    path = walk("agent", bars=70)
+    nothing = dataclasses.replace(path, equity=np.where(np.arange(71) < 10, path.equity, 0.0))
+    assert tables.month_returns(nothing)[1].tolist() == [-1.0, 0.0, 0.0], "nan stood in their cells"
+
+
 def test_the_selected_checkpoint_is_marked_on_the_validation_curve() -> None:
     assert "selected at 240k steps" in report.render(report_data())
 
@@ -272,6 +303,33 @@ def test_a_walk_forward_split_shows_its_test_windows() -> None:
     run["split"]["test"] = [["2022-01-03", "2022-06-30"], ["2022-07-01", "2023-02-27"]]
     html = report.render(dataclasses.replace(data, run=run))
     assert "3 Jan 2022 – 27 Feb 2023" in html
+
+
+@pytest.mark.parametrize(("name", "told"), [("walk_forward", True), ("cpcv", True), ("holdout", False)])
+def test_windows_of_several_folds_say_that_training_and_validation_are_the_last_ones(name: str, told: bool) -> None:
+    """Training ended a year behind the begin of the test, and "the agent never saw" stood above it."""
+    data = report_data()
+    run = {**data.run, "split": {**data.run["split"], "name": name}}
+    assert (
+        "training and validation: the last fold’s; figures of both: means"
+        in report.render(dataclasses.replace(data, run=run))
+    ) is told
+
+
+@pytest.mark.parametrize(("unit", "told"), [("h", True), ("D", False)])
+def test_times_within_the_day_say_that_they_are_utc(unit: str, told: bool) -> None:
+    """An hour of Sydney's session stood as 23:00 of the day before, of which clock nobody said."""
+    path = walk("agent", bars=60, unit=unit)
+    html = report.render(ReportData(run=record(path, []), agent=path))
+    assert ("<b>Times</b>UTC" in html) is told
+
+
+@pytest.mark.parametrize(("frequency", "told"), [("1mo", True), ("1w", True), ("1d", False)])
+def test_dates_of_long_bars_say_of_what_they_are(frequency: str, told: bool) -> None:
+    """The worst equity of March stood at the first of March, where its bars bear that day."""
+    data = report_data()
+    run = {**data.run, "data": {**data.run["data"], "frequency": frequency}}
+    assert ("equity is of a bar’s end" in report.render(dataclasses.replace(data, run=run))) is told
 
 
 def test_the_rolling_sharpe_ratio_is_that_of_each_window() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
+from wealtharena.evaluation.significance import probability_of_backtest_overfitting
 from wealtharena.reporting.charts import search
 from wealtharena.reporting.svg import Size
 
@@ -36,3 +38,15 @@ def test_a_line_passes_the_axis_of_a_parameter_that_its_trial_did_not_draw() -> 
     lines = re.findall(r'class="line[^"]*" d="([^"]+)"', search.parallel(SIZE, trials, mode="max", metric="sharpe"))
     assert [line.count("M") for line in lines] == [1, 1]
     assert sorted(line.count("L") for line in lines) == [2, 3]
+
+
+@pytest.mark.parametrize("trials", [2, 3, 5])
+def test_the_boxes_at_or_below_zero_are_the_probability_of_overfitting(trials: int) -> None:
+    """The middle of an odd number of trials has a logit of 0, which stood among those above it."""
+    returns = np.random.default_rng(trials).normal(0.0, 0.01, (240, trials))
+    found = probability_of_backtest_overfitting(returns, blocks=8)
+    drawn = search.logits(SIZE, found.logits, probability=found.probability)
+    boxes = re.findall(r'<title>([\d.]+)%</title><rect class="bar (base-buy_and_hold|agent)"', drawn)
+    below = sum(float(share) for share, css in boxes if css == "base-buy_and_hold")
+    assert below == pytest.approx(100 * found.probability, abs=0.1 * len(boxes))
+    assert sum(float(share) for share, _ in boxes) == pytest.approx(100, abs=0.1 * len(boxes))

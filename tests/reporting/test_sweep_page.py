@@ -26,3 +26,17 @@ def test_a_failed_trial_says_why_where_all_trials_stand() -> None:
     assert "why it failed" not in sweep.render(result)
     result["trials"][3]["failure"] = "ValueError: 3 < 4"
     assert ">ValueError: 3 &lt; 4</td>" in sweep.render(result)
+
+
+def test_finalists_show_what_they_are_ranked_by() -> None:
+    """Two of +0.741 less 0.002 and +0.740 less 0.004 both stood as +0.74, spread 0.00."""
+    result = search_result()
+    result["finalists"] = [
+        item | {"median": median, "spread": spread}
+        for item, (median, spread) in zip(result["finalists"], ((0.7407, 0.0016), (0.73999, 0.0037)), strict=False)
+    ]
+    result["winner"] = result["finalists"][0]
+    page = sweep.render(result)
+    assert "<td>+0.741</td><td>0.002</td>" in page
+    assert "<td>+0.740</td><td>0.004</td>" in page
+    assert "median +0.741 over 3 seeds, spread 0.002." in page

@@ -30,6 +30,7 @@ def test_it_prints_what_was_settled_and_draws_every_symbol(
     assert "NaN" not in page
     assert "<h1>b.csv " in page
     assert "e+" not in page, "a turnover is written out"
+    assert ">in USD</th>" in page, "of which money the last close is"
 
 
 def test_symbols_and_file_names_are_escaped_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,7 @@ def test_paper_over_the_test_window_is_the_backtest(here, capsys, risk):
     )
     (page,) = Path().glob("outputs/*/*/report.html")
     told = page.read_text()
-    assert "paper account played over" in told
+    assert "paper account played over all its closes" in told
     assert f"At its end the account is {found['state']}" in told
     assert ("daily_loss: flatten, 1 time" in told) == (risk == "default")
     assert "Backtest" in told

@@ -149,6 +149,7 @@ def test_walk_forward_trains_a_fold_at_a_time_and_joins_one_record(
     code, folder = small(*quick, UNPUBLISHED)
     said = capsys.readouterr().out
     assert "fold 1 of 2" in said
+    assert "(training and validation: the last fold's)" in said
     assert "2,048 / 4,096 steps ( 50 %)" in said
     assert "4,096 / 4,096 steps (100 %)" in said
     run = record(folder)

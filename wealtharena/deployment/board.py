@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wealtharena.config import speech
-from wealtharena.deployment.page import chart, title
+from wealtharena.deployment.page import chart, moment, title
 from wealtharena.deployment.script import SCRIPT
 from wealtharena.deployment.style import STYLE
 from wealtharena.trading import reading, switch
@@ -246,8 +246,9 @@ def _account(view: AccountView) -> str:
         else ""
     )
     version = f"version {view.facts.get('version')} \N{MIDDLE DOT} " if view.facts.get("version") else ""
-    day = "" if view.bar is None else escape(view.bar[:16].replace("T00:00", ""))
-    when = f"{view.bars} closes, the last of <span class=whole>{day}</span>" if view.bar else "no close yet"
+    when = (
+        f"{view.bars} closes, the last of <span class=whole>{moment(view.bar)}</span>" if view.bar else "no close yet"
+    )
     return (
         f"<div class=top><h2>{escape(title(view.agent))}</h2><div class=badges><span class='badge {kind}'>{escape(state)}</span>"
         f"<span class='badge {'rejected' if view.live else 'paper'}'>{escape(words)}</span>{stamp}</div></div>{told if made_up else ''}"
@@ -303,7 +304,7 @@ def _positions(view: AccountView) -> str:
 
 def _orders(view: AccountView) -> str:
     rows = "".join(
-        f"<tr><td>{escape(one.symbol)}</td><td>{one.bar[:10]}</td><td>{_units(one.units, sign='+')}</td><td>{escape(one.status)}</td></tr>"
+        f"<tr><td>{escape(one.symbol)}</td><td>{moment(one.bar)}</td><td>{_units(one.units, sign='+')}</td><td>{escape(one.status)}</td></tr>"
         for one in view.orders[:_SHOWN]
     )
     return _table("Orders", ("Symbol", "Decided", "Units", "Status"), rows, none="No order yet.")
@@ -311,7 +312,7 @@ def _orders(view: AccountView) -> str:
 
 def _interventions(view: AccountView) -> str:
     rows = "".join(
-        f"<tr><td>{escape(one.rule.replace('_', ' '))}: {escape(one.action)}</td><td>{one.bar[:10]}</td>"
+        f"<tr><td>{escape(one.rule.replace('_', ' '))}: {escape(one.action)}</td><td>{moment(one.bar)}</td>"
         f"<td class=names>{escape(', '.join(one.symbols)) or '–'}</td></tr>"
         for one in view.interventions[:_SHOWN]
     )

@@ -143,6 +143,11 @@ def _number(value: object, *, share: bool) -> str:
     return f"{100 * value:+.1f}\N{NO-BREAK SPACE}%".replace("-", "−") if share else f"{value:.2f}".replace("-", "−")
 
 
+def moment(bar: str) -> str:
+    """Return the date of a bar, with its time where it is one within the day."""
+    return escape(bar[:16].replace("T00:00", "").replace("T", " "))
+
+
 def chart(dates: Sequence[str], equity: Mapping[str, Sequence[float]], *, over: str = "the test window") -> str:
     """Return growth of 1 as an SVG line chart; nothing for fewer than two dates."""
     values = [value for line in equity.values() for value in line if math.isfinite(value)]

@@ -22,6 +22,7 @@ from wealtharena.evaluation.ledger import Ledger, Window
 from wealtharena.evaluation.ranking import WEIGHTS, composite
 from wealtharena.evaluation.records import RunResult
 from wealtharena.evaluation.seeds import largest, median_index
+from wealtharena.evaluation.settings_apart import apart
 from wealtharena.evaluation.streams import named
 from wealtharena.evaluation.trials import Completed, History, Trials
 from wealtharena.evaluation.verdict import ORDER
@@ -51,8 +52,8 @@ def build(
     (interquartile mean over seeds), `spread{}`, `active{active_share, kept_share}` (of tilts and of lambda; null where there is none), `judged`
     (together, or apart: each run by itself), `intervals{sharpe}` (over bars and seeds; null where the paths are not at hand),
     `comparison{}` against the baseline of the verdict, `comparisons{}` against all, `composite, rank, ranks{}, verdict{},
-    status, simulated, source, symbols[], frequency, currency, fill, costs{}, window, run_ids[], config_hash`. `unlike` says
-    in what rows differ that are in one order all the same.
+    status, simulated, source, symbols[], frequency, currency, fill, costs{}, window, run_ids[], config_hash, settings[]` (the
+    overrides that tell it from other rows of its name). `unlike` says in what rows differ that are in one order all the same.
     """
     groups = group(runs)
     loaded = {g.key: load(g) for g in groups}
@@ -66,6 +67,12 @@ def build(
         line = rows[place.name]
         line |= {"composite": place.composite, "rank": place.place, "ranks": dict(place.ranks)}
         ordered.append(line)
+    of = {g.key: str(g.newest.content.get("command") or "") for g in groups}
+    told = apart(
+        [(f"{rows[p.name]['agent']} {rows[p.name]['algo']} {rows[p.name]['played']}", of[p.name]) for p in ranked]
+    )
+    for line, settings in zip(ordered, told, strict=True):
+        line["settings"] = settings
     broken = [failure(run) for run in runs if run.status != "completed"]
     board = {
         "schema_version": SCHEMA_VERSION,

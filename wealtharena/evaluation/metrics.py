@@ -25,7 +25,6 @@ FloatArray = npt.NDArray[np.float64]
 NAN = float("nan")
 TAIL = 0.05
 START = 100.0  # what a drawdown is measured from
-FLAT = 1e-14  # a spread of returns in their last bits
 ROUNDING = 1e-13  # of a return: money is kept in doubles
 EMPTY = 5e-4  # share of the money at the begin below which an account is emptied: it prints as -100.0 %
 
@@ -102,7 +101,7 @@ def sharpe(returns: npt.ArrayLike, *, bars_per_year: float = 252.0, risk_free: f
     values = excess(returns, risk_free)
     if _known(values) < 2:
         return NAN
-    flat = bottleneck.nanmax(values) - bottleneck.nanmin(values) < FLAT  # returns of an equity are rounded
+    flat = bottleneck.nanmax(values) - bottleneck.nanmin(values) < significance.FLAT  # returns of an equity are rounded
     deviation = 0.0 if flat else bottleneck.nanstd(values, ddof=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         return float(np.divide(bottleneck.nanmean(values), deviation) * np.sqrt(bars_per_year))
@@ -161,7 +160,7 @@ def var_95(returns: npt.ArrayLike) -> float:
 
 
 def cvar_95(returns: npt.ArrayLike) -> float:
-    """Return the mean of the returns at or below the 5 % quantile."""
+    """Return the mean of the lowest 5 % of the returns: those up to their quantile, of equal ones no more than it takes."""
     values = _series(returns)
     values = values[~np.isnan(values)]
     if not values.size:

@@ -47,6 +47,7 @@ __all__ = [
 FloatArray = npt.NDArray[np.float64]
 NAN = float("nan")
 EULER_GAMMA = 0.5772156649015329
+FLAT = 1e-14  # a spread of returns in their last bits
 MIN_BLOCK_BARS, MIN_BLOCKS = 4, 4  # of CSCV
 
 
@@ -65,7 +66,7 @@ def moments(returns: npt.ArrayLike) -> Moments:
     values = np.asarray(returns, dtype=np.float64)
     values = values[np.isfinite(values)]
     n = values.size
-    if n < 2 or np.ptp(values) == 0.0:
+    if n < 2 or np.ptp(values) < FLAT:  # returns of an equity are rounded
         return Moments(n, NAN, NAN, NAN)
     centred = values - values.mean()
     variance = float((centred**2).mean())

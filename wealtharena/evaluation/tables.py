@@ -2,8 +2,9 @@
 
 equity.parquet, one row a bar, the first being that of the first decision: `timestamp`, `equity`, `return`, `drawdown`,
 `gross`, `traded_value`, `costs`, `financing`, `dividends`, `cash_rate` (a year, where it is dated), then `baseline/<name>` (equity), `weight/<symbol>` and, of
-several seeds, `seed/<number>` (equity). Money is in account currency. trades.parquet, one row an order: `timestamp`,
-`symbol`, `units`, `price` (in account currency, what a unit is worth), `value`, `cost`, and `quote`, the market's own.
+several seeds, `seed/<number>` (equity). Money is in account currency. trades.parquet, one row a fill (one of less than `LEAST_ORDER` of
+the equity is rounding, and no order where orders are counted): `timestamp`, `symbol`, `units`, `price` (in account currency, what a
+unit is worth), `value`, `cost`, and `quote`, the market's own.
 """
 
 from __future__ import annotations

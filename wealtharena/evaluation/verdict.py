@@ -24,6 +24,7 @@ Status = Literal["promotable", "unproven", "rejected"]
 LIMITS: Final = "limits"  # what is said where they are looser than those that ship
 FILLS: Final = "fills"  # the rule about orders that did not go through
 LEAST_CASH: Final = -0.01  # a year; no central bank has asked more for deposits
+ROUNDING: Final = 1e-9  # a year: by how much an account of cash may differ from what cash earned
 INVESTED = 0.1  # share of its limit below which an agent is hardly invested
 ORDER: tuple[Status, ...] = ("promotable", "unproven", "rejected")  # best to worst
 
@@ -141,6 +142,8 @@ def profit(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """Doing nothing must not have been better."""
     del spec
     cash = evidence.cash_return
+    if cash >= 0.0 and abs(evidence.annual_return - cash) < ROUNDING:
+        return Ruling("profit", "promotable", f"Annual return {cash:+.1%} on the {evidence.window}, as cash earned.")
     text = f"Annual return {figure(evidence.annual_return, cash, 0.0, form='+.1%')} on the {evidence.window}"
     if cash:
         text += f", cash {figure(cash, evidence.annual_return, form='+.1%')}"

@@ -49,7 +49,11 @@ _PLAYED = {  # windows of task=backtest
     "validation": "bars of validation",
     "all": "the whole record",
     "dates": "the dates asked for",
+    "account": "all its closes",  # a paper account's record
 }
+_LONG = ("1w", "1mo")
+_LONG_BARS = "as the bars bear them, of their first day or their last; equity is of a bar’s end, a fill at the open of its beginning"
+SEVERAL_FOLDS = ("walk_forward", "cpcv")
 _ACTIVE: tuple[tuple[str, str, Kind], ...] = (
     ("annual_return", "return", "percent"),
     ("information_ratio", "information ratio", "ratio"),
@@ -76,7 +80,7 @@ def top(data: ReportData) -> str:
     return (
         f'{_banners(run)}<header class="top"><p class="eyebrow">WealthArena · {escape(_eyebrow(data))}</p>'
         f"<h1>{title} <small>{said}</small></h1>"
-        f'<ul class="meta">{_facts(run, source)}</ul>{_windows(run)}</header>'
+        f'<ul class="meta">{_facts(run, source)}{_clock(data)}</ul>{_windows(run)}</header>'
     )
 
 
@@ -157,6 +161,14 @@ def _facts(run: Mapping[str, Any], source: Mapping[str, Any]) -> str:
     return "".join(f'<li class="{css}"><b>{label}</b>{value}</li>' for css, label, value in facts)
 
 
+def _clock(data: ReportData) -> str:
+    """Return by which clock times are told, where bars are within the day, and what the date of a longer bar is the date of."""
+    if (data.run.get("data") or {}).get("frequency") in _LONG:
+        return f'<li class="full"><b>Dates</b>{_LONG_BARS}</li>'
+    at = np.empty(0, "datetime64[ns]") if data.agent is None else data.agent.timestamps
+    return "<li><b>Times</b>UTC</li>" if (at != at.astype("datetime64[D]")).any() else ""
+
+
 def _windows(run: Mapping[str, Any]) -> str:
     """Return training, validation and test as pieces of one bar of time; nothing where their dates are not known."""
     split = run.get("split") or {}
@@ -180,6 +192,8 @@ def _windows(run: Mapping[str, Any]) -> str:
     names = "".join(
         f'<span><i class="{name}"></i>{name}</span>' for name in dict.fromkeys(piece[0] for piece in pieces)
     )
+    if split.get("name") in SEVERAL_FOLDS:  # so that training may end behind the first test
+        names += "<span>dates of training and validation: the last fold’s; figures of both: means over the folds</span>"
     return (
         f'<div class="windows" role="img" aria-label="training, validation and test windows">{"".join(drawn)}</div>'
         f'<div class="legend">{names}</div>'
@@ -310,16 +324,15 @@ def _equity(data: ReportData) -> str:
     agent = data.agent
     totals = {name: (values or {}).get("total_return") for name, values in (data.run.get("baselines") or {}).items()}
     totals["agent"] = ((data.run.get("metrics") or {}).get(data.window) or {}).get("total_return")
-    note = "Net of all costs."
-    if window_of(data.run) == "test window":
-        note = f"Net of all costs, over the {data.window} window."
+    over = f", over the {data.window} window" if window_of(data.run) == "test window" else ""
+    said = [f"Net of all costs{over}."] if data.held else []
     if data.band is not None:
-        note += f" Shaded: {data.band.meaning}."
+        said.append(f"Shaded: {data.band.meaning}.")
     drawn = "".join(
         paths.equity(size, agent, data.baselines, band=data.band, totals=totals, name="Agent")
         for size in (charts.WIDE, charts.NARROW)
     )
-    return figure("Growth of the account", drawn, note=note)
+    return figure("Growth of the account", drawn, note=" ".join(said))
 
 
 def _verdict(run: Mapping[str, Any]) -> str:

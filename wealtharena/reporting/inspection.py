@@ -43,7 +43,7 @@ def render(found: Inspection) -> str:
     )
     head = (
         '<header class="top"><p class="eyebrow">WealthArena · bars as they are read</p>'
-        f"<h1>{escape(_named(found))} <small>{len(panel.symbols)} symbols, {panel.bars:,} bars of "
+        f"<h1>{escape(_named(found))} <small>{len(panel.symbols)} symbol{'s' if len(panel.symbols) != 1 else ''}, {panel.bars:,} bars of "
         f"{escape(panel.frequency)}</small></h1></header>"
     )
     body = f"{banner}{head}<main>{_notes(panel)}{_settled(found)}{_symbols(found)}{_pictures(panel)}</main>"

@@ -39,7 +39,8 @@ def write(path: Path, leaderboard: Mapping[str, Any], *, reports: Mapping[Run, P
     `leaderboard` holds `rows`, and may hold `generated_at` and `weights` (measure -> share of the composite). A row is
     `agent, asset, algo, seeds` (a count, or the seeds), `metrics{}`, `composite`, `rank`, `verdict{status, reasons}`,
     `status`, `simulated`, `source`, `run_ids`, and may hold `intervals{sharpe: [low, high]}`,
-    `comparison{sharpe_difference, ci95}` against buy and hold, `window` [first, last] and `error{message}`. Rows lead to
+    `comparison{sharpe_difference, ci95}` against buy and hold, `window` [first, last], `settings` (overrides that tell it from
+    rows of its name) and `error{message}`. Rows lead to
     those `reports` that are there; the links hold as long as page and reports are moved together.
     """
     here = {run: os.path.relpath(page, path.parent) for run, page in (reports or {}).items() if page.is_file()}
@@ -163,6 +164,8 @@ def _who(row: Mapping[str, Any], links: Links) -> str:
     if isinstance(window, Sequence) and len(window) == 2:
         dates = f"<br><small>{escape(day(window[0]))} – {escape(day(window[1]))}</small>"
     small = " · ".join(escape(words) for words in beside if words)
+    if settings := row.get("settings"):
+        small += f"<br>{escape(' '.join(map(str, settings)))}"
     return f'<div class="who"><b>{escape(name_of(str(row.get("agent", ""))))}</b>{mark}<br><small>{small}</small>{dates}{_reports(row, links)}</div>'
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from wealtharena import files
 from wealtharena.reporting.charts import book, paths, training
 from wealtharena.reporting.data import ReportData
-from wealtharena.reporting.words import name_of
+from wealtharena.reporting.words import name_of, window_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,7 +82,7 @@ def _equity(axes: Axes, data: ReportData) -> bool:
         )
     axes.plot(data.agent.timestamps, paths.growth(data.agent), lw=2, color=_AGENT, label="Agent")
     axes.legend(fontsize=8, frameon=False, ncols=2, loc="upper left")
-    axes.set_title(f"growth over the {data.window} window")
+    axes.set_title(f"growth over the {window_of(data.run, data.window)}")
     return True
 
 

@@ -86,7 +86,7 @@ def _months(data: ReportData) -> str:
         "months",
         "Returns by month",
         tables.monthly(data.agent),
-        lead="In per cent, net of costs; compounded over the year.",
+        lead=f"In per cent{', net of costs' if data.held else ''}; compounded over the year.",
     )
 
 
@@ -96,7 +96,7 @@ def _baselines(data: ReportData) -> str:
         parts.append("<h3>Sharpe ratio against each baseline</h3>" + tables.comparison(data.run))
         parts.append(
             '<p class="soft">A paired block bootstrap: agent and baseline keep the same bars in every draw. An interval that '
-            "holds zero means that this window can’t tell the two apart.</p>"
+            f"holds zero means that this window can’t tell the two apart.{_of_several(data)}</p>"
         )
     if data.run.get("metrics"):
         parts.append("<h3>All measures</h3>" + tables.measures(data.run) + tables.baseline_notes(data.run))
@@ -111,6 +111,16 @@ def _baselines(data: ReportData) -> str:
         lead="Every baseline went through the same market: same bars, same costs, same fills."
         if data.held
         else "The baselines pay this market’s costs; whether the returns beside them do is not known.",
+    )
+
+
+def _of_several(data: ReportData) -> str:
+    """Return which of several paths a difference is of, and which the figures beside it: they are not of one."""
+    if len(data.seeds) < 2:
+        return ""
+    return (
+        f" It is the mean of the middle half of {len(data.seeds)} {data.several}s that is compared; the measures are those "
+        f"of the {data.several} with the median Sharpe ratio."
     )
 
 
@@ -146,12 +156,30 @@ def _positions(data: ReportData) -> str:
 def _stress(data: ReportData) -> str:
     if not data.stress:
         return ""
+    several = len(data.seeds) > 1
     return section(
         "stress",
         "Under worse conditions",
-        tables.stress(data.stress, data.run, beside=data.beside),
-        lead="The same policy: dearer, later, in a crisis, without its best days.",
+        tables.stress(data.stress, data.run, beside=data.beside, plain=_of_all(data)),
+        lead="The same policy: dearer, later, in a crisis, without its best days."
+        + (
+            f" Of {len(data.seeds)} {data.several}s: the mean of the middle half, and the worst drawdown of any."
+            if several
+            else ""
+        ),
     )
+
+
+def _of_all(data: ReportData) -> dict[str, float | None] | None:
+    """Return of several seeds or paths what a stressed row tells of them; None of a single one."""
+    if len(data.seeds) < 2:
+        return None
+    found = {}
+    for key in ("total_return", "sharpe", "max_drawdown"):
+        known = [value for row in data.seeds if (value := finite(row.metrics.get(key))) is not None]
+        whole = len(known) == len(data.seeds)
+        found[key] = None if not whole else min(known) if key == "max_drawdown" else _middle(known)
+    return found
 
 
 def _seeds(data: ReportData) -> str:

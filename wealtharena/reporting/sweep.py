@@ -27,6 +27,7 @@ _RATIOS = {
     "information_ratio": "information ratio to the anchor",
     "either": "ratio (Sharpe ratio, or information ratio to the anchor of a trial that tilts)",
 }
+_DIGITS = 3  # of a score: the ranks hang on it
 _CSS = ".thin{opacity:.35;stroke-width:.9}rect.heat{fill:var(--agent)}"
 
 
@@ -75,7 +76,7 @@ def _answer(result: Mapping[str, Any]) -> str:
     reasons = "".join(f"<li>{prose(reason)}</li>" for reason in verdict.get("reasons", ()))
     count = len(winner["scores"])
     seeds = f"{count} seed{'s' if count != 1 else ''}"
-    scores = f"median {number(winner['median'], signed=True)} over {seeds}, spread {number(winner['spread'])}"
+    scores = f"median {_score(winner['median'])} over {seeds}, spread {number(winner['spread'], digits=_DIGITS)}"
     return section(
         "answer",
         "What it found",
@@ -143,7 +144,7 @@ def _finalists(result: Mapping[str, Any]) -> str:
         return ""
     named = [(f"#{k + 1}", item["scores"]) for k, item in enumerate(finalists)]
     rows = "".join(
-        f"<tr><th>#{k + 1}</th><td>{number(item['median'], signed=True)}</td><td>{number(item['spread'])}</td>"
+        f"<tr><th>#{k + 1}</th><td>{_score(item['median'])}</td><td>{number(item['spread'], digits=_DIGITS)}</td>"
         f'<td style="text-align:left">{escape(" ".join(item["overrides"]))}</td></tr>'
         for k, item in enumerate(finalists)
     )
@@ -190,7 +191,7 @@ def _trials(result: Mapping[str, Any], trials: Sequence[TrialPoint]) -> str:
     why = {trial["number"]: trial["failure"] for trial in result["trials"] if trial.get("failure")}
     rows = "".join(
         f"<tr><th>{trial.number}</th><td>{escape(trial.state.lower())}</td>"
-        f"<td>{number(trial.score, digits=3, signed=True) if trial.score is not None else '—'}</td>"
+        f"<td>{_score(trial.score) if trial.score is not None else '—'}</td>"
         f'<td style="text-align:left">{escape(" ".join(f"{k}={v}" for k, v in trial.params.items()))}</td>'
         + (f'<td style="text-align:left">{escape(why.get(trial.number, ""))}</td>' if why else "")
         + "</tr>"
@@ -204,6 +205,10 @@ def _trials(result: Mapping[str, Any], trials: Sequence[TrialPoint]) -> str:
     return section(
         "trials", "All trials", f"<details><summary>{len(trials)} trials, best first</summary>{table}</details>"
     )
+
+
+def _score(value: float) -> str:
+    return number(value, digits=_DIGITS, signed=True)
 
 
 def _repeat(result: Mapping[str, Any]) -> str:

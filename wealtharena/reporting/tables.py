@@ -162,16 +162,23 @@ def month_returns(path: Trajectory) -> tuple[np.ndarray, np.ndarray]:
     last = np.append(np.flatnonzero(np.diff(months)), len(months) - 1)
     equity = path.equity[last]
     before = np.concatenate([[path.equity[0]], equity[:-1]])
+    grown = np.divide(equity, before, out=np.ones_like(equity), where=before != 0)  # of nothing comes nothing
     keep = last > 0  # a window that begins on a month's last bar has no return in that month
-    return months[last][keep], (equity / before - 1.0)[keep]
+    return months[last][keep], (grown - 1.0)[keep]
 
 
-def stress(rows: Sequence[StressRow], run: Mapping[str, Any], *, beside: str) -> str:
-    """Return the stressed backtests under the plain one, with the baseline `beside` under the same conditions."""
+def stress(
+    rows: Sequence[StressRow], run: Mapping[str, Any], *, beside: str, plain: Mapping[str, Any] | None = None
+) -> str:
+    """Return the stressed backtests under the plain one, with the baseline `beside` under the same conditions.
+
+    `plain` are the figures of several seeds as they ran; without it, the test's of run.json are those of the only one.
+    """
     base = (run.get("metrics") or {}).get("test") or {}
     other = ((run.get("baselines") or {}).get(beside) or {}).get("sharpe")
-    plain = [measured(f"metrics.test.{key}", base.get(key), MEASURES[key]) for key in _STRESS]
-    cells = [["<b>As run</b>", *plain, measured(f"baselines.{beside}.sharpe", other, MEASURES["sharpe"]), ""]]
+    own = [measured(f"metrics.test.{key}", base.get(key), MEASURES[key]) for key in _STRESS]
+    as_run = own if plain is None else _figures(plain, _STRESS)
+    cells = [["<b>As run</b>", *as_run, measured(f"baselines.{beside}.sharpe", other, MEASURES["sharpe"]), ""]]
     for row in rows:
         figures = [*_figures(row.metrics, _STRESS), *_figures(row.baseline, ("sharpe",))]
         cells.append([escape(row.name[:1].upper() + row.name[1:]), *figures, escape(row.note)])

@@ -44,10 +44,16 @@ _MEASURES = (
     Measure("win_rate", "Win rate", "share", False, "bars with a gain among those with a gain or a loss"),
     Measure("profit_factor", "Profit factor", "ratio", False, "sum of gains / sum of losses"),
     Measure("var_95", "Value at risk, 95 %", "percent", True, "5 % quantile of the returns of a bar"),
-    Measure("cvar_95", "Expected shortfall, 95 %", "percent", True, "mean of the returns at or below that quantile"),
+    Measure("cvar_95", "Expected shortfall, 95 %", "percent", True, "mean of the lowest 5 % of the returns of a bar"),
     Measure("turnover", "Turnover a year", "ratio", False, "traded value / equity, a year; 1 is the account once"),
     Measure("exposure", "Mean exposure", "share", False, "mean sum of absolute weights"),
-    Measure("trades", "Orders", "count", False, "executed orders, and positions closed by force"),
+    Measure(
+        "trades",
+        "Orders",
+        "count",
+        False,
+        "executed orders of a millionth of equity or more (less is rounding), and positions closed by force",
+    ),
     Measure(
         "costs_paid",
         "Costs paid",

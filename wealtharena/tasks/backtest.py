@@ -388,7 +388,7 @@ def risk_lines(found: Mapping[str, Any]) -> list[str]:
     if found["stopped_at"]:
         lines.append(f"Risk rules ended the trading at {found['stopped_at'][:10]}.")
     cost = found["total_return"] - found["total_return_without"]
-    return [*lines, f"Return with risk rules {found['total_return']:+.1%}, {cost:+.1%} against none."]
+    return [*lines, f"Return with risk rules {found['total_return']:+z.1%}, {cost:+z.1%} against none."]
 
 
 def spread_line(found: Mapping[str, Any]) -> str:

@@ -33,7 +33,7 @@ def run(spec: ExperimentSpec) -> int:
             settled.append(("figures", origin.content().meanings()))
     else:
         panel = data.load(spec.asset, spec.data, seed=spec.seed)
-    symbols = [_about(panel, column) for column in range(len(panel.symbols))]
+    symbols = [_about(panel, column, spec.asset.account_currency) for column in range(len(panel.symbols))]
     page = RunContext.current().folder / "inspection.html"
     inspection.write(page, inspection.Inspection(panel, settled, symbols))
     _show(panel, settled, symbols)
@@ -41,7 +41,7 @@ def run(spec: ExperimentSpec) -> int:
     return 0
 
 
-def _about(panel: Panel, column: int) -> dict[str, str]:
+def _about(panel: Panel, column: int, account_currency: str) -> dict[str, str]:
     close = panel.close[:, column]
     there = np.flatnonzero(np.isfinite(close))
     first, last = (str(panel.timestamps[i])[:16].removesuffix("T00:00") for i in (there[0], there[-1]))
@@ -53,7 +53,7 @@ def _about(panel: Panel, column: int) -> dict[str, str]:
         "last": last,
         "tradable": f"{fills / len(there):.1%}",
         "last close": f"{close[there[-1]]:.6g}",
-        "in account": f"{close[there[-1]] * panel.to_account[there[-1], column]:.6g}",
+        f"in {account_currency}": f"{close[there[-1]] * panel.to_account[there[-1], column]:.6g}",
         "volume": panel.volume_unit if _has_volume(panel, column) else "none",
         "dividends": str(int((panel.dividends[:, column] != 0).sum())),
     }

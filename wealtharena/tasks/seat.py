@@ -358,7 +358,7 @@ def _report(
     days = [str(stamp)[:10] for stamp in paths[0].timestamps[[0, -1]]]
     shown = {
         "metrics": {"test": told["paper"]}, "baselines": {"backtest": told["backtest"]}, "split": {"test": days},
-        "backtest": {"of": "paper account", "window": "dates", "start": days[0], "end": days[1]}, "status": "completed",
+        "backtest": {"of": "paper account", "window": "account", "start": days[0], "end": days[1]}, "status": "completed",
     }  # fmt: skip
     content = files.jsonable({**record.content, **shown})
     config = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)

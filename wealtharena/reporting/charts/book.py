@@ -21,12 +21,14 @@ from wealtharena.reporting.svg import (
 from wealtharena.reporting.words import THIN, amount, number, percent
 
 MOSTLY_INVESTED = 0.6  # below this the axis ends at what is held: a line along zero tells nothing
+_ROUNDING = 1e-9  # of the starting equity: what cash that is 0 but for its last bits was charged
 MOST_SYMBOLS = 9  # more than this are summed as "others": nobody tells twenty colours apart
 
 
 def weights(size: Size, path: Trajectory) -> str:
     """Return weights over time as stacked areas, longs above zero and shorts below; the rest of 100 % is cash."""
     names, held = largest(path)
+    means = (held[1:] if len(held) > 1 else held).mean(axis=0)  # at the first close nothing is held yet
     size = size.behind(["  mean weight", *(f"__{_short(name)} −100.0 %" for name in names)])
     columns = int((size.width - size.left - size.right) / 2)
     at, held = _averaged(seconds(path.timestamps), held, columns)
@@ -42,13 +44,13 @@ def weights(size: Size, path: Trajectory) -> str:
     x = time_scale(canvas, path)
     px = x(at)
     for k, name in enumerate(names):
-        title = f"{name}, mean weight {percent(float(held[:, k].mean()), signed=low < 0)}"
+        title = f"{name}, mean weight {percent(float(means[k]), signed=low < 0)}"
         for stack, sign in ((up, 1), (down, -1)):
             if (sign * held[:, k]).max() <= 1e-9:
                 continue
             inner = stack[:, k - 1] if k else np.zeros(len(px))
             canvas.area(px, y(stack[:, k]), y(inner), f"stack s{k}", title)
-    _stack_legend(canvas, names, held)
+    _stack_legend(canvas, names, means)
     return canvas.render()
 
 
@@ -123,7 +125,7 @@ def _cost_name(name: str, size: Size) -> str:
 
 
 def _cost_figure(values: FloatArray) -> str:
-    last = float(values[-1])
+    last = float(values[-1]) if abs(values[-1]) >= _ROUNDING else 0.0
     return f"{amount(100.0 * last, digits=2 if abs(last) < 0.1 else 1)}{THIN}%"
 
 
@@ -145,15 +147,15 @@ def _averaged(at: FloatArray, values: FloatArray, columns: int) -> tuple[FloatAr
     return middles, means
 
 
-def _stack_legend(canvas: Canvas, names: list[str], held: FloatArray) -> None:
+def _stack_legend(canvas: Canvas, names: list[str], means: FloatArray) -> None:
     top = canvas.y1 + 6
     canvas.text(canvas.x1 + 12, top, "mean weight", "note")
     for row, k in enumerate(range(len(names)), start=1):
         y = top + row * (LINE_HEIGHT + 3)
         canvas.box(canvas.x1 + 12, y - 5, 10, 10, f"stack s{k}")
-        mean = percent(float(held[:, k].mean()), digits=0 if canvas.size.narrow else 1)
+        mean = percent(float(means[k]), digits=0 if canvas.size.narrow else 1)
         canvas.legend(canvas.x1 + 27, y, _short(names[k]), mean)
-    cash = 1.0 - float(held.sum(axis=1).mean())
+    cash = 1.0 - float(means.sum())
     y = top + (len(names) + 1) * (LINE_HEIGHT + 3)
     canvas.box(canvas.x1 + 12, y - 5, 10, 10, "stack cash")
     canvas.legend(canvas.x1 + 27, y, "cash", percent(cash, digits=0 if canvas.size.narrow else 1))

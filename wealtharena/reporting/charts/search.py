@@ -13,6 +13,7 @@ from wealtharena.reporting.words import DASH, number
 
 _ENDS = 0.04  # margin around the data, as a share of its range
 _GRID = 14  # cells a side of the contour
+_TIE = 1e-11  # moves a logit of 0, the middle of an odd number of trials, to the side on which PBO counts it
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def logits(size: Size, values: FloatArray, *, probability: float | None) -> str:
         return _nothing(canvas, "too few trials or bars for CSCV")
     edge = max(float(np.abs(values).max()), 1.0) * 1.02
     bins = np.linspace(-edge, edge, 25)
-    counts, _ = np.histogram(values, bins=bins)
+    counts, _ = np.histogram(values - _TIE, bins=bins)
     x = Scale(-edge, edge, canvas.x0, canvas.x1)
     y = Scale(0, counts.max() * 1.08 / values.size, canvas.y0, canvas.y1)
     canvas.y_axis(y, [(mark, f"{mark:.0%}") for mark in ticks(0, counts.max() / values.size, 4)], zero=0.0)

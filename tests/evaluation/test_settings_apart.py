@@ -1,0 +1,30 @@
+"""What tells rows of one name apart."""
+
+import json
+
+from tests.evaluation.test_leaderboard import board, evaluation, run_dir
+from wealtharena.evaluation.settings_apart import apart
+
+__all__ = ["evaluation"]  # a fixture
+
+
+def test_rows_of_one_name_say_which_settings_only_some_of_them_have():
+    rows = [
+        ("etf ppo", "python run.py asset=etf algo.gamma=0.9 seed=0 hydra.run.dir=a 'data.path=my bars.csv'"),
+        (
+            "etf ppo",
+            "python run.py asset=etf algo.gamma=0.95 seed=1 tracking=none train.test=true 'data.path=my bars.csv'",
+        ),
+        ("etf ppo", "python run.py asset=etf resume=outputs/b 'data.path=my bars.csv'"),
+        ("etf direct", "python run.py asset=etf algo=direct"),
+        ("crypto ppo", "python run.py 'asset=crypto"),  # cut short: nothing is told of it
+    ]
+    assert apart(rows) == [["algo.gamma=0.9"], ["algo.gamma=0.95"], [], [], []]
+
+
+def test_two_configurations_of_one_agent_can_be_told_apart_on_the_board(tmp_path, evaluation):
+    """Both stood as "ETF, PPO, files, 1 seed"."""
+    for gamma in (0.9, 0.95):
+        run_dir(tmp_path, f"r{gamma}", config=f"c{gamma}", command=f"python run.py asset=etf algo.gamma={gamma} seed=0")
+    found = board(tmp_path, evaluation)
+    assert sorted(json.dumps(row["settings"]) for row in found["rows"]) == ['["algo.gamma=0.9"]', '["algo.gamma=0.95"]']
