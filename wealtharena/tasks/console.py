@@ -71,7 +71,7 @@ def header(record: Mapping[str, Any], *, notes: Sequence[str] = ()) -> None:
     form = "[bold]{}[/]  {}  {} symbols from [bold]{}[/], {}, {}"
     out.print(styled(form, record["agent"], made, len(data["symbols"]), data["source"], span, bars))
     spans = "  ".join(f"{name} {_span(split[name])}" for name in ("train", "validation", "test"))
-    of = "" if split["name"] == "holdout" else "  (training and validation: the last fold's)"
+    of = "" if split.get("name", "holdout") == "holdout" else "  (training and validation: the last fold's)"
     out.print(f"{spans}{of}  fills at the {record['fill'].replace('_', ' ')}")
     tell(notes)
 
