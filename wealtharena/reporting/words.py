@@ -18,7 +18,7 @@ _LONGEST = 6  # decimals of a number that is written out
 SMALL = 0.01  # shares below this are written with two decimals
 DASH = "—"
 MINUS = "−"
-THIN = " "  # narrow no-break space
+THIN = " "  # between a number and its unit
 Kind = Literal["percent", "ratio", "count", "money", "years", "share"]
 
 
