@@ -1,5 +1,7 @@
 """task=paper of promoted versions: the backtest of the version, and what a change of its stage does to its account."""
 
+from dataclasses import asdict
+
 import pytest
 
 from tests.registry import shelf
@@ -11,12 +13,12 @@ from wealtharena.config import compose
 from wealtharena.data import load
 from wealtharena.errors import CheckpointError
 from wealtharena.features import compute
-from wealtharena.registry import ModelCheckpoint, promote, rollback, withdraw
+from wealtharena.registry import ModelCheckpoint, history, promote, rollback, withdraw
 from wealtharena.registry.history import HISTORY
 from wealtharena.registry.publish import publish
 from wealtharena.tasks import accounts, console, dispatch
 from wealtharena.trading.ledger import Ledger
-from wealtharena.trading.standing import UNKNOWN, where
+from wealtharena.trading.standing import STANDS, UNKNOWN, Standing, where
 
 pytestmark = pytest.mark.slow
 AGENT = "cryptocurrencies"
@@ -127,6 +129,19 @@ def test_an_account_goes_on_with_its_version_where_another_is_promoted_meanwhile
     assert run(*DAYS, "paper.action=restart") == 0
     anew = records("paper")[-1]["paper"]
     assert (anew["version"], anew["epoch"], anew["interventions"]) == ("second", 2, {})
+
+
+def test_a_promotion_that_was_not_carried_out_replaces_no_version(store):
+    """The account was told that it had been replaced by a version that never stood there."""
+    stands = history.standing(store.root, AGENT, "paper")
+    looks = Standing(store.root, AGENT, "first")
+    event = {"event": "promote", **asdict(stands), "version": "second", "from_version": "first"}
+    history.append(store.root, event)
+    assert looks.look() == STANDS
+    promote(store, AGENT, "second")
+    assert looks.look() == "replaced by second on paper"
+    history.write_pointer(store.root, stands)  # a crash of the registry's disk, say: the record is of before
+    assert looks.look() == STANDS
 
 
 def test_an_account_freezes_where_its_version_is_retired_meanwhile(store, meanwhile, capsys):

@@ -21,6 +21,7 @@ from wealtharena.files import (
     NEWER,
     BadLineError,
     append_line,
+    atomic_path,
     held,
     named_in,
     newer,
@@ -127,6 +128,13 @@ def _one_of(value: Any, known: tuple[Any, ...]) -> Any:
     if not any(value is one or (isinstance(value, str) and value == one) for one in known):
         raise ValueError("not one of the known values")
     return value
+
+
+def place(root: Path, event: Mapping[str, Any], pointer: Pointer) -> None:
+    """Put a version on a stage after a line of the history that says so; where there is no room for both, neither is done."""
+    with told(root), atomic_path(pointer_path(root, pointer.agent, pointer.stage)) as prepared:
+        write_json(prepared, pointer.to_dict())
+        append(root, event)
 
 
 def write_pointer(root: Path, pointer: Pointer) -> None:
@@ -281,12 +289,15 @@ def once_in_production(root: Path, agent: str) -> frozenset[str]:
 def predecessor(root: Path, pointer: Pointer) -> dict[str, Any] | None:
     """Return the promotion that `pointer`'s version replaced on its stage, None where it was the first.
 
-    A rollback undoes the promotion that it goes back over, so two rollbacks go back two promotions.
+    A rollback undoes the promotion that it goes back over, so two rollbacks go back two promotions. A promotion that a
+    crash kept from being carried out replaced nothing.
     """
     stack: list[dict[str, Any]] = []
-    for event in read_history(root, agent=pointer.agent):
-        if event.get("stage") != pointer.stage:
-            continue
+    last: dict[str, Any] = {}
+    for event in on_stage(read_history(root, agent=pointer.agent), pointer.stage):
+        if stack and stack[-1] is last and _was_not_carried_out(last, event):
+            stack.pop()
+        last = event
         if event.get("event") == "promote":
             stack.append(event)
         elif event.get("event") == "rollback":
@@ -297,3 +308,9 @@ def predecessor(root: Path, pointer: Pointer) -> dict[str, Any] | None:
     while stack and stack[-1].get("version") == pointer.version:
         stack.pop()
     return stack[-1] if stack else None
+
+
+def _was_not_carried_out(promotion: Mapping[str, Any], following: Mapping[str, Any]) -> bool:
+    """Return whether the next change of the stage found there what the promotion was to replace."""
+    found = following.get("version" if following.get("event") == "withdraw" else "from_version")
+    return found is not None and found == promotion.get("from_version") != promotion.get("version")

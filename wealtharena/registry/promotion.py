@@ -54,8 +54,7 @@ def promote(
         if current is None or (current.version, current.manifest_sha256) != (pointer.version, pointer.manifest_sha256):
             before = current.version if current is not None else None
             event = {"event": "promote", **asdict(pointer), "reasons": list(clearance.reasons), "from_version": before}
-            history.append(store.root, event)
-            history.write_pointer(store.root, pointer)
+            history.place(store.root, event, pointer)
     return pointer, clearance
 
 
@@ -83,8 +82,8 @@ def rollback(store: ModelCheckpoint, agent: str, *, stage: Stage = "production")
             )
         forced = earlier.get("forced_reason")
         pointer = _pointer(loaded, _described(store, loaded), Clearance(stage, (), forced=forced is not None), forced)
-        history.append(store.root, {"event": "rollback", **asdict(pointer), "from_version": current.version})
-        history.write_pointer(store.root, pointer)
+        event = {"event": "rollback", **asdict(pointer), "from_version": current.version}
+        history.place(store.root, event, pointer)
     return pointer
 
 

@@ -20,7 +20,8 @@ UNKNOWN: Final = "the registry does not say where it stands"
 def where(root: Path, agent: str, version: str) -> str:
     """Return `stands`, `retired`, or what became of a version otherwise, as the history says it.
 
-    Retired is one that was withdrawn from its last stage; one that another replaced there is not.
+    Retired is one that was withdrawn from its last stage; one that another replaced there is not. A promotion that was
+    recorded and not carried out, because a crash came between, replaced nothing.
     """
     try:
         events = history.read_history(root, agent=agent)
@@ -29,6 +30,8 @@ def where(root: Path, agent: str, version: str) -> str:
     last = {stage: history.on_stage(events, stage)[-1:] for stage in history.STAGES}
     if any(_places(one, version) for found in last.values() for one in found):
         return STANDS
+    if any(_is_on(root, agent, stage, version) for stage in history.STAGES):
+        return STANDS
     stages = [stage for one in events for stage in history.STAGES if _places(one, version) and one["stage"] == stage]
     if not stages:
         return UNKNOWN
@@ -36,6 +39,14 @@ def where(root: Path, agent: str, version: str) -> str:
     if now["event"] in history.PLACED:
         return f"replaced by {now['version']} on {now['stage']}"
     return RETIRED if now.get("version") in (version, None) else f"replaced, and {now['stage']} is empty"
+
+
+def _is_on(root: Path, agent: str, stage: history.Stage, version: str) -> bool:
+    try:
+        pointer = history.standing(root, agent, stage)
+    except CheckpointError:
+        return False
+    return pointer is not None and pointer.version == version
 
 
 def _places(event: Mapping[str, Any], version: str) -> bool:
@@ -52,12 +63,17 @@ class Standing:
     _seen: tuple[object, str] | None = field(default=None, init=False)
 
     def look(self) -> str:
-        """Return what `where` says; the history is read again only where its file has changed."""
-        try:
-            status = (self.root / history.HISTORY).stat()
-            mark: object = (status.st_mtime_ns, status.st_ino, status.st_size)
-        except OSError:
-            mark = None
+        """Return what `where` says; it is asked again only where the history or the record of a stage has changed."""
+        records = (history.pointer_path(self.root, self.agent, stage) for stage in history.STAGES)
+        mark = tuple(_mark(path) for path in (self.root / history.HISTORY, *records))
         if self._seen is None or self._seen[0] != mark:
             self._seen = mark, where(self.root, self.agent, self.version)
         return self._seen[1]
+
+
+def _mark(path: Path) -> tuple[int, ...] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino, status.st_size
