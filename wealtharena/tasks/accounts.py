@@ -18,7 +18,7 @@ from wealtharena.prediction import ProductionModelManager
 from wealtharena.registry import ModelCheckpoint, history
 from wealtharena.registry.inference import OnnxPolicy
 from wealtharena.registry.promotion import opened as opened_version
-from wealtharena.tasks import backtest
+from wealtharena.tasks import backtest, terms
 from wealtharena.tasks.backtest import Agent
 from wealtharena.trading.brokers import paper
 from wealtharena.trading.feeds import seen
@@ -94,6 +94,12 @@ def _own(spec: ExperimentSpec, known: Mapping[str, Any] | None) -> OnnxPolicy | 
     if history.saved(events, version) != digest:
         return None
     return opened_version(store, agent, version, manifest_sha256=digest).policy
+
+
+def _places(spec: ExperimentSpec, chosen: Chosen) -> list[Path]:
+    """Return the folders of who trades."""
+    version = Path(spec.paths.checkpoints) / spec.asset.agent / chosen.version
+    return [Path(place) for place in spec.paper.checkpoints] or [version]
 
 
 def _verdict(places: list[Path]) -> Mapping[str, Any]:
@@ -222,6 +228,7 @@ def opened(
     if known is None:
         check_none(spec)
     if known is None or spec.paper.action == "restart":
+        terms.require_alike(spec, _places(spec, chosen))
         _tell_left(spec, ledger, known)
         ledger.open(spec.asset.agent, spec.paper.account, {**facts, "first": first})
         return first
@@ -231,6 +238,8 @@ def opened(
             f"paper.account={spec.paper.account} was opened with another {', '.join(differing)}",
             hint="name another paper.account, or begin anew with paper.action=restart",
         )
+    for one in terms.unlike(spec, _places(spec, chosen)):  # of an account that was opened when this was not asked
+        log.warning("%s; paper.action=restart begins anew", one)
     if spec.broker.name in ("paper", "webhook"):
         _check_books(spec, ledger)
     return None if known["first"] is None else str(known["first"])
