@@ -245,7 +245,9 @@ def test_where_a_record_of_a_stage_cannot_be_written_the_history_says_nothing(
                 change()
     assert history.content(store.root) == before
     assert sorted(path.name for path in (store.root / AGENT).iterdir()) == ["production.json", "v1", "v2"]
+    (store.root / AGENT / ".production.json.1-00000000.tmp").write_text("what a kill left")
     assert rollback(store, AGENT).version == "v1"
+    assert sorted(path.name for path in (store.root / AGENT).iterdir()) == ["production.json", "v1", "v2"]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": "../../x"}', b"\xff\xfe", b"null"])

@@ -131,10 +131,17 @@ def _one_of(value: Any, known: tuple[Any, ...]) -> Any:
 
 
 def place(root: Path, event: Mapping[str, Any], pointer: Pointer) -> None:
-    """Put a version on a stage after a line of the history that says so; where there is no room for both, neither is done."""
-    with told(root), atomic_path(pointer_path(root, pointer.agent, pointer.stage)) as prepared:
-        write_json(prepared, pointer.to_dict())
-        append(root, event)
+    """Put a version on a stage after a line of the history that says so; where there is no room for both, neither is done.
+
+    To be called with the registry's lock: what a crash left of such a record is removed.
+    """
+    path = pointer_path(root, pointer.agent, pointer.stage)
+    with told(root):
+        for left in path.parent.glob(f"*.{path.name}.*.tmp"):
+            left.unlink(missing_ok=True)
+        with atomic_path(path) as prepared:
+            write_json(prepared, pointer.to_dict())
+            append(root, event)
 
 
 def write_pointer(root: Path, pointer: Pointer) -> None:
