@@ -1,6 +1,7 @@
 """task=paper of promoted versions: the backtest of the version, and what a change of its stage does to its account."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,8 @@ from tests.trading.killing import elsewhere
 from wealtharena.agents.policy import load_policy
 from wealtharena.config import compose
 from wealtharena.data import load
+from wealtharena.deployment.board import Board
+from wealtharena.deployment.watching_accounts import as_json
 from wealtharena.errors import CheckpointError
 from wealtharena.features import compute
 from wealtharena.registry import ModelCheckpoint, history, promote, rollback, withdraw
@@ -120,6 +123,12 @@ def test_an_account_goes_on_with_its_version_where_another_is_promoted_meanwhile
     assert said.count("first replaced by second on paper") == 1
     assert "paper.action=restart" in said
     assert records("paper")[-1]["paper"]["largest_deviation"] < 1e-9
+    run("paper.action=status")
+    assert "It is traded by first, replaced by second on paper." in capsys.readouterr().out
+    board = Board(Path("paper"))
+    (shown,) = board.views()
+    assert (shown.facts["version"], as_json(shown)["standing"]) == ("first", "replaced by second on paper")
+    assert "version first, replaced by second on paper" in board.page(keyed=False)
 
     assert run(*DAYS, "paper.end=2024-10-25") == 0  # and so it does at the next start, which says it no more
     again = records("paper")[-1]["paper"]
@@ -129,6 +138,7 @@ def test_an_account_goes_on_with_its_version_where_another_is_promoted_meanwhile
     assert run(*DAYS, "paper.action=restart") == 0
     anew = records("paper")[-1]["paper"]
     assert (anew["version"], anew["epoch"], anew["interventions"]) == ("second", 2, {})
+    assert [(one.who, one.standing) for one in board.views()] == [("version second", None)]
 
 
 def test_a_promotion_that_was_not_carried_out_replaces_no_version(store):

@@ -245,7 +245,7 @@ def _account(view: AccountView) -> str:
         if view.switch is not None
         else ""
     )
-    version = f"version {view.facts.get('version')} \N{MIDDLE DOT} " if view.facts.get("version") else ""
+    version = f"{view.who} \N{MIDDLE DOT} " if view.who else ""
     day = "" if view.bar is None else escape(view.bar[:16].replace("T00:00", ""))
     when = f"{view.bars} closes, the last of <span class=whole>{day}</span>" if view.bar else "no close yet"
     return (

@@ -258,6 +258,9 @@ class AccountAnswer(BaseModel):
     broker: str | None
     live: bool = Field(description="whether real money is at stake")
     version: str | None
+    standing: str | None = Field(
+        description="what became of the version in the registry since the account was opened; null where nothing did"
+    )
     currency: str
     state: str = Field(description="trading, reducing or halted")
     reason: str

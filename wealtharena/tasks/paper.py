@@ -24,6 +24,7 @@ from wealtharena.trading.clock import Clock, Pace, Timer
 from wealtharena.trading.database import damage_told
 from wealtharena.trading.ledger import FILE, Ledger
 from wealtharena.trading.pine import pine_of
+from wealtharena.trading.standing import NOTE, STANDS
 from wealtharena.trading.switch import Signals, Switch
 from wealtharena.trading.turns import Turns
 
@@ -182,9 +183,10 @@ def _status(spec: ExperimentSpec, folder: Path) -> None:
 
 
 def _standing(ledger: Ledger, folder: Path) -> Mapping[str, Any]:
-    closes, (state, reason) = ledger.closes(), ledger.state()
+    closes, (state, reason), became = ledger.closes(), ledger.state(), ledger.note(NOTE)
     return {
         "state": state, "reason": reason, "epoch": ledger.epoch, "bars": len(closes),
+        "version": (ledger.facts() or {}).get("version"), "standing": None if became == STANDS else became,
         "last": closes[-1] if closes else None, "interventions": ledger.interventions()[-5:], "switch": Switch(folder).thrown(),
     }  # fmt: skip
 
