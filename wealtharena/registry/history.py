@@ -137,11 +137,16 @@ def place(root: Path, event: Mapping[str, Any], pointer: Pointer) -> None:
     """
     path = pointer_path(root, pointer.agent, pointer.stage)
     with told(root):
-        for left in path.parent.glob(f"*.{path.name}.*.tmp"):
+        for left in _left(path):
             left.unlink(missing_ok=True)
         with atomic_path(path) as prepared:
             write_json(prepared, pointer.to_dict())
             append(root, event)
+
+
+def _left(path: Path) -> Iterator[Path]:
+    """Yield what was prepared to be a stage's record, and is not: under way, or left by a crash."""
+    return path.parent.glob(f"*.{path.name}.*.tmp")
 
 
 def write_pointer(root: Path, pointer: Pointer) -> None:
@@ -262,13 +267,34 @@ def standing(root: Path, agent: str, stage: Stage) -> Pointer | None:
     """Return what stands on a stage by its record and by the history; CheckpointError where the two differ.
 
     A promotion that a crash kept from being carried out leaves what stood there before; a rollback or a withdrawal is
-    meant to end something, so what it ended does not stand any longer, carried out or not.
+    meant to end something, so what it ended does not stand any longer, carried out or not. A record that is gone is no
+    empty stage: another one would answer in its place, and nobody would know.
     """
     pointer = read_pointer(root, agent, stage)
-    if pointer is None:
+    try:
+        return _borne_out(root, agent, stage, pointer)
+    except CheckpointError:
+        now = read_pointer(root, agent, stage)
+        if now == pointer:
+            raise
+    return _borne_out(root, agent, stage, now)  # it changed hands between the two looks
+
+
+def _borne_out(root: Path, agent: str, stage: Stage, pointer: Pointer | None) -> Pointer | None:
+    """Return what a stage's record says where the history says it too; CheckpointError else."""
+    path = pointer_path(root, agent, stage)
+    if pointer is None and not path.parent.is_dir():
         return None
     events = on_stage(read_history(root, agent=agent), stage)
     last = events[-1] if events else {}
+    if pointer is None:
+        first = last.get("event") == "promote" and last.get("from_version") is None
+        if last.get("event") not in PLACED or (first and any(_left(path))):
+            return None
+        raise CheckpointError(
+            f"{agent}/{path.name}: is gone, and the history says that {last.get('version')} stands there",
+            hint=f"{MEND}; deploy.action=withdraw leaves the stage empty",
+        )
     if _places(last, pointer):
         return pointer
     unfinished = last.get("event") == "promote" and last.get("from_version", pointer.version) == pointer.version

@@ -19,7 +19,7 @@ from wealtharena.errors import CheckpointError, ConfigError, PromotionError, Unk
 from wealtharena.evaluation.ledger import Ledger
 from wealtharena.registry import ModelCheckpoint, promote, rollback, withdraw
 from wealtharena.registry.gate import Clearance, best_first
-from wealtharena.registry.history import STAGES, Pointer, read_pointer
+from wealtharena.registry.history import STAGES, Pointer, standing
 from wealtharena.registry.mending import mend
 from wealtharena.registry.names import agents_by_asset
 from wealtharena.registry.verifying import Adoption, adopt, has_begun, verify
@@ -241,7 +241,7 @@ def _show(store: ModelCheckpoint, agents: Sequence[str]) -> None:
     for agent in agents:
         for stage in STAGES:
             try:
-                read_pointer(store.root, agent, stage)
+                standing(store.root, agent, stage)
             except CheckpointError as error:
                 _say(str(error), style="red")
 
