@@ -141,6 +141,25 @@ def test_an_account_goes_on_with_its_version_where_another_is_promoted_meanwhile
     assert [(one.who, one.standing) for one in board.views()] == [("version second", None)]
 
 
+def test_an_account_says_which_checkpoint_trades_and_its_version_is_not_deleted(store, capsys):
+    """It said `ppo`, and `deploy.keep` deleted the version that had been named to trade."""
+    named = f"paper.checkpoints=[checkpoints/{AGENT}/second]"
+    assert run(*DAYS, named) == 0
+    run("paper.action=status")
+    assert "It is traded by ppo of second." in capsys.readouterr().out
+    (shown,) = Board(Path("paper")).views()
+    assert (shown.who, as_json(shown)["checkpoints"]) == ("version ppo of second", ["second"])
+    shelve(store, "third", seed=2)
+    dispatch(
+        compose(
+            ["task=deploy", f"deploy.agents=[{AGENT}]", "deploy.checkpoints=[third]", "deploy.keep=1", "tracking=quiet"]
+        )
+    )
+    assert {row["version"] for row in store.list_checkpoints(AGENT)} == {"second", "third"}
+    assert "kept second, which paper.account=default was opened with" in capsys.readouterr().out
+    assert run(*DAYS, named, "paper.end=2024-10-25") == 0
+
+
 def test_a_promotion_that_was_not_carried_out_replaces_no_version(store):
     """The account was told that it had been replaced by a version that never stood there."""
     stands = history.standing(store.root, AGENT, "paper")

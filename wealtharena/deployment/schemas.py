@@ -258,6 +258,7 @@ class AccountAnswer(BaseModel):
     broker: str | None
     live: bool = Field(description="whether real money is at stake")
     version: str | None
+    checkpoints: list[str] = Field(description="names of those that trade in place of a promoted version")
     standing: str | None = Field(
         description="what became of the version in the registry since the account was opened; null where nothing did"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from wealtharena.trading.feeds import seen
 from wealtharena.trading.ledger import FILE as LEDGER
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.minds import Checkpoint, Mind
-from wealtharena.trading.reading import HEALTH
+from wealtharena.trading.reading import CHECKPOINTS, HEALTH
 
 log = logging.getLogger(__name__)
 
@@ -186,6 +187,12 @@ def _check_books(spec: ExperimentSpec, ledger: Ledger) -> None:
         )
 
 
+def _note_checkpoints(spec: ExperimentSpec, ledger: Ledger) -> None:
+    """Note which checkpoints were named to trade: what they are called as a policy, `ppo`, says it of none."""
+    if spec.paper.checkpoints:
+        ledger.write_note(CHECKPOINTS, json.dumps([str(Path(place).resolve()) for place in spec.paper.checkpoints]))
+
+
 def _tell_left(spec: ExperimentSpec, ledger: Ledger, known: Mapping[str, Any] | None) -> None:
     """Warn of what an account that is begun anew leaves outside: open orders at a broker that it is begun without, positions
     at a broker of which it will not ask what is held.
@@ -231,6 +238,7 @@ def opened(
         terms.require_alike(spec, _places(spec, chosen))
         _tell_left(spec, ledger, known)
         ledger.open(spec.asset.agent, spec.paper.account, {**facts, "first": first})
+        _note_checkpoints(spec, ledger)
         return first
     differing = sorted(name for name, value in facts.items() if known.get(name) != value)
     if differing:
@@ -242,4 +250,5 @@ def opened(
         log.warning("%s; paper.action=restart begins anew", one)
     if spec.broker.name in ("paper", "webhook"):
         _check_books(spec, ledger)
+    _note_checkpoints(spec, ledger)
     return None if known["first"] is None else str(known["first"])

@@ -138,7 +138,12 @@ def _traded(root: Path, agent: str) -> dict[str, str]:
     from wealtharena.trading import reading
 
     views = [reading.view(*one) for one in reading.accounts(root) if one[0] == agent]
-    return {str(found.facts.get("version")): found.account for found in views if found is not None}
+    return {
+        version: found.account
+        for found in views
+        if found is not None
+        for version in (str(found.facts.get("version")), *found.names)
+    }
 
 
 def _tell(agent: str, error: WealthArenaError) -> None:

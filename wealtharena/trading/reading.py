@@ -21,6 +21,7 @@ from wealtharena.trading.switch import asked
 
 LEDGER: Final = "ledger.sqlite"
 HEALTH: Final = "health.json"
+CHECKPOINTS: Final = "checkpoints"  # a note: folders that were named to trade
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _WAIT_SECONDS: Final = 1.0
 _POINTS: Final = 240  # of a line of equity
@@ -85,6 +86,7 @@ class AccountView:
     line: tuple[tuple[str, float], ...]  # bar and equity, some hundred points
     switch: str | None  # what the kill switch's file asks for, while it is there
     health: Mapping[str, Any]  # what the monitors wrote last; empty where there are none
+    checkpoints: tuple[str, ...]  # folders that were named to trade, in place of a promoted version
     standing: str | None  # what became of its version in the registry, where that does not stand as it did
 
     @property
@@ -94,9 +96,15 @@ class AccountView:
 
     @property
     def who(self) -> str:
-        """Return which version trades, and what became of it; nothing where it has none."""
+        """Return which version trades, or which checkpoints, and what became of it; nothing where it has none."""
         version = f"version {self.facts['version']}" if self.facts.get("version") else ""
-        return ", ".join(words for words in (version, self.standing) if words)
+        named = f"{version} of {', '.join(self.names)}" if self.names else version
+        return ", ".join(words for words in (named, self.standing) if words)
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the checkpoints that were named to trade."""
+        return [Path(place).name for place in self.checkpoints]
 
     @property
     def currency(self) -> str:
@@ -263,6 +271,7 @@ def _view(db: sqlite3.Connection, agent: str, account: str, folder: Path) -> Acc
         line=_line(db, epoch, int(found["bars"]), scale=scale),
         switch=asked(folder / KILL),
         health=_health(folder),
+        checkpoints=tuple(json.loads(_noted(db, epoch, CHECKPOINTS) or "[]")),
         standing=None if became == STANDS else became,
     )
 
