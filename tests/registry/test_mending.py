@@ -8,10 +8,10 @@ import pytest
 from tests.registry.shelf import AGENT, save, stocked
 from wealtharena.errors import CheckpointError
 from wealtharena.prediction import ProductionModelManager
-from wealtharena.registry import ModelCheckpoint, promote, rollback, withdraw
+from wealtharena.registry import ModelCheckpoint, history, promote, rollback, withdraw
 from wealtharena.registry.history import read_pointer
 from wealtharena.registry.mending import mend
-from wealtharena.registry.verifying import verify
+from wealtharena.registry.verifying import adopt, verify
 
 
 @pytest.fixture
@@ -99,3 +99,15 @@ def test_a_record_that_is_gone_leaves_its_stage_to_no_other_version(store: Model
     manager.refresh()
     assert manager.loaded[AGENT].pointer.version == "on-paper"
     assert verify(store).problems == ()
+
+
+def test_where_the_history_is_gone_nobody_is_told_to_mend_by_it(store: ModelCheckpoint) -> None:
+    """The record was said to differ from it, and to be restored from it."""
+    kept = store.root / history.HISTORY
+    kept.rename(kept.with_name("kept"))
+    with pytest.raises(CheckpointError, match=r"registry\.jsonl is gone.*restore it from a copy; .*action=adopt"):
+        history.standing(store.root, AGENT, "production")
+    assert adopt(store, AGENT) == ["v1"]
+    promote(store, AGENT, "v1", stage="paper")
+    kept.with_name("kept").rename(kept)
+    assert history.standing(store.root, AGENT, "production") is not None

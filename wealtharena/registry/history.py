@@ -300,6 +300,11 @@ def _borne_out(root: Path, agent: str, stage: Stage, pointer: Pointer | None) ->
     unfinished = last.get("event") == "promote" and last.get("from_version", pointer.version) == pointer.version
     if unfinished and any(_places(event, pointer) for event in events):
         return pointer
+    if not content(root):
+        raise CheckpointError(
+            f"{HISTORY} is gone, which says what {agent}/{stage}.json may name",
+            hint=f"restore it from a copy; or {ADOPT}, and promote again",
+        )
     raise CheckpointError(f"{agent}/{stage}.json: is not what the history says", hint=MEND)
 
 
