@@ -188,6 +188,11 @@ def test_an_account_freezes_where_its_version_is_retired_meanwhile(store, meanwh
     assert run(*DAYS, "paper.end=2024-10-30") == 0  # a person's word stands
     assert told()[0] == spoken
     assert told()[1][-1] > "2024-10-25"
+    promote(store, AGENT, "first")
+    withdraw(store, AGENT, stage="paper")  # again, and all of it while the account rested
+    assert run(*DAYS, "paper.end=2024-11-05") == 0
+    assert told()[0] == [*spoken, ("2024-10-31", "retired")]
+    assert told()[2] == ("halted", "first was retired")
 
 
 def test_a_version_that_was_retired_while_its_account_rested_sends_nothing_more(store):
