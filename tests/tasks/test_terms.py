@@ -25,6 +25,11 @@ def test_a_version_a_run_and_a_candidate_say_what_they_were_trained_with(tmp_pat
         ("data.interval", "1h"),
         ("asset.account_currency", "EUR"),
     ]
+    says(tmp_path, recipe={"asset": {"universe": {"calendar": "XNYS"}}})
+    assert [str(one) for one in unlike(spec, [tmp_path])] == [
+        f"{tmp_path.name} was trained on sessions of XNYS, and these are of {spec.asset.universe.calendar}: "
+        "universe.calendar=XNYS is what it was trained with"
+    ]
     says(tmp_path, frequency="1d", recipe={"asset": {"account_currency": "USD"}})
     assert unlike(spec, [tmp_path]) == []
     candidate = tmp_path / "run" / "checkpoints" / "1"

@@ -1,4 +1,4 @@
-"""What bars a checkpoint was trained on, and in which money: a command that plays it may ask for others."""
+"""What bars a checkpoint was trained on, of which sessions, and in which money: a command that plays it may ask for others."""
 
 from __future__ import annotations
 
@@ -40,6 +40,11 @@ def unlike(spec: ExperimentSpec, places: Sequence[Path]) -> list[Unlike]:
                 f"{place.name} was trained in an account of {money}, and this one is of {spec.asset.account_currency}"
             )
             found.append(Unlike(words, "asset.account_currency", money))
+        here = spec.asset.universe.calendar
+        venue = str((asset.get("universe") or {}).get("calendar") or here)
+        if venue != here:
+            words = f"{place.name} was trained on sessions of {venue}, and these are of {here}"
+            found.append(Unlike(words, "universe.calendar", venue))
     return found
 
 
