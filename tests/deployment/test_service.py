@@ -44,6 +44,17 @@ def test_a_prediction_names_its_version_stage_and_verdict(service: Client) -> No
     assert service.predict("etf", features=FEATURES).json()["simulated"]
 
 
+def test_a_request_that_means_another_version_is_refused(service: Client) -> None:
+    """The state of an agent with memory was taken by whatever version stood there since."""
+    answers = service.predict(AGENT, features=FEATURES).json()["version"]
+    assert service.predict(AGENT, features=FEATURES, version=answers).status_code == 200
+    refused = service.predict(AGENT, features=FEATURES, version="before")
+    assert refused.status_code == 422
+    (problem,) = refused.json()["problems"]
+    assert problem["field"] == "version"
+    assert f"{answers} answers" in problem["message"]
+
+
 def test_a_batch_is_answered_in_order(service: Client) -> None:
     up = np.zeros((3, 2, 2))
     up[0, 1, 0] = 2.0

@@ -14,9 +14,11 @@ import pytest
 
 from tests.deployment.rooms import Client, client
 from tests.registry.shelf import stocked
+from tests.trading.test_outbox import watching
 from wealtharena.deployment import keys
 from wealtharena.deployment.board import Board
-from wealtharena.trading.ledger import FILE
+from wealtharena.trading.ledger import FILE, Ledger
+from wealtharena.trading.reading import HEALTH
 from wealtharena.trading.switch import FILE as KILL
 from wealtharena.trading.switch import Switch
 
@@ -138,3 +140,30 @@ def test_a_number_that_is_none_is_null_and_the_answer_json(service: Client, pape
         )
     told = json.loads(service.get("/trading/accounts").text, parse_constant=pytest.fail)
     assert told["accounts"][1]["interventions"][0]["numbers"] == {"x": None}
+
+
+def test_an_account_that_is_begun_anew_has_no_equity_before_its_first_close(service: Client, paper: Path) -> None:
+    """It was told as an equity of 0, which is what an alert on a loss waits for."""
+    gauge = 'wealtharena_account_equity{agent="etf",account="second"}'
+    assert gauge in service.get("/metrics").text
+    ledger = Ledger(paper / "etf" / "second")
+    ledger.open("etf", "second", {"currency": "USD"})
+    ledger.close()
+    told, part = service.get("/metrics").text, Board(paper).parts()["account-etf--second"]
+    assert gauge not in told
+    assert 'wealtharena_account_drawdown{agent="etf",account="second"}' not in told
+    assert 'wealtharena_account_closes{agent="etf",account="second"} 0\n' in told
+    assert "no close yet" in part
+    assert "<dt>Equity" not in part
+
+
+def test_what_monitors_said_of_before_is_not_shown_of_an_account_that_is_traded_again(
+    service: Client, paper: Path
+) -> None:
+    """Until its first close, a day live, another version was shown with the alarms of the one before."""
+    folder, gauge = paper / "etf" / "second", 'wealtharena_account_features_index{agent="etf",account="second"}'
+    (folder / HEALTH).write_text(json.dumps({"features_index": 0.9, "features_limit": 0.3, "alarms": ["features"]}))
+    assert f"{gauge} 0.9" in service.get("/metrics").text
+    with watching(folder):
+        assert gauge not in service.get("/metrics").text
+        assert 'wealtharena_account_written_at{agent="etf",account="second"}' in service.get("/metrics").text

@@ -175,6 +175,22 @@ def test_promotions_and_rollbacks_are_taken_up(store: ModelCheckpoint, manager: 
         manager.get_model_prediction("crypto", ZEROS)
 
 
+def test_who_shows_what_is_loaded_is_told_of_the_other_stage_too(
+    store: ModelCheckpoint, manager: ProductionModelManager
+) -> None:
+    """A page that is made once for what is loaded named what stood on paper before, until production changed."""
+    manager.refresh()
+    shown, answers = manager.loaded, manager.serving(AGENT)
+    save(store, "v2")
+    assert manager.refresh() == []
+    assert manager.loaded is not shown
+    shown = manager.loaded
+    promote(store, AGENT, "v2", stage="paper")
+    assert manager.refresh() == [AGENT]
+    assert manager.loaded is not shown
+    assert manager.serving(AGENT) is answers
+
+
 @pytest.mark.parametrize(
     "name", ["policy.onnx", "weights.pt", "metadata.json", "manifest.json", "scaler.json", "config.yaml", "probe.npz"]
 )

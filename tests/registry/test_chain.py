@@ -377,6 +377,7 @@ def test_an_empty_stage_stays_empty_though_a_promotion_was_recorded(store: Model
     withdraw(store, AGENT)
     pointer = history.Pointer(AGENT, "production", "v1", "0" * 64, "promotable", False, history.now())
     history.append(store.root, {"event": "promote", **asdict(pointer), "from_version": None})
+    (store.root / AGENT / ".production.json.1-00000000.tmp").write_text("prepared, and its process killed")
     assert served(store) is None
     with pytest.raises(PromotionError, match="nothing in production"):
         rollback(store, AGENT)

@@ -7,9 +7,11 @@ import pytest
 
 from tests.registry.shelf import AGENT, save, stocked
 from wealtharena.errors import CheckpointError
-from wealtharena.registry import ModelCheckpoint, promote, rollback, withdraw
+from wealtharena.prediction import ProductionModelManager
+from wealtharena.registry import ModelCheckpoint, history, promote, rollback, withdraw
 from wealtharena.registry.history import read_pointer
 from wealtharena.registry.mending import mend
+from wealtharena.registry.verifying import adopt, verify
 
 
 @pytest.fixture
@@ -67,3 +69,45 @@ def test_a_changed_version_does_not_come_back(store: ModelCheckpoint) -> None:
         mend(store, AGENT)
     withdraw(store, AGENT)
     assert not (store.root / AGENT / "production.json").exists()
+
+
+@pytest.mark.parametrize("then", ["promote", "rollback"])
+def test_a_record_that_is_gone_leaves_its_stage_to_no_other_version(store: ModelCheckpoint, then: str) -> None:
+    """The service went over to what was on paper, be it rejected, and `verify` found nothing."""
+    save(store, "v2", verdict="promotable")
+    save(store, "on-paper", verdict="rejected")
+    promote(store, AGENT, "on-paper")
+    if then == "rollback":
+        promote(store, AGENT, "v2")
+        rollback(store, AGENT)
+    manager = ProductionModelManager(store.root)
+    manager.refresh()
+    (store.root / AGENT / "production.json").unlink()
+    gone = "production.json: is gone, and the history says that v1 stands there"
+    manager.refresh()
+    assert manager.loaded[AGENT].pointer.version == "v1"
+    assert gone in manager.problems[AGENT]
+    fresh = ProductionModelManager(store.root)
+    fresh.refresh()
+    assert AGENT not in fresh.loaded
+    assert any(gone in problem for problem in verify(store).problems)
+    assert mend(store, AGENT) == ["production is v1 again"]
+    manager.refresh()
+    assert manager.problems == {}
+    (store.root / AGENT / "production.json").unlink()
+    withdraw(store, AGENT)
+    manager.refresh()
+    assert manager.loaded[AGENT].pointer.version == "on-paper"
+    assert verify(store).problems == ()
+
+
+def test_where_the_history_is_gone_nobody_is_told_to_mend_by_it(store: ModelCheckpoint) -> None:
+    """The record was said to differ from it, and to be restored from it."""
+    kept = store.root / history.HISTORY
+    kept.rename(kept.with_name("kept"))
+    with pytest.raises(CheckpointError, match=r"registry\.jsonl is gone.*restore it from a copy; .*action=adopt"):
+        history.standing(store.root, AGENT, "production")
+    assert adopt(store, AGENT) == ["v1"]
+    promote(store, AGENT, "v1", stage="paper")
+    kept.with_name("kept").rename(kept)
+    assert history.standing(store.root, AGENT, "production") is not None

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -207,6 +210,44 @@ def test_a_promotion_recorded_but_not_carried_out_is_passed_over_by_rollback(sto
     promote(store, AGENT, "v2")
     history.append(store.root, {"event": "promote", "agent": AGENT, "stage": "production", "version": "v3"})
     assert rollback(store, AGENT).version == "v1"
+
+
+@pytest.mark.parametrize("goes_on", [promote, withdraw])
+def test_a_rollback_does_not_go_back_to_what_never_stood_there(store: ModelCheckpoint, goes_on: object) -> None:
+    """It went to the version of a promotion that a crash had kept from being carried out."""
+    for version in ("v1", "v2", "v3"):
+        save(store, version, verdict="promotable")
+    first, _ = promote(store, AGENT, "v1")
+    unfinished = {"event": "promote", **asdict(first), "version": "v2", "from_version": "v1"}
+    history.append(store.root, unfinished)
+    if goes_on is withdraw:
+        withdraw(store, AGENT)
+    promote(store, AGENT, "v3")
+    assert rollback(store, AGENT).version == "v1"
+
+
+def test_where_a_record_of_a_stage_cannot_be_written_the_history_says_nothing(
+    store: ModelCheckpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The history's line still found room on a full disk: of a rollback that failed nothing stood on the stage any longer."""
+    for version in ("v1", "v2"):
+        save(store, version, verdict="promotable")
+        promote(store, AGENT, version)
+    before = history.content(store.root)
+
+    def full(path: Path, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        for change in (lambda: promote(store, AGENT, "v1"), lambda: rollback(store, AGENT)):
+            with pytest.raises(CheckpointError, match="cannot be written: No space left"):
+                change()
+    assert history.content(store.root) == before
+    assert sorted(path.name for path in (store.root / AGENT).iterdir()) == ["production.json", "v1", "v2"]
+    (store.root / AGENT / ".production.json.1-00000000.tmp").write_text("what a kill left")
+    assert rollback(store, AGENT).version == "v1"
+    assert sorted(path.name for path in (store.root / AGENT).iterdir()) == ["production.json", "v1", "v2"]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": "../../x"}', b"\xff\xfe", b"null"])

@@ -1,5 +1,8 @@
 """task=paper of promoted versions: the backtest of the version, and what a change of its stage does to its account."""
 
+from dataclasses import asdict
+from pathlib import Path
+
 import pytest
 
 from tests.registry import shelf
@@ -9,14 +12,16 @@ from tests.trading.killing import elsewhere
 from wealtharena.agents.policy import load_policy
 from wealtharena.config import compose
 from wealtharena.data import load
+from wealtharena.deployment.board import Board
+from wealtharena.deployment.watching_accounts import as_json
 from wealtharena.errors import CheckpointError
 from wealtharena.features import compute
-from wealtharena.registry import ModelCheckpoint, promote, rollback, withdraw
+from wealtharena.registry import ModelCheckpoint, history, promote, rollback, withdraw
 from wealtharena.registry.history import HISTORY
 from wealtharena.registry.publish import publish
 from wealtharena.tasks import accounts, console, dispatch
 from wealtharena.trading.ledger import Ledger
-from wealtharena.trading.standing import UNKNOWN, where
+from wealtharena.trading.standing import STANDS, UNKNOWN, Standing, where
 
 pytestmark = pytest.mark.slow
 AGENT = "cryptocurrencies"
@@ -118,6 +123,12 @@ def test_an_account_goes_on_with_its_version_where_another_is_promoted_meanwhile
     assert said.count("first replaced by second on paper") == 1
     assert "paper.action=restart" in said
     assert records("paper")[-1]["paper"]["largest_deviation"] < 1e-9
+    run("paper.action=status")
+    assert "It is traded by first, replaced by second on paper." in capsys.readouterr().out
+    board = Board(Path("paper"))
+    (shown,) = board.views()
+    assert (shown.facts["version"], as_json(shown)["standing"]) == ("first", "replaced by second on paper")
+    assert "version first, replaced by second on paper" in board.page(keyed=False)
 
     assert run(*DAYS, "paper.end=2024-10-25") == 0  # and so it does at the next start, which says it no more
     again = records("paper")[-1]["paper"]
@@ -127,6 +138,39 @@ def test_an_account_goes_on_with_its_version_where_another_is_promoted_meanwhile
     assert run(*DAYS, "paper.action=restart") == 0
     anew = records("paper")[-1]["paper"]
     assert (anew["version"], anew["epoch"], anew["interventions"]) == ("second", 2, {})
+    assert [(one.who, one.standing) for one in board.views()] == [("version second", None)]
+
+
+def test_an_account_says_which_checkpoint_trades_and_its_version_is_not_deleted(store, capsys):
+    """It said `ppo`, and `deploy.keep` deleted the version that had been named to trade."""
+    named = f"paper.checkpoints=[checkpoints/{AGENT}/second]"
+    assert run(*DAYS, named) == 0
+    run("paper.action=status")
+    assert "It is traded by ppo of second." in capsys.readouterr().out
+    (shown,) = Board(Path("paper")).views()
+    assert (shown.who, as_json(shown)["checkpoints"]) == ("version ppo of second", ["second"])
+    shelve(store, "third", seed=2)
+    dispatch(
+        compose(
+            ["task=deploy", f"deploy.agents=[{AGENT}]", "deploy.checkpoints=[third]", "deploy.keep=1", "tracking=quiet"]
+        )
+    )
+    assert {row["version"] for row in store.list_checkpoints(AGENT)} == {"second", "third"}
+    assert "kept second, which paper.account=default was opened with" in capsys.readouterr().out
+    assert run(*DAYS, named, "paper.end=2024-10-25") == 0
+
+
+def test_a_promotion_that_was_not_carried_out_replaces_no_version(store):
+    """The account was told that it had been replaced by a version that never stood there."""
+    stands = history.standing(store.root, AGENT, "paper")
+    looks = Standing(store.root, AGENT, "first")
+    event = {"event": "promote", **asdict(stands), "version": "second", "from_version": "first"}
+    history.append(store.root, event)
+    assert looks.look() == STANDS
+    promote(store, AGENT, "second")
+    assert looks.look() == "replaced by second on paper"
+    history.write_pointer(store.root, stands)  # a crash of the registry's disk, say: the record is of before
+    assert looks.look() == STANDS
 
 
 def test_an_account_freezes_where_its_version_is_retired_meanwhile(store, meanwhile, capsys):
@@ -144,6 +188,11 @@ def test_an_account_freezes_where_its_version_is_retired_meanwhile(store, meanwh
     assert run(*DAYS, "paper.end=2024-10-30") == 0  # a person's word stands
     assert told()[0] == spoken
     assert told()[1][-1] > "2024-10-25"
+    promote(store, AGENT, "first")
+    withdraw(store, AGENT, stage="paper")  # again, and all of it while the account rested
+    assert run(*DAYS, "paper.end=2024-11-05") == 0
+    assert told()[0] == [*spoken, ("2024-10-31", "retired")]
+    assert told()[2] == ("halted", "first was retired")
 
 
 def test_a_version_that_was_retired_while_its_account_rested_sends_nothing_more(store):

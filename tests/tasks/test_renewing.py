@@ -121,6 +121,49 @@ def test_what_fails_or_is_kept_back_is_told(make, codes, version, said):
     assert told == ["retraining begins", said]
 
 
+def never_ends(step, folder):
+    return [sys.executable, "-c", "import time; time.sleep(600)"]
+
+
+def test_a_retraining_that_is_stopped_with_its_process_is_told_and_begins_none_anew(make):
+    """Of one that drift asked for nothing was heard again: an alarm is given once."""
+    one, told, clock = make("paper.retrain=drift")
+    one.command = never_ends
+    one.look(drifted=True)
+    one.close()
+    assert told == ["retraining begins", "the retraining was cut off"]
+    again, more, _ = make("paper.retrain=drift", at=clock[0] + dt.timedelta(hours=1))
+    again.look(drifted=False)
+    assert more == []
+
+
+def test_a_retraining_whose_process_was_killed_is_told_at_the_next_start_once(make, tmp_path):
+    one, told, clock = make("paper.retrain=calendar", "paper.retrain_days=30")
+    one.look(drifted=False)
+    clock[0] += dt.timedelta(days=31)
+    one.command = never_ends
+    one.look(drifted=False)
+    assert told == ["retraining begins"]
+    said = []
+    for _ in range(2):  # the process is gone, and nobody has closed anything
+        again, _, _ = make("paper.retrain=calendar", "paper.retrain_days=30", at=clock[0] + dt.timedelta(hours=1))
+        again.tell = lambda title, text: said.append((title, text))
+        again.look(drifted=False)
+    ((title, text),) = said
+    assert title == "the retraining was cut off"
+    assert f"resume={tmp_path}/retrain-20250201-000000" in text
+
+
+@pytest.mark.parametrize("codes", [(0, 0), (1,), (0, 2)])
+def test_a_retraining_that_ended_is_not_said_to_be_cut_off(make, codes):
+    one, _, clock = make("paper.retrain=drift", codes=codes)
+    one.look(drifted=True)
+    finish(one)
+    again, more, _ = make("paper.retrain=drift", at=clock[0])
+    again.look(drifted=False)
+    assert more == []
+
+
 def test_a_training_that_leaves_no_version_is_told_and_stops_nothing(make, tmp_path):
     one, told, _ = make("paper.retrain=drift", codes=(0, 0))
     one.command = lambda step, folder: [sys.executable, "-c", "pass"]

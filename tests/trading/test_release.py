@@ -69,6 +69,21 @@ def test_bars_of_an_unknown_account_count_from_the_release(tmp_path):
         assert day.ledger.state()[0] == "halted"
 
 
+def test_people_are_told_at_once_where_the_broker_gives_no_answer(tmp_path):
+    """Of keys that were replaced they heard when the account halted, four sessions on."""
+    with days(tmp_path, [[0.5]], rules={"unknown_account": {"max_bars": 2, "action": "halt"}}) as day:
+        day.run(2)
+        assert day.ledger.untold() == []
+        day.exchange.fail("401", times=1000)
+        day.run(1)
+        (post,) = day.ledger.untold()
+        assert post.title == f"nothing is known of the account at {day.ledger.decision().bar[:10]}"
+        assert "the keys are not accepted (401)" in post.text
+        day.run(4)
+        titles = [one.title.partition(" at ")[0] for one in day.ledger.untold()]
+        assert titles == ["nothing is known of the account"] * 3 + ["halted"]
+
+
 def test_within_a_day_loss_and_orders_count_from_the_release(tmp_path):
     ledger = Ledger(tmp_path, synchronous="normal")
     with contextlib.closing(ledger):

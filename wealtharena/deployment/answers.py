@@ -37,6 +37,11 @@ def predict(
     manager: ProductionModelManager, served: ServedAgent, body: PredictBody, *, max_stale_bars: int | None
 ) -> dict[str, Any]:
     """Return the answer to a request, all of it from `served`; InputError names the field that can't be used."""
+    answers = served.pointer.version
+    if body.version not in (None, answers):
+        raise InputError(
+            "version", f"{answers} answers", hint="it has no use for another's `state`: leave that out once"
+        )
     items: Sequence[PredictBody | Observation] = body.batch if body.batch is not None else (body,)
     fields = [f"batch.{i}." for i in range(len(items))] if body.batch is not None else [""]
     asked = [_question(item, at) for item, at in zip(items, fields, strict=True)]

@@ -245,7 +245,7 @@ def _account(view: AccountView) -> str:
         if view.switch is not None
         else ""
     )
-    version = f"version {view.facts.get('version')} \N{MIDDLE DOT} " if view.facts.get("version") else ""
+    version = f"{view.who} \N{MIDDLE DOT} " if view.who else ""
     when = (
         f"{view.bars} closes, the last of <span class=whole>{moment(view.bar)}</span>" if view.bar else "no close yet"
     )
@@ -253,7 +253,7 @@ def _account(view: AccountView) -> str:
         f"<div class=top><h2>{escape(title(view.agent))}</h2><div class=badges><span class='badge {kind}'>{escape(state)}</span>"
         f"<span class='badge {'rejected' if view.live else 'paper'}'>{escape(words)}</span>{stamp}</div></div>{told if made_up else ''}"
         f"<p class=facts>Account {escape(view.account)} \N{MIDDLE DOT} {escape(version)}{when}{_heard(view)}</p>{reason}{asked}"
-        f"{_figures(view)}{_curve(view)}{_positions(view)}{_orders(view)}{_interventions(view)}{_health(view)}"
+        f"{_figures(view) if view.bars else ''}{_curve(view)}{_positions(view)}{_orders(view)}{_interventions(view)}{_health(view)}"
     )
 
 

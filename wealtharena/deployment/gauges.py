@@ -28,11 +28,11 @@ _GAUGES = {
 def exposition(views: Sequence[AccountView], unreadable: Sequence[tuple[str, str]] = ()) -> str:
     """Return the accounts for Prometheus: a gauge a figure, labelled by agent and account.
 
-    `unreadable` are agent and account of those whose ledger cannot be read: they have no figure but that.
+    An account without a close, opened or begun anew, has no equity yet. `unreadable` are agent and account of those whose ledger cannot be read: they have no figure but that.
     """
     gauges: dict[str, tuple[str, Callable[[AccountView], object]]] = {
-        "equity": ("Equity at the last close, in account currency", lambda view: view.equity),
-        "drawdown": ("Equity over its highest, less 1", drawdown),
+        "equity": ("Equity at the last close, in account currency", lambda view: view.equity if view.bars else None),
+        "drawdown": ("Equity over its highest, less 1", lambda view: drawdown(view) if view.bars else None),
         "halted": ("1 where nothing is traded until a person releases it", lambda view: int(view.state == "halted")),
         "positions": ("Symbols held", lambda view: len(view.positions)),
         "closes": ("Closes decided on", lambda view: view.bars),

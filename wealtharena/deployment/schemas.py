@@ -61,7 +61,9 @@ class Observation(Strict):
         default=None, description="absent: an empty one is assumed, and the answer says so"
     )
     state: dict[Text, Numbers] | None = Field(
-        default=None, max_length=16, description="of the last answer, for an agent with memory"
+        default=None,
+        max_length=16,
+        description="of the last answer, for an agent with memory; another version's means nothing to it",
     )
 
     @model_validator(mode="after")
@@ -80,10 +82,15 @@ class PredictBody(Strict):
         default=None, description="absent: an empty one is assumed, and the answer says so"
     )
     state: dict[Text, Numbers] | None = Field(
-        default=None, max_length=16, description="of the last answer, for an agent with memory"
+        default=None,
+        max_length=16,
+        description="of the last answer, for an agent with memory; another version's means nothing to it",
     )
     batch: Annotated[list[Observation], FIRST_FAULT] | None = Field(
         default=None, min_length=1, description="several observations, instead of the fields above"
+    )
+    version: str | None = Field(
+        default=None, max_length=128, description="that gave `state`, or is meant; refused where another answers since"
     )
 
     @model_validator(mode="after")
@@ -108,7 +115,7 @@ class Answer(BaseModel):
         description="what was repaired or left out of the bars, as a backtest would, and what in the portfolio does not add up"
     )
     state: dict[str, list[float]] = Field(
-        description="hand it back with the next bar; empty for an agent without memory"
+        description="hand it back with the next bar, and `version` with it; empty for an agent without memory"
     )
 
 
@@ -251,6 +258,10 @@ class AccountAnswer(BaseModel):
     broker: str | None
     live: bool = Field(description="whether real money is at stake")
     version: str | None
+    checkpoints: list[str] = Field(description="names of those that trade in place of a promoted version")
+    standing: str | None = Field(
+        description="what became of the version in the registry since the account was opened; null where nothing did"
+    )
     currency: str
     state: str = Field(description="trading, reducing or halted")
     reason: str

@@ -144,6 +144,8 @@ def as_json(view: AccountView) -> dict[str, Any]:
         "broker": view.facts.get("broker"),
         "live": view.live,
         "version": view.facts.get("version"),
+        "checkpoints": view.names,
+        "standing": view.standing,
         "currency": view.currency,
         "state": view.state,
         "reason": view.reason,

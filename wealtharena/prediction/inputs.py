@@ -189,7 +189,8 @@ def states_of(
 def _fill(target: Float32Array, values: object, field: str) -> None:
     array = finite_array(values, field)
     if array.size != target.size:
-        raise InputError(field, f"has {array.size} numbers, expected {target.size}")
+        way = "a state is of the version that gave it: leave it out where another answers since"
+        raise InputError(field, f"has {array.size} numbers, expected {target.size}", hint=way)
     if array.size and np.abs(array).max() > MAX_NUMBER:
         raise InputError(field, "holds a number beyond 1e30")
     target[...] = array.reshape(target.shape)

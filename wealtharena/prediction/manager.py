@@ -194,9 +194,11 @@ class ProductionModelManager:
         except Exception as error:
             logger.exception("%s cannot be taken up", agent)
             return self._note(agent, f"{agent} cannot be taken up: {type(error).__name__}")
-        if before is not None and served is current and agent not in self.problems:
-            return False
+        same = before is not None and before[0] == marks[0] and served is current and agent not in self.problems
         with self._lock:
+            if same:
+                self._served = {**self._served}  # who shows it shows the history too, which has changed
+                return False
             rest = {name: other for name, other in self._served.items() if name != agent}
             self._served = {**rest, agent: served} if served is not None else rest
             self.problems = {name: text for name, text in self.problems.items() if name != agent}

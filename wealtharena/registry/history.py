@@ -21,6 +21,7 @@ from wealtharena.files import (
     NEWER,
     BadLineError,
     append_line,
+    atomic_path,
     held,
     named_in,
     newer,
@@ -127,6 +128,25 @@ def _one_of(value: Any, known: tuple[Any, ...]) -> Any:
     if not any(value is one or (isinstance(value, str) and value == one) for one in known):
         raise ValueError("not one of the known values")
     return value
+
+
+def place(root: Path, event: Mapping[str, Any], pointer: Pointer) -> None:
+    """Put a version on a stage after a line of the history that says so; where there is no room for both, neither is done.
+
+    To be called with the registry's lock: what a crash left of such a record is removed.
+    """
+    path = pointer_path(root, pointer.agent, pointer.stage)
+    with told(root):
+        for left in _left(path):
+            left.unlink(missing_ok=True)
+        with atomic_path(path) as prepared:
+            write_json(prepared, pointer.to_dict())
+            append(root, event)
+
+
+def _left(path: Path) -> Iterator[Path]:
+    """Yield what was prepared to be a stage's record, and is not: under way, or left by a crash."""
+    return path.parent.glob(f"*.{path.name}.*.tmp")
 
 
 def write_pointer(root: Path, pointer: Pointer) -> None:
@@ -247,18 +267,44 @@ def standing(root: Path, agent: str, stage: Stage) -> Pointer | None:
     """Return what stands on a stage by its record and by the history; CheckpointError where the two differ.
 
     A promotion that a crash kept from being carried out leaves what stood there before; a rollback or a withdrawal is
-    meant to end something, so what it ended does not stand any longer, carried out or not.
+    meant to end something, so what it ended does not stand any longer, carried out or not. A record that is gone is no
+    empty stage: another one would answer in its place, and nobody would know.
     """
     pointer = read_pointer(root, agent, stage)
-    if pointer is None:
+    try:
+        return _borne_out(root, agent, stage, pointer)
+    except CheckpointError:
+        now = read_pointer(root, agent, stage)
+        if now == pointer:
+            raise
+    return _borne_out(root, agent, stage, now)  # it changed hands between the two looks
+
+
+def _borne_out(root: Path, agent: str, stage: Stage, pointer: Pointer | None) -> Pointer | None:
+    """Return what a stage's record says where the history says it too; CheckpointError else."""
+    path = pointer_path(root, agent, stage)
+    if pointer is None and not path.parent.is_dir():
         return None
     events = on_stage(read_history(root, agent=agent), stage)
     last = events[-1] if events else {}
+    if pointer is None:
+        first = last.get("event") == "promote" and last.get("from_version") is None
+        if last.get("event") not in PLACED or (first and any(_left(path))):
+            return None
+        raise CheckpointError(
+            f"{agent}/{path.name}: is gone, and the history says that {last.get('version')} stands there",
+            hint=f"{MEND}; deploy.action=withdraw leaves the stage empty",
+        )
     if _places(last, pointer):
         return pointer
     unfinished = last.get("event") == "promote" and last.get("from_version", pointer.version) == pointer.version
     if unfinished and any(_places(event, pointer) for event in events):
         return pointer
+    if not content(root):
+        raise CheckpointError(
+            f"{HISTORY} is gone, which says what {agent}/{stage}.json may name",
+            hint=f"restore it from a copy; or {ADOPT}, and promote again",
+        )
     raise CheckpointError(f"{agent}/{stage}.json: is not what the history says", hint=MEND)
 
 
@@ -281,12 +327,15 @@ def once_in_production(root: Path, agent: str) -> frozenset[str]:
 def predecessor(root: Path, pointer: Pointer) -> dict[str, Any] | None:
     """Return the promotion that `pointer`'s version replaced on its stage, None where it was the first.
 
-    A rollback undoes the promotion that it goes back over, so two rollbacks go back two promotions.
+    A rollback undoes the promotion that it goes back over, so two rollbacks go back two promotions. A promotion that a
+    crash kept from being carried out replaced nothing.
     """
     stack: list[dict[str, Any]] = []
-    for event in read_history(root, agent=pointer.agent):
-        if event.get("stage") != pointer.stage:
-            continue
+    last: dict[str, Any] = {}
+    for event in on_stage(read_history(root, agent=pointer.agent), pointer.stage):
+        if stack and stack[-1] is last and _was_not_carried_out(last, event):
+            stack.pop()
+        last = event
         if event.get("event") == "promote":
             stack.append(event)
         elif event.get("event") == "rollback":
@@ -297,3 +346,9 @@ def predecessor(root: Path, pointer: Pointer) -> dict[str, Any] | None:
     while stack and stack[-1].get("version") == pointer.version:
         stack.pop()
     return stack[-1] if stack else None
+
+
+def _was_not_carried_out(promotion: Mapping[str, Any], following: Mapping[str, Any]) -> bool:
+    """Return whether the next change of the stage found there what the promotion was to replace."""
+    found = following.get("version" if following.get("event") == "withdraw" else "from_version")
+    return found is not None and found == promotion.get("from_version") != promotion.get("version")

@@ -43,7 +43,6 @@ def _mend(store: ModelCheckpoint, agent: str, stage: Stage) -> str:
         raise CheckpointError(
             f"{agent}/{stage}.json: its line in the history is damaged too", hint="promote again"
         ) from error
-    history.append(store.root, {"event": "mend", "agent": agent, "stage": stage, "to": pointer.version})
-    history.write_pointer(store.root, pointer)
+    history.place(store.root, {"event": "mend", "agent": agent, "stage": stage, "to": pointer.version}, pointer)
     history.standing(store.root, agent, stage)
     return f"{stage} is {pointer.version} again"

@@ -54,8 +54,7 @@ def promote(
         if current is None or (current.version, current.manifest_sha256) != (pointer.version, pointer.manifest_sha256):
             before = current.version if current is not None else None
             event = {"event": "promote", **asdict(pointer), "reasons": list(clearance.reasons), "from_version": before}
-            history.append(store.root, event)
-            history.write_pointer(store.root, pointer)
+            history.place(store.root, event, pointer)
     return pointer, clearance
 
 
@@ -83,17 +82,17 @@ def rollback(store: ModelCheckpoint, agent: str, *, stage: Stage = "production")
             )
         forced = earlier.get("forced_reason")
         pointer = _pointer(loaded, _described(store, loaded), Clearance(stage, (), forced=forced is not None), forced)
-        history.append(store.root, {"event": "rollback", **asdict(pointer), "from_version": current.version})
-        history.write_pointer(store.root, pointer)
+        event = {"event": "rollback", **asdict(pointer), "from_version": current.version}
+        history.place(store.root, event, pointer)
     return pointer
 
 
 def withdraw(store: ModelCheckpoint, agent: str, *, stage: Stage = "production", reason: str | None = None) -> None:
-    """Leave a stage empty, also one whose record is damaged; PromotionError where it is empty already."""
+    """Leave a stage empty, also one whose record is damaged or gone; PromotionError where it is empty already."""
     agent = store.resolve(agent)
     with history.locked(store.root):
         current = _current(store, agent, stage)
-        if current is None and not os.path.lexists(history.pointer_path(store.root, agent, stage)):
+        if current is None and _is_empty(store, agent, stage):
             raise _empty(store, agent, stage, hint="there is nothing to withdraw")
         event: dict[str, Any] = {
             "event": "withdraw",
@@ -112,6 +111,16 @@ def _empty(store: ModelCheckpoint, agent: str, stage: Stage, *, hint: str) -> Pr
     there = _current(store, agent, other)
     hint = hint if there is None else f"{there.version} is in {other}: deploy.stage={other}"
     return PromotionError(f"{agent} has nothing in {stage}", hint=hint)
+
+
+def _is_empty(store: ModelCheckpoint, agent: str, stage: Stage) -> bool:
+    """Return whether nothing stands on a stage, not even a record that is damaged, by the history too."""
+    if os.path.lexists(history.pointer_path(store.root, agent, stage)):
+        return False
+    try:
+        return history.standing(store.root, agent, stage) is None
+    except CheckpointError:
+        return False
 
 
 def _current(store: ModelCheckpoint, agent: str, stage: Stage) -> Pointer | None:

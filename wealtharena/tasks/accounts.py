@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
@@ -18,14 +19,14 @@ from wealtharena.prediction import ProductionModelManager
 from wealtharena.registry import ModelCheckpoint, history
 from wealtharena.registry.inference import OnnxPolicy
 from wealtharena.registry.promotion import opened as opened_version
-from wealtharena.tasks import backtest
+from wealtharena.tasks import backtest, terms
 from wealtharena.tasks.backtest import Agent
 from wealtharena.trading.brokers import paper
 from wealtharena.trading.feeds import seen
 from wealtharena.trading.ledger import FILE as LEDGER
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.minds import Checkpoint, Mind
-from wealtharena.trading.reading import HEALTH
+from wealtharena.trading.reading import CHECKPOINTS, HEALTH
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,12 @@ def _own(spec: ExperimentSpec, known: Mapping[str, Any] | None) -> OnnxPolicy | 
     if history.saved(events, version) != digest:
         return None
     return opened_version(store, agent, version, manifest_sha256=digest).policy
+
+
+def _places(spec: ExperimentSpec, chosen: Chosen) -> list[Path]:
+    """Return the folders of who trades."""
+    version = Path(spec.paths.checkpoints) / spec.asset.agent / chosen.version
+    return [Path(place) for place in spec.paper.checkpoints] or [version]
 
 
 def _verdict(places: list[Path]) -> Mapping[str, Any]:
@@ -180,6 +187,12 @@ def _check_books(spec: ExperimentSpec, ledger: Ledger) -> None:
         )
 
 
+def _note_checkpoints(spec: ExperimentSpec, ledger: Ledger) -> None:
+    """Note which checkpoints were named to trade: what they are called as a policy, `ppo`, says it of none."""
+    if spec.paper.checkpoints:
+        ledger.write_note(CHECKPOINTS, json.dumps([str(Path(place).resolve()) for place in spec.paper.checkpoints]))
+
+
 def _tell_left(spec: ExperimentSpec, ledger: Ledger, known: Mapping[str, Any] | None) -> None:
     """Warn of what an account that is begun anew leaves outside: open orders at a broker that it is begun without, positions
     at a broker of which it will not ask what is held.
@@ -222,8 +235,10 @@ def opened(
     if known is None:
         check_none(spec)
     if known is None or spec.paper.action == "restart":
+        terms.require_alike(spec, _places(spec, chosen))
         _tell_left(spec, ledger, known)
         ledger.open(spec.asset.agent, spec.paper.account, {**facts, "first": first})
+        _note_checkpoints(spec, ledger)
         return first
     differing = sorted(name for name, value in facts.items() if known.get(name) != value)
     if differing:
@@ -231,6 +246,9 @@ def opened(
             f"paper.account={spec.paper.account} was opened with another {', '.join(differing)}",
             hint="name another paper.account, or begin anew with paper.action=restart",
         )
+    for one in terms.unlike(spec, _places(spec, chosen)):  # of an account that was opened when this was not asked
+        log.warning("%s; paper.action=restart begins anew", one)
     if spec.broker.name in ("paper", "webhook"):
         _check_books(spec, ledger)
+    _note_checkpoints(spec, ledger)
     return None if known["first"] is None else str(known["first"])

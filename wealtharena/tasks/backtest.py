@@ -29,7 +29,7 @@ from wealtharena.files import relative
 from wealtharena.registry.inference import OnnxPolicy
 from wealtharena.registry.integrity import MANIFEST, read_verified
 from wealtharena.registry.metadata import SCHEMA_VERSION
-from wealtharena.tasks import console, judging
+from wealtharena.tasks import console, judging, terms
 from wealtharena.tasks.origins import Origin, beside, kept, origin_of, seen_in, trained_as
 from wealtharena.tasks.pipeline import Prepared, doubts, prepare
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
@@ -63,7 +63,7 @@ def run(spec: ExperimentSpec) -> int:
         if spec.risk.rules and agent.policy is None:
             raise ConfigError(f"no risk rule stands before {agent.name}, a baseline", hint="try risk=none")
         spec = fitted(spec, agent)
-        prepared = prepare(spec)
+        prepared = terms.noted(prepare(spec), spec)
         window = window_rows(spec, prepared, trained=agent.policy is not None)
         first, last = prepared.sealed.dates((window,))[0]
         record.update(

@@ -262,6 +262,9 @@ def paper_status(found: Mapping[str, Any], *, agent: str) -> None:
     out, last = screen(answer=True), found["last"]
     form = "{}: [bold]{}[/] {}  epoch {}, {} closes"
     out.print(styled(form, agent, found["state"], found["reason"], found["epoch"], found["bars"]))
+    if found["version"]:
+        became = f", {found['standing']}" if found["standing"] else ""
+        out.print(f"It is traded by {found['version']}{became}.")
     if found["switch"] is not None:
         out.print(f"The kill switch is thrown: {found['switch']}.", style="red")
     if last:

@@ -19,7 +19,7 @@ from wealtharena.errors import CheckpointError, ConfigError, PromotionError, Unk
 from wealtharena.evaluation.ledger import Ledger
 from wealtharena.registry import ModelCheckpoint, promote, rollback, withdraw
 from wealtharena.registry.gate import Clearance, best_first
-from wealtharena.registry.history import STAGES, Pointer, read_pointer
+from wealtharena.registry.history import STAGES, Pointer, standing
 from wealtharena.registry.mending import mend
 from wealtharena.registry.names import agents_by_asset
 from wealtharena.registry.verifying import Adoption, adopt, has_begun, verify
@@ -138,7 +138,12 @@ def _traded(root: Path, agent: str) -> dict[str, str]:
     from wealtharena.trading import reading
 
     views = [reading.view(*one) for one in reading.accounts(root) if one[0] == agent]
-    return {str(found.facts.get("version")): found.account for found in views if found is not None}
+    return {
+        version: found.account
+        for found in views
+        if found is not None
+        for version in (str(found.facts.get("version")), *found.names)
+    }
 
 
 def _tell(agent: str, error: WealthArenaError) -> None:
@@ -241,7 +246,7 @@ def _show(store: ModelCheckpoint, agents: Sequence[str]) -> None:
     for agent in agents:
         for stage in STAGES:
             try:
-                read_pointer(store.root, agent, stage)
+                standing(store.root, agent, stage)
             except CheckpointError as error:
                 _say(str(error), style="red")
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from wealtharena.evaluation import records
 from wealtharena.evaluation.splits import Segment
+from wealtharena.registry.metadata import SCHEMA_VERSION
 from wealtharena.tasks.pipeline import Prepared, split_of
 
 BoolArray = npt.NDArray[np.bool_]
@@ -79,6 +80,14 @@ def origin_of(place: Path, facts: Mapping[str, Any]) -> Origin:
         return _of_fold(facts, Path(str(chosen))) if chosen else own
     around = _around(place)
     return _of_fold(records.known(around[0]).content, place.relative_to(around[0])) if around else own
+
+
+def facts_of(place: Path) -> Mapping[str, Any]:
+    """Return what a version says of itself, or the run that a run directory or a candidate's folder is of; nothing where none does."""
+    if own := records.facts(place / "metadata.json", known=SCHEMA_VERSION):
+        return own
+    found = [folder for folder in (place.resolve(), *_around(place.resolve())) if (folder / records.RUN_FILE).is_file()]
+    return dict(records.known(found[0]).content) if found else {}
 
 
 def trained_as(place: Path, facts: Mapping[str, Any]) -> tuple[str, int | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,8 @@ from wealtharena.trading.clock import Clock, Pace, Timer
 from wealtharena.trading.database import damage_told
 from wealtharena.trading.ledger import FILE, Ledger
 from wealtharena.trading.pine import pine_of
+from wealtharena.trading.reading import CHECKPOINTS
+from wealtharena.trading.standing import NOTE, STANDS
 from wealtharena.trading.switch import Signals, Switch
 from wealtharena.trading.turns import Turns
 
@@ -182,11 +185,19 @@ def _status(spec: ExperimentSpec, folder: Path) -> None:
 
 
 def _standing(ledger: Ledger, folder: Path) -> Mapping[str, Any]:
-    closes, (state, reason) = ledger.closes(), ledger.state()
+    closes, (state, reason), became = ledger.closes(), ledger.state(), ledger.note(NOTE)
     return {
         "state": state, "reason": reason, "epoch": ledger.epoch, "bars": len(closes),
+        "version": _who(ledger), "standing": None if became == STANDS else became,
         "last": closes[-1] if closes else None, "interventions": ledger.interventions()[-5:], "switch": Switch(folder).thrown(),
     }  # fmt: skip
+
+
+def _who(ledger: Ledger) -> str | None:
+    """Return the version that trades an account, or what the checkpoints are and their names; None before it is opened."""
+    version = (ledger.facts() or {}).get("version")
+    named = [Path(place).name for place in json.loads(ledger.note(CHECKPOINTS) or "[]")]
+    return f"{version} of {', '.join(named)}" if version and named else version
 
 
 def _pine(spec: ExperimentSpec, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import subprocess
@@ -9,9 +10,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from wealtharena import files
+from wealtharena.config import speech
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import override
 from wealtharena.errors import WealthArenaError
@@ -26,7 +28,8 @@ STEPS: Final[tuple[Step, ...]] = ("train", "deploy")
 class Renewing:
     """One retraining at a time, each step a process of its own; the account goes on with the version it was opened with.
 
-    When the last one began is kept in the account's folder, so that a restart begins none anew.
+    When the last one began is kept in the account's folder, so that a restart begins none anew: one that ended with its
+    process is told of, and gone on with by a person.
     """
 
     spec: ExperimentSpec
@@ -36,6 +39,7 @@ class Renewing:
     command: Callable[[Step, Path], list[str]] | None = None  # tests bring their own, given the run's folder
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _told_unwritten: bool = field(default=False, init=False)
+    _taken_up: bool = field(default=False, init=False)  # whether what a process before left was looked at
     _step: Step = field(default="train", init=False)
     _run: Path = field(default=Path(), init=False)  # of the training
 
@@ -45,11 +49,16 @@ class Renewing:
             try:
                 self._follow(self._process)
             except (OSError, ValueError, KeyError, WealthArenaError) as error:  # never a reason to stop trading
+                self._ended()
                 self.tell("the retraining failed", f"its result cannot be read: {error}")
             return
+        if not self._taken_up:
+            self._taken_up = True
+            self._tell_cut_off()
         try:
             if reason := self._due(drifted):
-                files.write_json(self.folder / FILE, {"began_at": self.now().isoformat(), "reason": reason})
+                self._run = self.folder / f"retrain-{self.now():%Y%m%d-%H%M%S}"
+                self._keep(reason, under_way=self._run)
                 self.tell("retraining begins", reason)
                 self._begin("train")
         except OSError as error:
@@ -58,7 +67,7 @@ class Renewing:
             self._told_unwritten = True
 
     def close(self) -> None:
-        """End what is under way; the next process begins it anew when it is due again."""
+        """End what is under way, and say so; the next process begins it anew when it is due again."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -67,6 +76,25 @@ class Renewing:
                 self._process.kill()
                 self._process.wait(timeout=END_SECONDS)
             self._process = None
+            self._tell_cut_off()
+
+    def _keep(self, reason: str, *, under_way: Path | None = None) -> None:
+        run = None if under_way is None else str(under_way)
+        found = {"began_at": self.now().isoformat(), "reason": reason, "under_way": run}
+        files.write_json(self.folder / FILE, found)
+
+    def _ended(self) -> None:
+        """Note that nothing is under way; what cannot be noted is told of once more by the next process."""
+        with contextlib.suppress(OSError):
+            files.write_json(self.folder / FILE, {**self._kept(), "under_way": None})
+
+    def _tell_cut_off(self) -> None:
+        """Tell people of a retraining that ended with its process, which nothing goes on with by itself."""
+        kept = self._kept()
+        if run := kept.get("under_way"):
+            self._ended()
+            way = f"{speech.COMMAND} {override('resume', str(run))} goes on with it where it has not ended, then task=deploy asks the gate"
+            self.tell("the retraining was cut off", f"{kept.get('reason')}, and the process ended before it had. {way}")
 
     def _due(self, drifted: bool) -> str:
         """Return why a retraining is due; nothing where none is."""
@@ -74,9 +102,7 @@ class Renewing:
         age = (self.now() - last).total_seconds() / 86_400 if last is not None else None
         days = self.spec.paper.retrain_days
         if asked == "calendar" and age is None:
-            files.write_json(
-                self.folder / FILE, {"began_at": self.now().isoformat(), "reason": "the account was opened"}
-            )
+            self._keep("the account was opened")
         elif asked == "calendar" and age is not None and age >= days:
             return f"{age:.0f} days have gone by, paper.retrain_days={days}"
         if asked == "drift" and drifted and (age is None or age >= days):
@@ -85,14 +111,20 @@ class Renewing:
 
     def _last(self) -> dt.datetime | None:
         try:
-            return dt.datetime.fromisoformat(json.loads((self.folder / FILE).read_text(encoding="utf-8"))["began_at"])
-        except (OSError, ValueError, KeyError, TypeError):
+            return dt.datetime.fromisoformat(self._kept()["began_at"])
+        except (ValueError, KeyError, TypeError):
             return None
+
+    def _kept(self) -> dict[str, Any]:
+        """Return what is kept of the last one; nothing where it cannot be read."""
+        try:
+            found = json.loads((self.folder / FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def _begin(self, step: Step) -> None:
         self._step = step
-        if step == "train":
-            self._run = self.folder / f"retrain-{self.now():%Y%m%d-%H%M%S}"
         command = (self.command or self._command)(step, self._run)
         with (self.folder / f"retrain-{step}.log").open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
@@ -103,11 +135,13 @@ class Renewing:
             return
         self._process = None
         log = f"retrain-{self._step}.log in the account's folder"
+        if code == 0 and self._step == "train":
+            self._begin("deploy")
+            return
+        self._ended()
         if code != 0:
             what = "the retraining failed" if self._step == "train" else "the gate kept the retrained version back"
             self.tell(what, f"task={self._step} ended with {code}; see {log}")
-        elif self._step == "train":
-            self._begin("deploy")
         elif self._in_production(version := _version(self._run)):
             text = f"the gate has let {version} of {self.spec.asset.agent} into production"
             self.tell("retrained", f"{text}; trade it with paper.action=restart")

@@ -112,6 +112,7 @@ class Watcher:
         for row, rate in zip(rows, _rates_up_to(rows, spec), strict=True):
             self._monitors.tell(excess=self._excess(row, rate), features=None, weights=None)
         self.pass_on()
+        self._monitors.write(self._facts(), now=True)  # what stands there is of another version, or of days ago
 
     def told(self, close: Close, seconds: float) -> None:
         """Take in a close that is done, `seconds` after it was shown."""

@@ -25,7 +25,7 @@ from wealtharena.trading.ledger import Decision, Intent
 from wealtharena.trading.reconcile import Known, check_same, follow, reconcile, take_back, take_over
 from wealtharena.trading.sending import again, announce, intents_of, send
 from wealtharena.trading.situation import Floats
-from wealtharena.trading.standing import NOTE, RETIRED, STANDS
+from wealtharena.trading.standing import NOTE, RETIRED, SINCE, STANDS
 from wealtharena.trading.standing import RULE as VERSION
 from wealtharena.trading.switch import Switch
 from wealtharena.trading.trader import Trader
@@ -183,15 +183,22 @@ def _obey(trader: Trader, switch: Switch, bar: str) -> None:
 
 
 def _heed(trader: Trader, bar: str) -> None:
-    """Freeze where the account's version was retired; tell once of whatever else became of it, and trade on."""
+    """Freeze where the account's version was retired; tell once of whatever else became of it, and trade on.
+
+    A release undoes the retirement that it came after, and none that was recorded since.
+    """
     ledger, standing = trader.ledger, trader.standing
-    if standing is None or (found := standing.look()) == (ledger.note(NOTE) or STANDS):
+    if standing is None:
+        return
+    found, since = standing.look(), standing.since
+    if found == (ledger.note(NOTE) or STANDS) and (not since or ledger.note(SINCE) in (None, since)):
         return
     freeze = found == RETIRED and ledger.state()[0] == "trading"
     missed = take_back(trader, [one.client_id for one in ledger.pending()]) if freeze else 0
     numbers = {"not_taken_back": float(missed)} if missed else {}
     with ledger.at_once():
         ledger.write_note(NOTE, found)
+        ledger.write_note(SINCE, since)
         ledger.intervene(bar, [Intervention(VERSION, found, (), numbers)])
         if freeze:
             ledger.set_state("halted", f"{standing.version} was retired", bar=bar)

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from wealtharena.trading.database import LedgerError, look_at
+from wealtharena.trading.standing import NOTE, STANDS
 from wealtharena.trading.switch import FILE as KILL
 from wealtharena.trading.switch import asked
 
 LEDGER: Final = "ledger.sqlite"
 HEALTH: Final = "health.json"
+CHECKPOINTS: Final = "checkpoints"  # a note: folders that were named to trade
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _WAIT_SECONDS: Final = 1.0
 _POINTS: Final = 240  # of a line of equity
@@ -84,11 +86,25 @@ class AccountView:
     line: tuple[tuple[str, float], ...]  # bar and equity, some hundred points
     switch: str | None  # what the kill switch's file asks for, while it is there
     health: Mapping[str, Any]  # what the monitors wrote last; empty where there are none
+    checkpoints: tuple[str, ...]  # folders that were named to trade, in place of a promoted version
+    standing: str | None  # what became of its version in the registry, where that does not stand as it did
 
     @property
     def key(self) -> str:
         """Return what tells it apart from all others."""
         return f"{self.agent}/{self.account}"
+
+    @property
+    def who(self) -> str:
+        """Return which version trades, or which checkpoints, and what became of it; nothing where it has none."""
+        version = f"version {self.facts['version']}" if self.facts.get("version") else ""
+        named = f"{version} of {', '.join(self.names)}" if self.names else version
+        return ", ".join(words for words in (named, self.standing) if words)
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the checkpoints that were named to trade."""
+        return [Path(place).name for place in self.checkpoints]
 
     @property
     def currency(self) -> str:
@@ -170,7 +186,7 @@ def _working(db: sqlite3.Connection, broker: str, place: str | None) -> dict[str
     opened = db.execute("SELECT epoch, facts FROM accounts ORDER BY epoch DESC LIMIT 1").fetchone()
     if opened is None or json.loads(opened["facts"]).get("broker") != broker:
         return {}
-    noted = _noted(db, int(opened["epoch"]))
+    noted = _noted(db, int(opened["epoch"]), "account")
     if None not in (noted, place) and noted != place:
         return {}
     rows = db.execute(
@@ -185,11 +201,11 @@ def _has(db: sqlite3.Connection, table: str) -> bool:
     return db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None
 
 
-def _noted(db: sqlite3.Connection, epoch: int) -> str | None:
-    """Return the mark of the account at the broker; None where it is not known, as in a ledger of before it was noted."""
+def _noted(db: sqlite3.Connection, epoch: int, name: str) -> str | None:
+    """Return what was noted of the account under a name; None where nothing was, as in a ledger of before there were notes."""
     if not _has(db, "notes"):
         return None
-    row = db.execute("SELECT value FROM notes WHERE epoch = ? AND name = 'account'", (epoch,)).fetchone()
+    row = db.execute("SELECT value FROM notes WHERE epoch = ? AND name = ?", (epoch, name)).fetchone()
     return None if row is None else str(row["value"])
 
 
@@ -232,6 +248,7 @@ def _view(db: sqlite3.Connection, agent: str, account: str, folder: Path) -> Acc
     ).fetchone()
     first = db.execute(f"SELECT {worth} AS worth FROM closes WHERE epoch = ? ORDER BY bar LIMIT 1", (epoch,)).fetchone()
     equity = float(last[0]["equity"]) if last else 0.0
+    became = _noted(db, epoch, NOTE)
     scale = equity / float(last[0]["worth"]) if last and last[0]["worth"] else float(not _emptied(db, epoch))
     return AccountView(
         agent=agent,
@@ -254,6 +271,8 @@ def _view(db: sqlite3.Connection, agent: str, account: str, folder: Path) -> Acc
         line=_line(db, epoch, int(found["bars"]), scale=scale),
         switch=asked(folder / KILL),
         health=_health(folder),
+        checkpoints=tuple(json.loads(_noted(db, epoch, CHECKPOINTS) or "[]")),
+        standing=None if became == STANDS else became,
     )
 
 

@@ -51,6 +51,9 @@ def reconcile(trader: Trader, close: Close) -> Known | None:
         logger.warning(
             "%s/%s: nothing is known of the account at %s: %s", trader.agent, trader.account, close.bar[:10], error
         )
+        if trader.ledger.decision(close.bar) is None and trader.ledger.state()[0] != "halted":
+            words = f"{error}. Nothing is decided or sent until it is known again."
+            trader.ledger.post(f"nothing is known of the account at {close.bar[:10]}", words)
         return None
     if found is None:
         return None
