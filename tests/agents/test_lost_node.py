@@ -1,13 +1,17 @@
 """A node dies under a training: in a file of its own, since what Ray restarts later takes the place of whom comes next."""
 
+import operator
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.agents import worlds
 from tests.agents.test_scale import REMOTE
 from tests.nodes import connected
+from wealtharena.agents.algorithms import ppo
 from wealtharena.agents.on_policy import rllib
 from wealtharena.evaluation.splits import Segment
 from wealtharena.training import TrainingJob, train
@@ -45,3 +49,27 @@ def test_a_run_over_two_nodes_survives_the_death_of_one(tmp_path: Path, monkeypa
     assert result.status == "completed"
     assert result.env_steps >= 768
     assert result.best is not None
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_runner_that_is_started_again_acts_as_the_learner_does_from_its_first_bar(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import ray
+
+    monkeypatch.setattr(rllib, "PROBE_SECONDS", 1.0)
+    with connected():
+        engine = ppo.build(worlds.bench(worlds.spec(*REMOTE, "compute.runners=1")))
+        engine.iterate()
+        algorithm = engine._driver._algorithm
+        group = algorithm.env_runner_group
+        ray.kill(group._worker_manager.actors()[1], no_restart=False)
+        group.foreach_env_runner("get_metrics", local_env_runner=False, timeout_seconds=1.0)  # it is missed
+        until = time.monotonic() + 60.0
+        while not algorithm.restore_env_runners(group):
+            assert time.monotonic() < until, "it did not come back"
+        module = operator.attrgetter("module")
+        (acting,) = group.foreach_env_runner(module, local_env_runner=False, timeout_seconds=60.0)
+        for name, value in engine.network().state_dict().items():
+            torch.testing.assert_close(acting.state_dict()[name], value, rtol=0, atol=0)
+        engine.close()

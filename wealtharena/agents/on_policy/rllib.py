@@ -100,6 +100,13 @@ class BatchedPPO(PPO):
 
     steps_before: int = 0
 
+    def restore_env_runners(self, env_runner_group: Any) -> list[int]:
+        """Take back runners that were started again; they would act as the untrained network until the next update."""
+        restored = super().restore_env_runners(env_runner_group)
+        if restored:
+            self.send_weights()
+        return restored
+
     def send_weights(self) -> None:
         """Give every runner the learner's parameters."""
         weights = self.weights()
