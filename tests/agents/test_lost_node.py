@@ -13,6 +13,7 @@ from tests.agents.test_scale import REMOTE
 from tests.nodes import connected
 from wealtharena.agents.algorithms import ppo
 from wealtharena.agents.on_policy import rllib
+from wealtharena.errors import TrainingError
 from wealtharena.evaluation.splits import Segment
 from wealtharena.training import TrainingJob, train
 
@@ -51,6 +52,31 @@ def test_a_run_over_two_nodes_survives_the_death_of_one(tmp_path: Path, monkeypa
     assert result.best is not None
 
 
+class Restarting:
+    """RLlib's algorithm whose only runner is back at the given round."""
+
+    def __init__(self, back_at: float) -> None:
+        self.back_at, self.rounds, self.figures = back_at, 0, {}
+
+    def step(self) -> None:
+        self.rounds += 1
+        self.figures = {"steps": 8.0, "loss": 1.0} if self.rounds >= self.back_at else {}
+
+
+def driver_of(algorithm: Restarting) -> rllib.RemoteDriver:
+    driver = object.__new__(rllib.RemoteDriver)
+    driver._algorithm = algorithm
+    return driver
+
+
+def test_runners_that_have_all_died_are_waited_for_while_they_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rllib, "REST_SECONDS", 0.0)
+    assert driver_of(Restarting(back_at=100)).iterate(0) == (8, {"loss": 1.0})
+    monkeypatch.setattr(rllib, "START_SECONDS", 0.01)
+    with pytest.raises(TrainingError, match="no rollout runner answers"):
+        driver_of(Restarting(back_at=float("inf"))).iterate(0)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_a_runner_that_is_started_again_acts_as_the_learner_does_from_its_first_bar(
     monkeypatch: pytest.MonkeyPatch,
@@ -65,9 +91,10 @@ def test_a_runner_that_is_started_again_acts_as_the_learner_does_from_its_first_
         group = algorithm.env_runner_group
         ray.kill(group._worker_manager.actors()[1], no_restart=False)
         group.foreach_env_runner("get_metrics", local_env_runner=False, timeout_seconds=1.0)  # it is missed
-        until = time.monotonic() + 60.0
+        until = time.monotonic() + 120.0
         while not algorithm.restore_env_runners(group):
             assert time.monotonic() < until, "it did not come back"
+            time.sleep(0.1)
         module = operator.attrgetter("module")
         (acting,) = group.foreach_env_runner(module, local_env_runner=False, timeout_seconds=60.0)
         for name, value in engine.network().state_dict().items():
