@@ -76,12 +76,17 @@ class BatchedPPO(PPO):
         return BatchedPPOConfig()
 
     def training_step(self) -> None:
-        """Sample from every healthy runner at once, learn, and send the new weights back."""
+        """Sample from every healthy runner at once with the learner's parameters, and learn.
+
+        They go with the question: a runner that Ray has started again meanwhile, which nobody need have noticed, has none.
+        """
         self.figures: dict[str, float] = {}
         runners: Any = self.env_runner_group
+        weights = self.weights()
         with told("the rollout runners"):
             results = runners.foreach_env_runner(
-                lambda runner: runner.sample_with_metrics(),
+                "sample_with_metrics",
+                kwargs={"weights": weights},
                 local_env_runner=False,
                 timeout_seconds=SAMPLE_SECONDS,
             )
@@ -97,28 +102,8 @@ class BatchedPPO(PPO):
         )
         self.figures = {**merged([figures for _, figures in results]), **learned[0]}
         self.figures["steps"] = float(sum(rollout.steps for rollout in rollouts))
-        self.send_weights()
 
     steps_before: int = 0
-
-    def restore_env_runners(self, env_runner_group: Any) -> list[int]:
-        """Take back runners that were started again; they would act as the untrained network until the next update."""
-        restored = super().restore_env_runners(env_runner_group)
-        if restored:
-            self.send_weights()
-        return restored
-
-    def send_weights(self) -> None:
-        """Give every runner the learner's parameters."""
-        weights = self.weights()
-        runners: Any = self.env_runner_group
-        with told("the rollout runners"):
-            runners.foreach_env_runner(
-                "set_state",
-                kwargs={"state": {"weights": weights}},
-                local_env_runner=False,
-                timeout_seconds=SAMPLE_SECONDS,
-            )
 
     def weights(self) -> dict[str, Any]:
         """Return the learner's parameters as numpy arrays."""
@@ -246,7 +231,6 @@ class RemoteDriver:
         self._config = configure(bench, settings, setup)
         self._make_network = setup.make_network
         self._algorithm: Any = cluster.build(self._config)
-        self._algorithm.send_weights()
 
     def iterate(self, env_steps: int) -> tuple[int, dict[str, float]]:
         """Return the steps taken and the figures of one iteration; runners that died are restarted first.
@@ -290,7 +274,6 @@ class RemoteDriver:
             lambda learner, **kwargs: learner.batched.set_state(**kwargs),
             state=state["learner"],
         )
-        self._algorithm.send_weights()
 
     def close(self) -> None:
         """Stop all actors; a cluster that was there before stays."""
