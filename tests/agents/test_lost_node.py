@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -86,13 +87,13 @@ def test_a_runner_that_is_started_again_between_two_rollouts_acts_as_the_learner
 
     taken: list[Rollout] = []
 
-    def asked(group: object, function: object, **arguments: object) -> list:
+    def asked(group: Any, function: Any, **arguments: Any) -> list[Any]:
         taken.extend(arguments.get("rollouts", ()))
         return patience.ask_learners(group, function, **arguments)
 
     monkeypatch.setattr(rllib, "ask_learners", asked)
     with connected():
-        engine = ppo.build(worlds.bench(worlds.spec(*REMOTE, "compute.runners=1", "algo.learning_rate=0.02")))
+        engine: Any = ppo.build(worlds.bench(worlds.spec(*REMOTE, "compute.runners=1", "algo.learning_rate=0.02")))
         engine.iterate()
         runner = engine._driver._algorithm.env_runner_group._worker_manager.actors()[1]
         ray.kill(runner, no_restart=False)
@@ -114,4 +115,4 @@ def is_back(actor: str) -> bool:
     import ray
 
     told = ray._private.state.actors(actor)
-    return told["State"] == "ALIVE" and told["NumRestarts"] > 0
+    return bool(told["State"] == "ALIVE" and told["NumRestarts"] > 0)
