@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tests.agents.test_scale import REMOTE
 from tests.nodes import connected
 from wealtharena.agents import patience
 from wealtharena.agents.algorithms import ppo
-from wealtharena.agents.on_policy import rllib
+from wealtharena.agents.on_policy import rllib, watching
 from wealtharena.agents.rollout import Rollout
 from wealtharena.errors import TrainingError
 from wealtharena.evaluation.splits import Segment
@@ -63,6 +64,14 @@ class Restarting:
     def step(self) -> None:
         self.rounds += 1
         self.figures = {"steps": 8.0, "loss": 1.0} if self.rounds >= self.back_at else {}
+
+
+@pytest.mark.parametrize("algorithm", [watching.AnsweredIMPALA, watching.AnsweredAPPO])
+def test_asynchronous_runners_that_have_all_died_have_sent_nothing(algorithm: type[Any]) -> None:
+    waiting = object.__new__(algorithm)
+    waiting.config = SimpleNamespace(num_env_runners=2)
+    waiting.env_runner_group = SimpleNamespace(num_healthy_remote_workers=lambda: 0)
+    assert waiting._sample_and_get_connector_states() == ([], [], [], set())
 
 
 def driver_of(algorithm: Restarting) -> rllib.RemoteDriver:
