@@ -109,6 +109,23 @@ def test_a_sigterm_while_ray_starts_stops_as_ctrl_c_does(monkeypatch: pytest.Mon
         cluster.connect(compose(["compute.num_cpus=1"]).compute)
 
 
+def test_a_limit_on_addresses_that_ray_would_break_off_at_is_named_before_it_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    began: list[object] = []
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **told: began.append(told))
+    compute = compose(["compute.num_cpus=1"]).compute
+    monkeypatch.setattr(cluster.resource, "getrlimit", lambda _: (int(2.4e9), 0))
+    with pytest.raises(TrainingError, match=r"it may have 2\.4 GB of addresses \(ulimit -v\).*ulimit -v unlimited"):
+        cluster.connect(compute)
+    assert not began
+    for enough in (cluster.resource.RLIM_INFINITY, 1 << 50):
+        monkeypatch.setattr(cluster.resource, "getrlimit", lambda _, enough=enough: (enough, 0))
+        cluster.connect(compute)
+    assert len(began) == 2
+
+
 def test_a_ray_that_cannot_start_is_told_in_a_line_whatever_it_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(error: Exception) -> Callable[..., None]:
         def init(**_: object) -> None:

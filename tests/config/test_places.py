@@ -6,9 +6,11 @@ import json
 import re
 from pathlib import Path
 
+import filelock
 import pytest
 
 from tests.config.test_launch import PROBE, bare, forks, probe  # noqa: F401 - fixtures, found by name
+from tests.deployment.test_compose import ENTRYPOINTS
 from tests.forks import Forks
 
 pytestmark = pytest.mark.slow
@@ -27,6 +29,27 @@ def test_the_working_folder_can_be_the_run_directory_once(probe, tmp_path: Path)
     again = probe("asset=etf", "hydra.run.dir=.")
     assert again.returncode == 2
     assert "already holds a run" in again.stderr
+
+
+def test_a_folder_in_which_another_begins_is_refused_before_hydra_writes_there(probe, tmp_path: Path) -> None:  # noqa: F811 - the fixture
+    folder = tmp_path / "both"
+    folder.mkdir()
+    for words in (["seed=1", f"hydra.run.dir={folder}"], ["-m", "seed=1,2", f"hydra.sweep.dir={folder}"]):
+        with filelock.FileLock(folder / ".lock"):  # as one that has not come to its first record
+            done = probe(*words)
+        assert done.returncode == 2
+        assert f"another process is at work in {folder}" in done.stderr
+        assert [path.name for path in folder.iterdir()] == [".lock"]
+    assert probe("seed=1", f"hydra.run.dir={folder}").returncode == 0
+
+
+def test_the_service_of_the_image_starts_and_writes_nothing_into_its_folder(probe, tmp_path: Path) -> None:  # noqa: F811 - the fixture
+    (tmp_path / ".lock").touch()
+    before = sorted(tmp_path.iterdir())
+    with filelock.FileLock(tmp_path / ".lock"):  # another task's
+        done = probe(*ENTRYPOINTS[1][1:])
+    assert done.returncode == 0, done.stderr
+    assert sorted(path for path in tmp_path.iterdir() if path not in before) == []
 
 
 def test_folders_named_after_their_overrides_are_gone_on_with(probe) -> None:  # noqa: F811 - the fixture

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.agents.test_policy import policy
-from wealtharena.agents.policy import save_policy
+from wealtharena.agents.policy import load_policy, save_policy
 from wealtharena.errors import CheckpointError
-from wealtharena.training.checkpoints import CandidateStore, load_state, save_state, unwritable
+from wealtharena.training.checkpoints import CandidateStore, best_path, load_state, save_state, unwritable
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -58,6 +58,18 @@ def test_a_candidate_that_is_not_whole_is_forgotten_and_told(
     store.set_state(state["candidates"])
     assert store.best is None
     assert "000000256 is not there whole" in caplog.text
+
+
+def test_a_candidate_is_there_for_as_long_as_the_saved_state_names_it(tmp_path: Path) -> None:
+    store = CandidateStore(tmp_path, keep=1)
+    store.offer(policy("mlp"), env_step=256, score=1.0, metrics={})
+    saved = store.get_state()
+    assert store.offer(policy("mlp"), env_step=512, score=2.0, metrics={})
+    killed = CandidateStore(tmp_path, keep=1)  # before another state was saved, or where there was no room for it
+    killed.set_state(saved)
+    assert killed.best is not None
+    assert killed.best.env_step == 256
+    assert load_policy(best_path(tmp_path)).name == policy("mlp").name
 
 
 @pytest.mark.parametrize("change", [{"engine": None}, {"engine": {}}, {"job": 1}, {"candidates": None}])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import resource
 import shlex
 import signal
 import socket
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from wealtharena.agents.memory import free_bytes, usable_bytes
 from wealtharena.agents.patience import told, within
 from wealtharena.config.paths import conf_dir
 from wealtharena.config.specs.agent import ComputeSpec
@@ -25,6 +27,8 @@ from wealtharena.errors import ConfigError, TrainingError, WealthArenaError
 NEEDS_TOKEN = "copy the token of its machine (`ray get-auth-token`) to ~/.ray/auth_token here, set RAY_AUTH_MODE=token, and try again"
 START_ONE = "start one with `ray start --head` and give its address, or choose compute=local, which needs none"
 LISTENER_SECONDS = 10.0  # until the machine of a cluster has to take a connection
+STORE_SHARE = 0.3  # of what memory is free: Ray's own figure for its store of objects
+RAY_BYTES = 2.5e9  # addresses of each of its processes beside that
 EXCLUDED = ("outputs", "multirun", "data", "checkpoints", "wandb", ".git", ".venv", ".mypy_cache", "results", "tests")
 
 
@@ -68,6 +72,7 @@ def _start(compute: ComputeSpec, quiet: dict[str, Any]) -> None:
     import ray
 
     if compute.address is None:
+        _require_addresses(resource.getrlimit(resource.RLIMIT_AS)[0])
         cpus = compute.num_cpus or max(usable_cores(), compute.runners + compute.learners + 1)
         try:
             # no thread may start it: its processes die with the thread that began them
@@ -86,6 +91,16 @@ def _start(compute: ComputeSpec, quiet: dict[str, Any]) -> None:
                 f"compute.address={compute.address}: the Ray cluster asks for a token", hint=NEEDS_TOKEN
             ) from error
         raise TrainingError(f"compute.address={compute.address}: no Ray cluster answers", hint=START_ONE) from error
+
+
+def _require_addresses(limit: int) -> None:
+    """Raise TrainingError where a process may have too few addresses: one of Ray's own would end in the middle, and this one with it."""
+    wanted = STORE_SHARE * min(usable_bytes(), free_bytes()) + RAY_BYTES
+    if limit != resource.RLIM_INFINITY and limit < wanted:
+        raise TrainingError(
+            f"Ray cannot start: it may have {limit / 1e9:.1f} GB of addresses (ulimit -v), and asks for {wanted / 1e9:.0f} here",
+            hint="lift it with: ulimit -v unlimited; a container's limit on memory does not count addresses",
+        )
 
 
 def own_python() -> dict[str, str]:

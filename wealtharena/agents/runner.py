@@ -127,8 +127,10 @@ class BatchedEnvRunner(EnvRunner):
         rollout.rewards = footing.less_group(rollout.rewards, bars, group=self.setup.group)
         return rollout
 
-    def sample_with_metrics(self) -> tuple[Rollout, dict[str, float]]:
-        """Return a rollout and what `get_metrics` says after it, in one remote call."""
+    def sample_with_metrics(self, weights: Mapping[str, Any] | None = None) -> tuple[Rollout, dict[str, float]]:
+        """Return a rollout and what `get_metrics` says after it, in one remote call; taken with `weights` where some are given."""
+        if weights is not None:
+            self.set_state({"weights": weights})
         return self.sample(), self.get_metrics()
 
     def get_metrics(self) -> dict[str, float]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import filelock
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -20,9 +21,12 @@ from omegaconf.errors import OmegaConfBaseException
 from wealtharena.config.identity import left_in, refuse_used
 from wealtharena.config.problems import UNREADABLE, composition_error
 from wealtharena.errors import ConfigError, WealthArenaError
+from wealtharena.files import make_folder
 
 _RECORDS = ".hydra"  # of a run directory: its configuration and its overrides
+_SERVICE = "serve"  # keeps no run, so that its folder may be read-only, and several services' one
 _NUMBERED = "${hydra.job.num}"
+_HELD: dict[Path, filelock.FileLock] = {}  # folders, from before Hydra writes a file until the job holds its own
 _OF_THE_GRID = re.compile(r"\$\{(?:now|run_id):[^{}]*\}")  # the same for all its jobs
 
 
@@ -46,8 +50,13 @@ class UsedFolders(Callback):
             folder = Path(str(config.hydra.run.dir))
             if config.resume is None:
                 refuse_used(folder, f"hydra.run.dir={folder}", name=str(folder))
+                _hold(config, folder)
             else:
                 _check_typed(config, folder)
+
+    def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Let go of a folder that the job had no use for."""
+        let_go(Path(str(config.hydra.run.dir)))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Refuse the folder of a grid in which jobs stand, and a job whose folder is used or another job's too."""
@@ -60,6 +69,49 @@ class UsedFolders(Callback):
             _check_no_grid(folder)
             if not _numbered(config):
                 _check_places(config)
+            _hold(config, folder)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Let go of the folder of the grid."""
+        let_go(Path(str(config.hydra.sweep.dir)))
+
+
+def held_by_another(folder: Path) -> ConfigError:
+    """Return the error for a folder in which another process is at work."""
+    return ConfigError(
+        f"another process is at work in {folder}", hint="wait until it has ended, or choose another folder"
+    )
+
+
+def handed_over(folder: Path) -> filelock.FileLock | None:
+    """Return the lock by which this process holds a folder since before Hydra wrote there, once; it is the caller's then."""
+    return _HELD.pop(folder.resolve(), None)
+
+
+def let_go(folder: Path) -> None:
+    """Hold a folder no longer that nobody has taken over, and leave no trace of that."""
+    if (lock := handed_over(folder)) is not None:
+        with suppress(OSError):
+            Path(lock.lock_file).unlink()
+            lock.release()
+
+
+def _hold(config: DictConfig, folder: Path) -> None:
+    """Hold a folder for this process, or raise ConfigError where another is at work: Hydra would write over how that was called.
+
+    One that cannot be made or held is left to those who write there: they say why.
+    """
+    if config.task == _SERVICE or folder.resolve() in _HELD:
+        return
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        make_folder(folder)
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise held_by_another(folder) from error
+    except OSError:
+        return
+    _HELD[folder.resolve()] = lock
 
 
 @contextmanager
@@ -92,6 +144,8 @@ def _check_below(config: DictConfig, key: str) -> None:
 def _check_kept(config: DictConfig) -> None:
     """Raise ConfigError where a run would not keep how it was called where it is looked for: nobody could go on with it."""
     value = config.hydra.output_subdir
+    if config.task == _SERVICE:
+        return
     if config.resume is None and value != _RECORDS:
         raise ConfigError(
             f"hydra.output_subdir={'null' if value is None else value}: how a run was called is looked for in {_RECORDS}",

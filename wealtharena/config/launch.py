@@ -36,7 +36,7 @@ from wealtharena.config.composition import (
     without_search_path,
 )
 from wealtharena.config.ending import Codes, show
-from wealtharena.config.folders import Refused
+from wealtharena.config.folders import Refused, let_go
 from wealtharena.config.help import help_text
 from wealtharena.config.identity import refuse_other_settings
 from wealtharena.config.paths import conf_dir, own_config_dirs, use_config_dirs
@@ -290,6 +290,7 @@ def forget_run() -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     if not folder.is_dir() or any(_says_more(entry) for entry in folder.iterdir()):
         return
+    let_go(folder)
     try:
         filelock.FileLock(folder / ".lock").acquire(timeout=0).lock.release()
     except OSError as error:  # held, which is a TimeoutError, or another's

@@ -19,6 +19,7 @@ import filelock
 from wealtharena import files
 from wealtharena.config import config_hash
 from wealtharena.config.composition import job_overrides
+from wealtharena.config.folders import handed_over, held_by_another
 from wealtharena.config.hashing import NUMBERS
 from wealtharena.config.identity import SCHEMA_VERSION, refuse_used, run_record
 from wealtharena.config.signals import Stop, sigterm_as_ctrl_c
@@ -152,10 +153,7 @@ def recorded(spec: ExperimentSpec, context: RunContext, *, stop: Stop | None = N
     With `stop`, the caller listens to SIGTERM for all the records that it keeps. ConfigError where another process is at
     work in the same folder, or where it holds a run that is not to go on.
     """
-    refusal = ConfigError(
-        f"another process is at work in {context.folder}", hint="wait until it has ended, or choose another folder"
-    )
-    with alone(context.folder, refusal):
+    with alone(context.folder, held_by_another(context.folder)):
         if not context.resumed:
             name = without_home(str(context.folder))
             refuse_used(context.folder, name, name=name)
@@ -204,10 +202,11 @@ def alone(folder: Path, refusal: ConfigError) -> Iterator[None]:
 
     ConfigError where the folder cannot be made or written to.
     """
-    lock = filelock.FileLock(folder / ".lock")
+    lock = handed_over(folder) or filelock.FileLock(folder / ".lock")
     try:
         files.make_folder(folder)
-        lock.acquire(timeout=0)
+        if not lock.is_locked:
+            lock.acquire(timeout=0)
     except filelock.Timeout as error:
         raise refusal from error
     except OSError as error:

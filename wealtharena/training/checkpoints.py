@@ -53,6 +53,7 @@ class CandidateStore:
     def offer(self, policy: Trained, *, env_step: int, score: float, metrics: Mapping[str, float]) -> bool:
         """Keep the policy where it belongs to the best; return whether it is the very best.
 
+        One that it takes the place of stays on disk until `remove_others`, since the last saved state names it.
         TrainingError where it cannot be written; the candidates that were there stay.
         """
         value = score if math.isfinite(score) else -math.inf
@@ -67,9 +68,15 @@ class CandidateStore:
             self._mark_best()
         except OSError as error:
             raise unwritable(self._root, error) from error
-        for dropped in ranked[self.keep :]:
-            shutil.rmtree(self.folder / dropped.path, ignore_errors=True)
         return self.candidates[0] is candidate
+
+    def remove_others(self) -> None:
+        """Remove the folders of policies that are no candidates any more."""
+        require_folder(self._root)
+        kept = {Path(c.path).name for c in self.candidates}
+        for entry in self._root.iterdir():
+            if entry.is_dir() and entry.name not in kept:
+                shutil.rmtree(entry, ignore_errors=True)
 
     def _write(self, candidate: Candidate, policy: Trained) -> None:
         require_folder(self._root)
@@ -103,10 +110,7 @@ class CandidateStore:
         self.candidates = [c for c in known if _is_whole(self.folder / c.path)]
         for gone in (c for c in known if c not in self.candidates):
             log.warning("%s is not there whole: the checkpoint is chosen among the others", self.folder / gone.path)
-        kept = {Path(c.path).name for c in self.candidates}
-        for entry in self._root.iterdir():
-            if entry.is_dir() and entry.name not in kept:
-                shutil.rmtree(entry, ignore_errors=True)
+        self.remove_others()
         if self.candidates:
             self._mark_best()
 

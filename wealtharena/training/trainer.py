@@ -244,6 +244,7 @@ class _Training:
                 "job": sameness.identity(self.job),
             },
         )
+        self.store.remove_others()  # no state names them any more
         self._saved = time.monotonic()
 
     def _restore(self, engine: Engine, state: Mapping[str, Any]) -> None:

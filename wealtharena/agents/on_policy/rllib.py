@@ -25,13 +25,14 @@ from torch import Tensor
 from wealtharena.agents.engine import Workbench
 from wealtharena.agents.networks import Network
 from wealtharena.agents.on_policy.learner import BatchedPPOLearner, PPOSettings
-from wealtharena.agents.patience import ask_learners, told
+from wealtharena.agents.patience import START_SECONDS, ask_learners, told
 from wealtharena.agents.process import require_gpu
 from wealtharena.agents.runner import BatchedEnvRunner, RunnerSetup, runner_setup
 from wealtharena.errors import TrainingError
 
 SAMPLE_SECONDS = 600.0  # a rollout that takes longer is given up
 PROBE_SECONDS = 10.0  # a runner that died is asked so long whether it is back
+REST_SECONDS = 0.5  # before runners that have all died are asked again
 
 
 class PolicyModule(TorchRLModule, ValueFunctionAPI):
@@ -75,12 +76,17 @@ class BatchedPPO(PPO):
         return BatchedPPOConfig()
 
     def training_step(self) -> None:
-        """Sample from every healthy runner at once, learn, and send the new weights back."""
+        """Sample from every healthy runner at once with the learner's parameters, and learn.
+
+        They go with the question: a runner that Ray has started again meanwhile, which nobody need have noticed, has none.
+        """
         self.figures: dict[str, float] = {}
         runners: Any = self.env_runner_group
+        weights = self.weights()
         with told("the rollout runners"):
             results = runners.foreach_env_runner(
-                lambda runner: runner.sample_with_metrics(),
+                "sample_with_metrics",
+                kwargs={"weights": weights},
                 local_env_runner=False,
                 timeout_seconds=SAMPLE_SECONDS,
             )
@@ -96,21 +102,8 @@ class BatchedPPO(PPO):
         )
         self.figures = {**merged([figures for _, figures in results]), **learned[0]}
         self.figures["steps"] = float(sum(rollout.steps for rollout in rollouts))
-        self.send_weights()
 
     steps_before: int = 0
-
-    def send_weights(self) -> None:
-        """Give every runner the learner's parameters."""
-        weights = self.weights()
-        runners: Any = self.env_runner_group
-        with told("the rollout runners"):
-            runners.foreach_env_runner(
-                "set_state",
-                kwargs={"state": {"weights": weights}},
-                local_env_runner=False,
-                timeout_seconds=SAMPLE_SECONDS,
-            )
 
     def weights(self) -> dict[str, Any]:
         """Return the learner's parameters as numpy arrays."""
@@ -238,19 +231,28 @@ class RemoteDriver:
         self._config = configure(bench, settings, setup)
         self._make_network = setup.make_network
         self._algorithm: Any = cluster.build(self._config)
-        self._algorithm.send_weights()
 
     def iterate(self, env_steps: int) -> tuple[int, dict[str, float]]:
-        """Return the steps taken and the figures of one iteration; runners that died are restarted first."""
-        until = time.monotonic() + SAMPLE_SECONDS
-        for _ in range(20):
-            self._algorithm.steps_before = env_steps
-            self._algorithm.step()
-            if self._algorithm.figures:
-                figures = dict(self._algorithm.figures)
-                return int(figures.pop("steps")), figures
-            if time.monotonic() > until:  # runners that hang, each attempt as long as SAMPLE_SECONDS
-                break
+        """Return the steps taken and the figures of one iteration; runners that died are restarted first.
+
+        TrainingError where none of them is back after START_SECONDS.
+        """
+        figures = self._sampled(env_steps) or self._once_one_is_back(env_steps)
+        return int(figures.pop("steps")), figures
+
+    def _sampled(self, env_steps: int) -> dict[str, float]:
+        """Return the figures of one round, nothing where no runner has answered."""
+        self._algorithm.steps_before = env_steps
+        self._algorithm.step()
+        return dict(self._algorithm.figures)
+
+    def _once_one_is_back(self, env_steps: int) -> dict[str, float]:
+        until = time.monotonic() + START_SECONDS
+        with told("a rollout runner to start again: all have died"):
+            while time.monotonic() < until:
+                time.sleep(REST_SECONDS)
+                if figures := self._sampled(env_steps):
+                    return figures
         raise TrainingError(
             "no rollout runner answers", hint="look at the Ray cluster; resume=<run dir> goes on from here"
         )
@@ -272,7 +274,6 @@ class RemoteDriver:
             lambda learner, **kwargs: learner.batched.set_state(**kwargs),
             state=state["learner"],
         )
-        self._algorithm.send_weights()
 
     def close(self) -> None:
         """Stop all actors; a cluster that was there before stays."""

@@ -105,6 +105,8 @@ class Answered:
     """What makes an RLlib algorithm one that does not wait for its runners endlessly."""
 
     metrics: Any
+    config: Any
+    env_runner_group: Any
     _since: float  # when they last sent something
     _sampled: int = -1
     _told: bool = False
@@ -128,6 +130,12 @@ class Answered:
         else:
             time.sleep(REST_SECONDS)
         return result
+
+    def _sample_and_get_connector_states(self) -> Any:
+        """Return what the runners have sent: nothing while all are starting again, where RLlib asks its own, which has no market."""
+        if self.config.num_env_runners and not self.env_runner_group.num_healthy_remote_workers():
+            return [], [], [], set()
+        return super()._sample_and_get_connector_states()  # type: ignore[misc]  # as above
 
 
 class AnsweredIMPALA(Answered, IMPALA):
