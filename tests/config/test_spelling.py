@@ -75,3 +75,10 @@ def test_a_recorded_command_repeats_the_run_and_names_no_home_folder(
     assert again.data == first.data
     assert again.paths == first.paths
     assert again.backtest.checkpoints == (f"{tmp_path}/one", "two")
+
+
+def test_a_list_of_paths_is_read_as_it_was_meant_and_quoted_only_where_it_must_be() -> None:
+    places = ["multirun/2026-11-29/19-58-23-f8b4cd/2", "2", "null", "a b/it's, [1]", "runs/=x"]
+    word = f"compare.runs={spelling.list_of(places)}"
+    assert word.startswith("compare.runs=[multirun/2026-11-29/19-58-23-f8b4cd/2,'2','null','a b/it")
+    assert list(compose(["task=compare", word]).compare.runs) == places

@@ -43,6 +43,11 @@ def override(key: str, value: str | Path) -> str:
     return f"{key}={text if _PLAIN.fullmatch(text) else quoted(text)}"
 
 
+def list_of(places: Sequence[str]) -> str:
+    """Return paths as one list of Hydra's, each quoted that is not plainly a path: `2` would be a number, `null` nothing."""
+    return f"[{','.join(one if '/' in one and _PLAIN.fullmatch(one) else quoted(one) for one in places)}]"
+
+
 def plain(argv: Sequence[str]) -> list[str]:
     """Return the arguments without the `+` and `++` of keys that are looked for among the words: they are there, so that it adds nothing."""
     return [_plain_word(item) for item in argv]

@@ -222,7 +222,9 @@ def _reasons(rows: Sequence[Mapping[str, Any]]) -> str:
         if reasons:
             items = "".join(f"<li>{prose(reason)}</li>" for reason in reasons)
             name = escape(name_of(str(row.get("agent", ""))))
-            parts.append(f"<div><h3>{name} {_verdict(row)}</h3><ul>{items}</ul></div>")
+            apart = " ".join(map(str, row.get("settings") or ()))
+            which = f"<p><small>{escape(apart)}</small></p>" if apart else ""
+            parts.append(f"<div><h3>{name} {_verdict(row)}</h3>{which}<ul>{items}</ul></div>")
     grid = f'<div class="why">{"".join(parts)}</div>' if parts else ""
     return section("verdicts", "Why these verdicts", grid)
 

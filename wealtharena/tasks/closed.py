@@ -16,7 +16,7 @@ from rich.table import Table
 
 from wealtharena import files
 from wealtharena.config.specs.experiment import ExperimentSpec
-from wealtharena.config.spelling import command_line
+from wealtharena.config.spelling import command_line, list_of
 from wealtharena.envs.market import Market
 from wealtharena.envs.shortfall import Shortfall, shortfall
 from wealtharena.envs.trajectory import Trajectory
@@ -223,7 +223,7 @@ def ranking(folder: Path, runs: Sequence[RunResult]) -> dict[str, Any]:
     places = [word for word in _words(runs[0]) if word.startswith("paths.")]  # where the ledger is that knows them
     for row in best.values():
         row["open"] = command_line(
-            ["task=compare", "compare.open=true", f"compare.runs={listed(row['runs'])}", *places]
+            ["task=compare", "compare.open=true", f"compare.runs={list_of(row['runs'])}", *places]
         )
         out.print(f"Open the test window for the best of {row['agent']}: {row['open']}")
     board: dict[str, Any] = {"schema_version": 1, "window": "validation", "rows": rows}
@@ -251,11 +251,6 @@ def _score(run: RunResult) -> float:
         return float(score)
     idle = (run.block("metrics").get("validation") or {}).get("trades") == 0
     return 0.0 if idle else -math.inf
-
-
-def listed(places: Sequence[str]) -> str:
-    """Return paths as one Hydra list."""
-    return "[" + ",".join("'" + place.replace("'", r"\'") + "'" for place in places) + "]"
 
 
 def opening(folder: Path) -> str:
