@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.deployment.rooms import Client, client
 from tests.registry.shelf import stocked
@@ -21,6 +22,8 @@ from wealtharena.trading.ledger import FILE, Ledger
 from wealtharena.trading.reading import HEALTH
 from wealtharena.trading.switch import FILE as KILL
 from wealtharena.trading.switch import Switch
+
+RULES = Path(__file__).parents[2] / "examples" / "prometheus" / "alerts.yml"
 
 
 def edited(statement: str) -> Callable[[Path, Path], None]:
@@ -167,3 +170,21 @@ def test_what_monitors_said_of_before_is_not_shown_of_an_account_that_is_traded_
     with watching(folder):
         assert gauge not in service.get("/metrics").text
         assert 'wealtharena_account_written_at{agent="etf",account="second"}' in service.get("/metrics").text
+
+
+def test_the_rules_of_prometheus_ask_for_what_is_told(service: Client, paper: Path) -> None:
+    """An alert on a figure that nobody tells never fires."""
+    folder = paper / "etf" / "second"
+    of_health = ("written_at", "alerts_failed", "alerts_lost", "order_errors")
+    of_monitors = [f"{name}_{part}" for name in ("features", "actions") for part in ("index", "limit")]
+    numbers = dict.fromkeys([*of_health, *of_monitors, "record_sum", "record_limit"], 1.0)
+    (folder / HEALTH).write_text(json.dumps(numbers))
+    (folder / KILL).write_text("freeze\n")
+    told = service.get("/metrics").text
+    known = {line.split()[2] for line in told.splitlines() if line.startswith("# TYPE")}
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    asked = {name for one in groups for rule in one["rules"] for name in re.findall(r"wealtharena_\w+", rule["expr"])}
+    assert len(asked) > 12
+    assert asked <= known
+    assert 'wealtharena_account_kill_switch{agent="etf",account="second"} 1\n' in told
+    assert 'wealtharena_account_kill_switch{agent="cryptocurrencies",account="default"} 0\n' in told
