@@ -81,11 +81,6 @@ def versions() -> dict[str, str]:
     return found
 
 
-def without_home(text: str) -> str:
-    """Return `text` with the home folder and the working folder written as ~ and nothing: no personal path leaves."""
-    return files.without_home(text.replace(f"{Path.cwd()}/", ""))
-
-
 def new_run_id(started: dt.datetime) -> str:
     """Return a run's name: when it was begun, in UTC, and six digits that part it from others of that second."""
     return f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
@@ -141,7 +136,11 @@ class RunRecord:
         message = error.message if isinstance(error, WealthArenaError) else str(error)
         self.update(
             status="interrupted" if stopped else "failed",
-            error={"type": type(error).__name__, "message": without_home(message), "hint": without_home(hint)},
+            error={
+                "type": type(error).__name__,
+                "message": files.without_places(message),
+                "hint": files.without_places(hint),
+            },
         )
 
 
@@ -157,7 +156,7 @@ def recorded(spec: ExperimentSpec, context: RunContext, *, stop: Stop | None = N
     )
     with alone(context.folder, refusal):
         if not context.resumed:
-            name = without_home(str(context.folder))
+            name = files.without_places(str(context.folder))
             refuse_used(context.folder, name, name=name)
         else:
             _remove_remains(context.folder)
@@ -191,9 +190,9 @@ def unusable(folder: Path, error: OSError) -> Exception:
     """Return the error for a folder that cannot be made or written to; a full disk stays what it is."""
     if error.errno in files.NO_ROOM:
         return error
-    what = f"{without_home(str(error.filename or folder))}: {error.strerror}"
+    what = f"{files.without_places(str(error.filename or folder))}: {error.strerror}"
     return ConfigError(
-        f"{without_home(str(folder))} cannot be used: {what}",
+        f"{files.without_places(str(folder))} cannot be used: {what}",
         hint="name another folder, or move away what stands there",
     )
 

@@ -369,7 +369,7 @@ def _report(
         notes=(f"At its end the account is {told['state']}{_why(told)}.", *(content.get("notes") or ())),
         beside="backtest",
         places={"metrics.test": "paper.paper", "baselines.backtest": "paper.backtest"},
-        config=files.without_home(config.replace(f"{Path.cwd()}/", "")),
+        config=files.without_places(config),
         currency=spec.asset.account_currency,
         risk_free=metrics.risk_free(paths[1], spec.asset.risk_free_per_year),
     )
