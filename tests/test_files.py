@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wealtharena import files
+from wealtharena import files, shown
 from wealtharena.files import BadLineError, append_line, read_lines, read_log, require_appendable, require_writable
 
 TEXTS = st.dictionaries(st.text(max_size=6), st.text(max_size=20), max_size=3)
@@ -252,4 +252,4 @@ def test_only_a_path_that_begins_there_is_one_of_the_home_or_the_working_folder(
     monkeypatch.setenv("HOME", "/home/al")
     monkeypatch.chdir(tmp_path)
     place = {"here": tmp_path, "top": "top"}
-    assert files.without_places(text.format(**place)) == told.format(**place)
+    assert shown.without_places(text.format(**place)) == told.format(**place)

@@ -25,6 +25,7 @@ from wealtharena.config.signals import Stop, sigterm_as_ctrl_c
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import command_line
 from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
+from wealtharena.shown import without_places
 
 _STAYS = ("parent", "begun_with", "opened", "data")  # of a run that goes on, until it is written anew
 _REMAINS = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")  # as `files.atomic_path` names what it writes
@@ -138,8 +139,8 @@ class RunRecord:
             status="interrupted" if stopped else "failed",
             error={
                 "type": type(error).__name__,
-                "message": files.without_places(message),
-                "hint": files.without_places(hint),
+                "message": without_places(message),
+                "hint": without_places(hint),
             },
         )
 
@@ -156,7 +157,7 @@ def recorded(spec: ExperimentSpec, context: RunContext, *, stop: Stop | None = N
     )
     with alone(context.folder, refusal):
         if not context.resumed:
-            name = files.without_places(str(context.folder))
+            name = without_places(str(context.folder))
             refuse_used(context.folder, name, name=name)
         else:
             _remove_remains(context.folder)
@@ -190,9 +191,9 @@ def unusable(folder: Path, error: OSError) -> Exception:
     """Return the error for a folder that cannot be made or written to; a full disk stays what it is."""
     if error.errno in files.NO_ROOM:
         return error
-    what = f"{files.without_places(str(error.filename or folder))}: {error.strerror}"
+    what = f"{without_places(str(error.filename or folder))}: {error.strerror}"
     return ConfigError(
-        f"{files.without_places(str(folder))} cannot be used: {what}",
+        f"{without_places(str(folder))} cannot be used: {what}",
         hint="name another folder, or move away what stands there",
     )
 

@@ -20,6 +20,7 @@ from wealtharena.config.spelling import command_line, override, quoted
 from wealtharena.errors import ConfigError, Interrupted, TrainingError
 from wealtharena.files import relative
 from wealtharena.reporting import sweep as page
+from wealtharena.shown import without_places
 from wealtharena.tasks import closed, console, judging, resuming
 from wealtharena.tasks.finalists import TrainedFinalist, describe_finalist, train_finalists, typed_again
 from wealtharena.tasks.folds import TrainedFold
@@ -262,7 +263,7 @@ def describe_search(
         "schema_version": 1,
         "status": "running",
         "sweep": sweep.name,
-        "study": {"name": found.study_name, "path": files.without_places(str(found.study_path))},
+        "study": {"name": found.study_name, "path": without_places(str(found.study_path))},
         "agent": content["agent"],
         "metric": sweep.metric,
         "mode": sweep.mode,
