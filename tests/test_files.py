@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wealtharena import files
+from wealtharena import files, shown
 from wealtharena.files import BadLineError, append_line, read_lines, read_log, require_appendable, require_writable
 
 TEXTS = st.dictionaries(st.text(max_size=6), st.text(max_size=20), max_size=3)
@@ -233,3 +233,23 @@ def test_who_may_write_a_log_is_what_the_umask_says(tmp_path: Path, umask: int, 
         os.umask(before)
     assert (tmp_path / "log.jsonl").stat().st_mode & 0o777 == rights
     assert (tmp_path / "other").stat().st_mode & 0o777 == rights
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("data.path=/home/al/bars.csv", "data.path=~/bars.csv"),
+        ("data.path=/home/alice/bars.csv", "data.path=/home/alice/bars.csv"),
+        ("/mnt/home/al/x and file:///home/al/x.", "/mnt/home/al/x and file://~/x."),
+        ("in /home/al. 'line\\n/home/al/x' [/home/al,/home/al.old]", "in ~. 'line\\n~/x' [~,/home/al.old]"),
+        ("paths=[{here}/a,{here}/b/{top}] /var{here}/c", "paths=[a,b/{top}] /var{here}/c"),
+    ],
+)
+def test_only_a_path_that_begins_there_is_one_of_the_home_or_the_working_folder(
+    text: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a command to be repeated /var/tmp/x/bars.csv, typed in /tmp/x, was /varbars.csv, and /home/alice ~ice of al."""
+    monkeypatch.setenv("HOME", "/home/al")
+    monkeypatch.chdir(tmp_path)
+    place = {"here": tmp_path, "top": "top"}
+    assert shown.without_places(text.format(**place)) == told.format(**place)

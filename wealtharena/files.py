@@ -20,15 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-
-def home() -> Path | None:
-    """Return the user's home folder; None where the machine knows none: HOME unset and a user without a name."""
-    try:
-        return Path.home()
-    except RuntimeError:
-        return None
-
-
 NEWER = "install a newer version"  # what to do about what `newer` names
 
 
@@ -49,12 +40,6 @@ def relative(path: Path) -> str:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
-
-
-def without_home(text: str) -> str:
-    """Return `text` with the home folder written as ~: what is shown or sent says nothing of whose machine it is."""
-    own = home()
-    return text if own is None or own == own.parent else text.replace(str(own), "~")
 
 
 def let_go(stream: TextIO | None) -> None:

@@ -119,15 +119,26 @@ def _led(found: Mapping[str, Any]) -> float:
 
 def _bars_of(lines: Sequence[Mapping[str, Any]]) -> str:
     """Return which bars were played, by whom where not all played the same, with what the anchor alone did over them."""
-    told: dict[str, list[str]] = {}
+    told: dict[str, dict[str, list[str]]] = {}
     for found in lines:
         first, last = map(day, found["dates"])
         span = "on another market for each seed" if found["planted"] else f"from {first} to {last}"
-        alone = f"the anchor alone {number(found['anchor_sharpe'], signed=True)}"
-        told.setdefault(f"{span} ({alone})", []).append(found["entrant"])
-    if len(told) == 1:
-        return f"Played {next(iter(told))}."
-    parts = "; ".join(f"{', '.join(names)} {span}" for span, names in told.items())
+        alone = number(found["anchor_sharpe"], signed=True)
+        told.setdefault(span, {}).setdefault(alone, []).append(found["entrant"])
+    (span, anchors), *others = told.items()
+    if not others and len(anchors) == 1:
+        return f"Played {span} (the anchor alone {next(iter(anchors))})."
+    if not others:
+        parts = "; ".join(f"{', '.join(names)} {alone}" for alone, names in anchors.items())
+        return (
+            f"Played {span}. What the anchor alone did is not the same for all, of other seeds, bars or settings: {parts}. "
+            "Each is set against its own."
+        )
+    parts = "; ".join(
+        f"{', '.join(names)} {span} (the anchor alone {alone})"
+        for span, anchors in told.items()
+        for alone, names in anchors.items()
+    )
     return (
         f"Not all played the same bars: {parts}. Features that look further back leave others to cut; each is set "
         "against its own anchor, and Sharpe ratios of other bars are not to be compared."

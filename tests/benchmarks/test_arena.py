@@ -321,6 +321,20 @@ def test_entrants_that_played_other_bars_are_not_told_as_of_one_window() -> None
     assert "Not all played the same bars" in html
 
 
+def test_another_anchor_is_not_told_as_other_dates() -> None:
+    """Who lacked a seed was said not to have played the same bars, "on another market for each seed" beside the very same words."""
+    found = of_board("bad", "good")
+    for course, said in zip(
+        found["courses"], ("on another market for each seed", "from 4 Jan 2010 to 3 Jan 2014"), strict=True
+    ):
+        (line,) = [one for one in course["lines"] if one["entrant"] == "good"]
+        line["anchor_sharpe"] = 0.7
+        html = page.render(found)
+        assert f"Played {said}. What the anchor alone did is not the same for all" in html
+        assert "good +0.70; bad +0.50. Each is set against its own." in html
+        assert "Not all played the same bars" not in html
+
+
 def test_no_cell_is_begun_that_would_not_end_in_time() -> None:
     clock, cell = command.Clock(1.0), play.Cell(TINY, entries.Entrant("ppo", ""), 0)
     assert clock.fits(cell)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from wealtharena.config.paths import CONFIG_DIR
 from wealtharena.config.spelling import command_line
 from wealtharena.errors import ConfigError
 
+ROOT = Path(__file__).parents[2]
 HEAD = "# @package _global_\n"
 MIXED = "defaults:\n  - override /asset: [etf, crypto]\n"
 
@@ -98,10 +101,27 @@ def test_a_search_path_is_the_folder_of_config_dir(
     assert "seed: 7\n" in said("--config-dir", str(mine), "hydra.searchpath=[pkg://theirs.conf]")
     assert command_line(["seed=1"]).endswith(f"--config-dir {mine} --config-dir {folder} seed=1")
     assert "names what is no folder" in said("hydra.searchpath=[structured://theirs,pkg://theirs.conf]")
+    assert "cannot read the override 'hydra.searchpath" in said("hydra.searchpath=[~/theirs]"), "it was passed over"
     shutil.copytree(folder.parent, tmp_path / "others")  # what was looked through once is not again
     (tmp_path / "others" / "conf" / "asset").mkdir()
     (tmp_path / "others" / "conf" / "asset" / "etf.yaml").write_text("name: etf\n")
     assert "asset/etf.yaml would never be read" in said("hydra.searchpath=[pkg://others.conf]")
+
+
+@pytest.mark.slow
+def test_help_knows_of_a_search_path_before_anything_else_does(tmp_path: Path) -> None:
+    """No kind of source was registered yet, so that every folder was none."""
+    command = [sys.executable, "-m", "wealtharena", f"hydra.searchpath=[{tmp_path}]", "--help"]
+    done = subprocess.run(
+        command,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_files_that_choose_one_another_are_refused(own: Path) -> None:
@@ -176,7 +196,8 @@ def test_of_several_folders_of_configuration_each_is_read_and_none_hides_another
 
     assert "seed: 7\n" in said(one, two, chosen="one")
     assert "seed: 8\n" in said(one, two, chosen="two")
-    assert "--config-dir nowhere is no folder" in said(one, Path("nowhere"), chosen="one")
+    for nowhere in (Path("nowhere"), Path("~nobody_of_that_name/x"), Path("x" * 300)):
+        assert f"--config-dir {nowhere} is no folder" in said(one, nowhere, chosen="one")
     odd = tmp_path / f"a{os.pathsep}b"
     shutil.copytree(one, odd)
     assert "seed: 7\n" in said(odd, chosen="one")

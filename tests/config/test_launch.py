@@ -318,9 +318,9 @@ def test_an_error_is_json_however_log_is_typed(probe) -> None:
 
 def test_a_machine_without_a_home_folder_runs(tmp_path: Path) -> None:
     script = "import os; os.environ.pop('HOME', None); import pwd; pwd.getpwuid = lambda n: (_ for _ in ()).throw(KeyError(n))\n"
-    script += "from wealtharena import files; from wealtharena.envs import compiled\n"
+    script += "from wealtharena import shown; from wealtharena.envs import compiled\n"
     script += (
-        "assert files.home() is None and files.without_home('/root/x') == '/root/x'; print(compiled.cache_folder())"
+        "assert shown.home() is None and shown.without_home('/root/x') == '/root/x'; print(compiled.cache_folder())"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from wealtharena.config.launch import of_the_machine
+from wealtharena.errors import ConfigError
 
 
 @pytest.mark.slow
@@ -43,3 +44,13 @@ def test_want_of_memory_is_known_by_whatever_it_is_called(error: Exception) -> N
         assert told is not None
         assert "memory" in str(told)
     assert of_the_machine(RuntimeError("a bug")) is None
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "~nobody_of_that_name/x"])
+def test_a_path_that_no_machine_has_is_one_line(path: str) -> None:
+    """`resume=`, `experiment=` and `data.path=` of such ended in a traceback."""
+    with pytest.raises((OSError, RuntimeError)) as raised:
+        Path(path).expanduser().stat()
+    told = of_the_machine(raised.value)
+    assert isinstance(told, ConfigError)
+    assert told.hint

@@ -53,7 +53,7 @@ def test_a_run_of_own_files_asks_for_their_folders(run: Path, tmp_path: Path, mo
     monkeypatch.setenv(CONFIG_DIR, str(tmp_path))
     assert resumed_argv([f"resume={run}"])[0] == "asset=forex"
     monkeypatch.setenv(CONFIG_DIR, "")
-    for other in ({}, {"command": None}, {"command": "wealtharena asset=mine"}):
+    for other in ({}, {"command": None}, {"command": "wealtharena asset=mine"}, {"command": "wealtharena 'asset=mine"}):
         (run / "run.json").write_text(json.dumps(said | other))
         assert resumed_argv([f"resume={run}"])[0] == "asset=forex"
 

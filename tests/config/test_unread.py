@@ -33,6 +33,7 @@ def refused(line: str) -> str:
         ("task=backtest sweep=ppo", "say task=train"),
         ("data.path=bars.csv", "say data=files"),
         ("task=deploy asset=crypto", "say 'deploy.agents=[crypto]'"),
+        ("task=deploy deploy.action=verify asset=crypto", "leave it out"),
     ],
 )
 def test_options_of_another_task_search_or_source_are_refused(line: str, way_out: str) -> None:
@@ -79,6 +80,7 @@ def test_options_of_another_task_search_or_source_are_refused(line: str, way_out
         "task=paper paper.feed=live paper.speed=10",
         "task=deploy deploy.action=list deploy.keep=1",
         "task=deploy deploy.agents=[crypto] asset=crypto",
+        "task=deploy deploy.action=verify deploy.agents=[crypto]",
         "task=serve asset=crypto",
         "task=compare asset=forex",
         "task=demo algo=direct",

@@ -16,10 +16,28 @@ def test_rows_of_one_name_say_which_settings_only_some_of_them_have():
             "python run.py asset=etf algo.gamma=0.95 seed=1 tracking=none train.test=true 'data.path=my bars.csv'",
         ),
         ("etf ppo", "python run.py asset=etf resume=outputs/b 'data.path=my bars.csv'"),
+        ("etf ppo", ""),
+        ("etf ppo", "python run.py 'asset=etf"),
         ("etf direct", "python run.py asset=etf algo=direct"),
         ("crypto ppo", "python run.py 'asset=crypto"),  # cut short: nothing is told of it
     ]
-    assert apart(rows) == [["algo.gamma=0.9"], ["algo.gamma=0.95"], [], [], []]
+    assert apart(rows) == [["algo.gamma=0.9"], ["algo.gamma=0.95"], [], [], [], [], []]
+
+
+def test_many_rows_are_told_apart_in_no_time():
+    """Each was compared with each: three thousand of a grid took six seconds."""
+    rows = [("etf ppo", f"python run.py asset=etf algo.gamma=0.{place}") for place in range(3_000)]
+    asked = []
+
+    class Name(str):
+        def __eq__(self, other):
+            asked.append(other)
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    assert apart([(Name(name), command) for name, command in rows])[7] == ["algo.gamma=0.7"]
+    assert len(asked) < 10 * len(rows)
 
 
 def test_two_configurations_of_one_agent_can_be_told_apart_on_the_board(tmp_path, evaluation):

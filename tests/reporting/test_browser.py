@@ -12,8 +12,9 @@ import pytest
 
 from tests import gallery, screens
 from tests.reporting.made_up import report_data
+from tests.reporting.test_leaderboard import row
 from tests.screens import visit
-from wealtharena.reporting import report
+from wealtharena.reporting import leaderboard, report
 from wealtharena.reporting.words import MEASURES, figure, finite
 
 pytestmark = pytest.mark.browser
@@ -63,6 +64,17 @@ def test_shown_figures_are_those_of_run_json(browser: Any, pages: dict[str, Path
 def test_a_page_is_no_wider_than_a_screen_between_the_two(browser: Any, pages: dict[str, Path], name: str) -> None:
     visit(browser, pages[name], width=820)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 820
+
+
+def test_settings_that_tell_rows_apart_push_no_figure_off_the_screen(browser: Any, tmp_path: Path) -> None:
+    """They stood on one line as long as they were: verdict and figures began a screen further right."""
+    long = ["algo.gamma=0.9", f"asset.universe.symbols=[{','.join(f'SYMBOL{k}' for k in range(60))}]"]
+    page = leaderboard.write(tmp_path / "board.html", {"rows": [row("etf", 1, settings=long), row("etf", 2)]})
+    for width in screens.WIDTHS:
+        visit(browser, page, width=width)
+        assert screens.faults(browser) == []
+        script = "return document.querySelector('td .mark').getBoundingClientRect().right"
+        assert browser.execute_script(script) < 0.5 * width, width
 
 
 def test_the_first_screen_tells_what_where_when_and_the_verdict(browser: Any, pages: dict[str, Path]) -> None:

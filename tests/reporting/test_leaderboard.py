@@ -89,4 +89,5 @@ def test_a_row_leads_to_the_reports_of_its_runs_that_are_there(tmp_path: Path) -
 def test_rows_of_one_name_show_the_settings_that_tell_them_apart() -> None:
     rows = [row("etf", 1, settings=["algo.gamma=0.9", "data.path=<a>"]), row("etf", 2, settings=[]), row("crypto", 3)]
     html = leaderboard.render({"rows": rows})
-    assert html.count("algo.gamma=0.9 data.path=&lt;a&gt;") == 2, "in its row, and above the reasons of its verdict"
+    assert html.count("algo.gamma=0.9 data.path=&lt;a&gt;</small>") == 2, "in the ranking and beside its verdict"
+    assert html.count('<small class="settings">') == 2

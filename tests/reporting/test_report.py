@@ -332,6 +332,15 @@ def test_dates_of_long_bars_say_of_what_they_are(frequency: str, told: bool) -> 
     assert ("equity is of a bar’s end" in report.render(dataclasses.replace(data, run=run))) is told
 
 
+@pytest.mark.parametrize(("fill", "held"), [("next_open", True), ("next_close", True), ("next_open", False)])
+def test_a_fill_at_a_close_is_not_told_as_at_the_begin_of_a_long_bar(fill: str, held: bool) -> None:
+    data = report_data()
+    run = {**data.run, "fill": fill, "data": {**data.run["data"], "frequency": "1mo"}}
+    html = report.render(dataclasses.replace(data, run=run, held=held))
+    assert ("a bar’s end, a fill at the open of its beginning<" in html) is (fill == "next_open" and held)
+    assert ("a bar’s end, as a fill is<" in html) is (fill == "next_close")
+
+
 def test_the_rolling_sharpe_ratio_is_that_of_each_window() -> None:
     path = walk("agent", seed=8, bars=300)
     found = paths.rolling(path, 60, 0.0001)

@@ -14,7 +14,7 @@ from wealtharena.config.composition import group_names, preset_file, searched_fo
 from wealtharena.config.paths import conf_dirs
 from wealtharena.config.spelling import key_of
 from wealtharena.errors import ConfigError
-from wealtharena.files import without_home
+from wealtharena.shown import without_home
 
 _OF_ALL: Final = ("debug", "experiment", "task", "zoo")  # groups whose files set keys of the whole configuration
 _PLACED: Final = re.compile(r"\s*(?:#\s*@[^\n]*\s+)*#\s*@package\s+\S")  # before anything else: Hydra reads no further

@@ -223,7 +223,9 @@ def without_search_path(overrides: Sequence[str]) -> tuple[list[str], list[Path]
             f"hydra.searchpath=[{','.join(places)}] names what is no folder: a resumed run, a grid and a search could not read it",
             hint="lay the files in a folder and name it by --config-dir <folder>",
         )
-    return [word for word in overrides if key_of(word) != "hydra.searchpath"], folders
+    return [
+        word for word in overrides if not list(_search_path([word]))
+    ], folders  # what names none is Hydra's to refuse
 
 
 def _search_path(overrides: Sequence[str]) -> Iterator[str]:
@@ -239,6 +241,7 @@ def _search_path(overrides: Sequence[str]) -> Iterator[str]:
 
 def _is_source(place: str) -> bool:
     scheme, parts, _ = place.partition("://")
+    Plugins.instance()  # none is registered before: --help asks first of all
     try:
         source = SourcesRegistry.instance().resolve(scheme if parts else "file")
     except ValueError:

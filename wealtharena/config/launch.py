@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import importlib.metadata
 import io
@@ -52,6 +53,7 @@ Job = Callable[[DictConfig], int]
 _OF_A_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 # what the loader, the kernel, torch and C++ say for want of memory, where it is no MemoryError
 _NO_MEMORY = ("failed to map segment", "cannot allocate memory", "can't allocate memory", "std::bad_alloc")
+_NO_HOME = "Could not determine home directory."  # what pathlib says of ~nobody/
 
 
 def launch(job: Job) -> Callable[[], int]:
@@ -243,9 +245,13 @@ def _job(job: Job, cfg: DictConfig, codes: Codes, full_error: bool) -> int:
 
 
 def of_the_machine(error: Exception) -> WealthArenaError | None:
-    """Return the error for a machine without room or memory, where that is what an exception comes from; None else."""
+    """Return the error for a machine without room or memory, or a path that it cannot have; None for any other exception."""
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         return no_room(error)
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return ConfigError(f"{str(error.filename)[:60]}... is too long for a name of a file", hint="name a shorter one")
+    if isinstance(error, RuntimeError) and str(error) == _NO_HOME:
+        return ConfigError("a path begins with ~ of a user who has no home folder here", hint="write the folder out")
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, MemoryError) or any(words in str(cause).lower() for words in _NO_MEMORY):

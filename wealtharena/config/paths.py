@@ -27,7 +27,7 @@ def own_config_dirs() -> tuple[Path, ...]:
         ConfigError: there is no such folder.
     """
     named = os.environ.get(CONFIG_DIR, "")
-    folders = [named] if Path(named).expanduser().is_dir() else named.split(os.pathsep)
+    folders = named.split(os.pathsep) if _folder(named) is None else [named]
     return tuple(_own(folder) for folder in folders if folder)
 
 
@@ -46,10 +46,18 @@ def use_config_dirs(folders: Sequence[str | Path]) -> None:
 
 
 def _own(named: str | Path) -> Path:
-    folder = Path(named).expanduser().resolve()
-    if not folder.is_dir():
+    if (folder := _folder(named)) is None:
         raise ConfigError(f"--config-dir {named} is no folder", hint="name one with groups as in conf/, such as asset/")
     return folder
+
+
+def _folder(named: str | Path) -> Path | None:
+    """Return the folder of that name; None where there is none, and for a name that none can bear."""
+    try:
+        folder = Path(named).expanduser().resolve()
+        return folder if folder.is_dir() else None
+    except (OSError, RuntimeError, ValueError):  # too long a name; the home of nobody
+        return None
 
 
 def conf_dirs() -> tuple[Path, ...]:

@@ -20,7 +20,7 @@ from wealtharena.config.spelling import key_of
 from wealtharena.config.suggest import nearest
 from wealtharena.config.unknown import name_of_another, unknown_key, way_out
 from wealtharena.errors import ConfigError
-from wealtharena.files import without_home
+from wealtharena.shown import without_home
 
 _TYPES = {
     "int_parsing": "a whole number",

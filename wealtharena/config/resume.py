@@ -70,7 +70,10 @@ def _check_own_files(value: str, folder: Path) -> None:
     """Raise ConfigError where the run was composed with folders of a person's own, and none is given now."""
     if own_config_dirs():
         return
-    words = shlex.split(str(run_record(folder).get("command") or ""))
+    try:
+        words = shlex.split(str(run_record(folder).get("command") or ""))
+    except ValueError:  # cut short: what it was begun with is not known
+        return
     named = [words[place : place + 2] for place, word in enumerate(words) if word == "--config-dir"]
     if named:
         again = shlex.join(word for pair in named for word in pair)

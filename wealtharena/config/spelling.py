@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wealtharena import files
 from wealtharena.config import speech
 from wealtharena.config.paths import own_config_dirs
+from wealtharena.shown import without_places
 
 PATHS = (  # keys whose value is one path, which may hold any letter
     "data.path",
@@ -93,10 +93,7 @@ def expanded(value: Any) -> Any:
 
 def command_line(overrides: Sequence[str]) -> str:
     """Return the command of these overrides, to be pasted into a shell of the same folder; it names no home folder."""
-    here = f"{Path.cwd()}/"
-    words = [
-        _HOME.sub(lambda found: quoted(found[0]), files.without_home(item.replace(here, ""))) for item in overrides
-    ]
-    own = [files.without_home(f"{folder}/".replace(here, "")).rstrip("/") or "." for folder in own_config_dirs()]
+    words = [_HOME.sub(lambda found: quoted(found[0]), without_places(item)) for item in overrides]
+    own = [without_places(f"{folder}/").rstrip("/") or "." for folder in own_config_dirs()]
     beside = [word for folder in own for word in ("--config-dir", folder)]
     return shlex.join([*speech.COMMAND.split(), *beside, *words])

@@ -81,7 +81,8 @@ def _mistaken(spec: ExperimentSpec, word: str) -> tuple[str, str] | None:
     if block == "sweep" and spec.sweep.name == "none":
         return f"sweep=none does not search, and does not read {word}", "leave it out, or choose a search: sweep=<name>"
     if (spec.task, key, spec.deploy.agents) == ("deploy", "asset", ()):
-        return f"task=deploy goes through all agents, and does not read {word}", f"say 'deploy.agents=[{value}]'"
+        named = f"say 'deploy.agents=[{value}]'" if spec.deploy.action != "verify" else "leave it out"
+        return f"task=deploy goes through all agents, and does not read {word}", named
     if key == "data.path" and spec.data.source != "files":
         return f"data={spec.data.source} does not read {word}", "say data=files, or leave it out"
     return None
@@ -362,6 +363,10 @@ _OF_PAPER: Final[tuple[Rule, ...]] = (
     ),
 )
 _OF_DEPLOYMENTS: Final[tuple[Rule, ...]] = (
+    (
+        ("deploy.agents",),
+        lambda spec: _unless(spec.deploy.action != "verify", "deploy.action=verify goes through the whole registry"),
+    ),
     (
         ("deploy.checkpoints", "deploy.force_reason", "deploy.stage", "deploy.keep"),
         lambda spec: _unless(

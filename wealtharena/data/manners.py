@@ -28,7 +28,7 @@ from pyrate_limiter.limiter import SingleBucketFactory
 from wealtharena.config.specs.data import MannersSpec
 from wealtharena.data.provider import BusyError, RefusalError, UnreachableError
 from wealtharena.errors import ProviderError
-from wealtharena.files import without_home
+from wealtharena.shown import without_home
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from wealtharena import files
+from wealtharena import shown
 from wealtharena.errors import DataError
 
 _TEMPORARY: Final = re.compile(r"\..+\.(parquet|csv|json)\.\d+-[0-9a-f]+\.tmp")
@@ -38,7 +38,7 @@ def label(path: Path) -> str:
 
 def unusable(root: Path | str, error: OSError) -> DataError:
     """Return the error that names `data.root` where it is no folder that can be used."""
-    told = f"data.root={files.without_home(str(root))} is no folder that can be used ({error.strerror})"
+    told = f"data.root={shown.without_home(str(root))} is no folder that can be used ({error.strerror})"
     return DataError(told, hint="name another one: data.root=data")
 
 

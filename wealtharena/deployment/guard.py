@@ -28,7 +28,7 @@ from wealtharena.deployment.meters import Meters
 from wealtharena.deployment.script import SCRIPT_HASH
 from wealtharena.deployment.style import STYLE_HASH
 from wealtharena.errors import ConfigError
-from wealtharena.files import without_home
+from wealtharena.shown import without_home
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

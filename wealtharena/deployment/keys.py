@@ -17,8 +17,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wealtharena.errors import ConfigError
-from wealtharena.files import NO_ROOM, held, read_regular, without_home, write_json
+from wealtharena.files import NO_ROOM, held, read_regular, write_json
 from wealtharena.registry.history import now
+from wealtharena.shown import without_home
 
 logger = logging.getLogger("wealtharena.deployment")
 _PREFIX = "wa"

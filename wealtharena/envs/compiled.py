@@ -29,7 +29,7 @@ from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.errors import NumbaExperimentalFeatureWarning
 from numba.extending import intrinsic
 
-from wealtharena import files
+from wealtharena import files, shown
 from wealtharena.config import plugins, speech
 
 Float64 = npt.NDArray[np.float64]
@@ -72,7 +72,7 @@ def _roots() -> Iterator[Path]:
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     if chosen:
         yield Path(chosen)
-    own, caches = files.home(), os.environ.get("XDG_CACHE_HOME")
+    own, caches = shown.home(), os.environ.get("XDG_CACHE_HOME")
     if caches or own:
         yield (Path(caches) if caches else Path(own or "", ".cache")) / "wealtharena"
     try:

@@ -13,23 +13,27 @@ _TOLD_ANYHOW: Final = ("train.test", "compare.open")
 def apart(rows: Sequence[tuple[str, str]]) -> list[list[str]]:
     """Return for each row, its name and its command, the overrides that not all rows of that name have, in their order.
 
-    Seeds, places and what is no setting of a training are left out; of a command that cannot be read nothing is told.
+    Seeds, places and what is no setting of a training are left out; of a command that is not there or cannot be read
+    nothing is told, and nothing is held against the others.
     """
     words = [_overrides(command) for _, command in rows]
-    found = []
+    shared: dict[str, set[str]] = {}
     for (name, _), own in zip(rows, words, strict=True):
-        alike = [set(other) for (called, _), other in zip(rows, words, strict=True) if called == name]
-        shared = set.intersection(*alike)
-        found.append([word for word in own if word not in shared])
-    return found
+        if own is not None:
+            shared[name] = shared.get(name, set(own)) & set(own)
+    return [
+        [word for word in own or () if word not in shared[name]] for (name, _), own in zip(rows, words, strict=True)
+    ]
 
 
-def _overrides(command: str) -> list[str]:
+def _overrides(command: str) -> list[str] | None:
+    """Return the settings of a command; None where there is none, or none that can be read."""
     try:
         words = shlex.split(command)
     except ValueError:
-        return []
-    return [word for word in words if "=" in word and not _is_told_anyhow(word.partition("=")[0].lstrip("+~"))]
+        return None
+    named = [word for word in words if "=" in word and not _is_told_anyhow(word.partition("=")[0].lstrip("+~"))]
+    return named if words else None
 
 
 def _is_told_anyhow(key: str) -> bool:

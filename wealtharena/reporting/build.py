@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wealtharena import files
 from wealtharena.reporting.band import equity_band
 from wealtharena.reporting.data import AuditRow, ReportData, SeedRow, StressRow
 from wealtharena.reporting.words import finite
+from wealtharena.shown import without_places
 
 if TYPE_CHECKING:
     from wealtharena.evaluation.evaluate import Evaluation
@@ -60,7 +59,7 @@ def from_evaluation(
         configurations_tried=evidence.configurations,
         notes=tuple(run.get("notes") or ()) if notes is None else tuple(notes),
         beside=evidence.beats,
-        config=files.without_home(config.replace(f"{Path.cwd()}/", "")),  # a report is shown to others
+        config=without_places(config),  # a report is shown to others
         currency=currency,
         risk_free=evaluation.risk_free,
     )

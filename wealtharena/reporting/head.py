@@ -52,7 +52,8 @@ _PLAYED = {  # windows of task=backtest
     "account": "all its closes",  # a paper account's record
 }
 _LONG = ("1w", "1mo")
-_LONG_BARS = "as the bars bear them, of their first day or their last; equity is of a bar’s end, a fill at the open of its beginning"
+_LONG_BARS = "as the bars bear them, of their first day or their last; equity is of a bar’s end"
+_FILLS = {"next_open": ", a fill at the open of its beginning", "next_close": ", as a fill is"}
 SEVERAL_FOLDS = ("walk_forward", "cpcv")
 _ACTIVE: tuple[tuple[str, str, Kind], ...] = (
     ("annual_return", "return", "percent"),
@@ -164,7 +165,8 @@ def _facts(run: Mapping[str, Any], source: Mapping[str, Any]) -> str:
 def _clock(data: ReportData) -> str:
     """Return by which clock times are told, where bars are within the day, and what the date of a longer bar is the date of."""
     if (data.run.get("data") or {}).get("frequency") in _LONG:
-        return f'<li class="full"><b>Dates</b>{_LONG_BARS}</li>'
+        filled = _FILLS.get(str(data.run.get("fill")), "") if data.held else ""
+        return f'<li class="full"><b>Dates</b>{_LONG_BARS}{filled}</li>'
     at = np.empty(0, "datetime64[ns]") if data.agent is None else data.agent.timestamps
     return "<li><b>Times</b>UTC</li>" if (at != at.astype("datetime64[D]")).any() else ""
 

@@ -164,9 +164,16 @@ def _who(row: Mapping[str, Any], links: Links) -> str:
     if isinstance(window, Sequence) and len(window) == 2:
         dates = f"<br><small>{escape(day(window[0]))} – {escape(day(window[1]))}</small>"
     small = " · ".join(escape(words) for words in beside if words)
-    if settings := row.get("settings"):
-        small += f"<br>{escape(' '.join(map(str, settings)))}"
-    return f'<div class="who"><b>{escape(name_of(str(row.get("agent", ""))))}</b>{mark}<br><small>{small}</small>{dates}{_reports(row, links)}</div>'
+    return (
+        f'<div class="who"><b>{escape(name_of(str(row.get("agent", ""))))}</b>{mark}<br><small>{small}</small>'
+        f"{_settings(row, before='<br>')}{dates}{_reports(row, links)}</div>"
+    )
+
+
+def _settings(row: Mapping[str, Any], *, before: str = "") -> str:
+    """Return what tells a row from others of its name, which breaks into lines; nothing where nothing does."""
+    settings = " ".join(map(str, row.get("settings") or ()))
+    return f'{before}<small class="settings">{escape(settings)}</small>' if settings else ""
 
 
 def _reports(row: Mapping[str, Any], links: Links) -> str:
@@ -222,9 +229,7 @@ def _reasons(rows: Sequence[Mapping[str, Any]]) -> str:
         if reasons:
             items = "".join(f"<li>{prose(reason)}</li>" for reason in reasons)
             name = escape(name_of(str(row.get("agent", ""))))
-            apart = " ".join(map(str, row.get("settings") or ()))
-            which = f"<p><small>{escape(apart)}</small></p>" if apart else ""
-            parts.append(f"<div><h3>{name} {_verdict(row)}</h3>{which}<ul>{items}</ul></div>")
+            parts.append(f"<div><h3>{name} {_verdict(row)}</h3>{_settings(row)}<ul>{items}</ul></div>")
     grid = f'<div class="why">{"".join(parts)}</div>' if parts else ""
     return section("verdicts", "Why these verdicts", grid)
 

@@ -93,6 +93,7 @@ table.board :is(td,th):nth-child(-n+3){text-align:left}table.board :is(td,th){pa
 .why{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:4px 32px}.why ul{margin:4px 0;padding-left:18px;font-size:13.5px}table.board small{color:var(--soft)}
 table.board th:first-child{padding-right:4px}table.board td:nth-child(7) svg{width:104px;height:18px;vertical-align:middle}table.board thead th{white-space:normal;vertical-align:bottom}
 table.board td{padding-top:8px;padding-bottom:8px}
+.settings{display:inline-block;max-width:36ch;white-space:normal;overflow-wrap:anywhere;color:var(--soft)}
 .meter{display:inline-block;width:44px;height:7px;border-radius:4px;background:var(--grid);vertical-align:middle;margin-right:6px}
 .meter i{display:block;height:7px;border-radius:4px;background:var(--agent)}
 table.months{table-layout:fixed}table.months th,table.months td{padding:2px 2px;border:0;text-align:center;min-width:47px}
@@ -124,6 +125,7 @@ table.comparison td:nth-child(3){width:140px}table.comparison td svg{width:132px
 :is(table.board,table.audit) :is(th,td){border:0;padding:2px 0!important;text-align:left;white-space:normal;overflow-wrap:anywhere}
 :is(table.board,table.audit) :is(th,td[data-label=""],td[data-label="Agent"]){grid-column:1/-1;position:static}
 :is(table.board,table.audit) td:not([data-label=""],[data-label="Agent"])::before{content:attr(data-label);display:block;font-size:12px;color:var(--soft)}
+.settings{max-width:none}
 }
 .tip{position:absolute;pointer-events:none;background:var(--card);border:1px solid var(--rule);border-radius:6px;padding:6px 10px;
 font-size:12px;line-height:1.45;box-shadow:0 2px 10px var(--shade);z-index:2;white-space:nowrap}

@@ -26,6 +26,7 @@ from wealtharena.config.signals import Stop, sigterm_as_ctrl_c
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import command_line
 from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
+from wealtharena.shown import without_places
 
 _STAYS = ("parent", "begun_with", "opened", "data")  # of a run that goes on, until it is written anew
 _REMAINS = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")  # as `files.atomic_path` names what it writes
@@ -80,11 +81,6 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
     return found
-
-
-def without_home(text: str) -> str:
-    """Return `text` with the home folder and the working folder written as ~ and nothing: no personal path leaves."""
-    return files.without_home(text.replace(f"{Path.cwd()}/", ""))
 
 
 def new_run_id(started: dt.datetime) -> str:
@@ -142,7 +138,11 @@ class RunRecord:
         message = error.message if isinstance(error, WealthArenaError) else str(error)
         self.update(
             status="interrupted" if stopped else "failed",
-            error={"type": type(error).__name__, "message": without_home(message), "hint": without_home(hint)},
+            error={
+                "type": type(error).__name__,
+                "message": without_places(message),
+                "hint": without_places(hint),
+            },
         )
 
 
@@ -155,7 +155,7 @@ def recorded(spec: ExperimentSpec, context: RunContext, *, stop: Stop | None = N
     """
     with alone(context.folder, held_by_another(context.folder)):
         if not context.resumed:
-            name = without_home(str(context.folder))
+            name = without_places(str(context.folder))
             refuse_used(context.folder, name, name=name)
         else:
             _remove_remains(context.folder)
@@ -189,9 +189,9 @@ def unusable(folder: Path, error: OSError) -> Exception:
     """Return the error for a folder that cannot be made or written to; a full disk stays what it is."""
     if error.errno in files.NO_ROOM:
         return error
-    what = f"{without_home(str(error.filename or folder))}: {error.strerror}"
+    what = f"{without_places(str(error.filename or folder))}: {error.strerror}"
     return ConfigError(
-        f"{without_home(str(folder))} cannot be used: {what}",
+        f"{without_places(str(folder))} cannot be used: {what}",
         hint="name another folder, or move away what stands there",
     )
 

@@ -29,6 +29,7 @@ from wealtharena.evaluation.splits import Segment
 from wealtharena.features.panel import FeaturePanel
 from wealtharena.reporting import report
 from wealtharena.reporting.data import ReportData
+from wealtharena.shown import without_places
 from wealtharena.tasks import accounts, backtest, console, watching
 from wealtharena.tasks.accounts import Chosen
 from wealtharena.tasks.pages import drawn
@@ -369,7 +370,7 @@ def _report(
         notes=(f"At its end the account is {told['state']}{_why(told)}.", *(content.get("notes") or ())),
         beside="backtest",
         places={"metrics.test": "paper.paper", "baselines.backtest": "paper.backtest"},
-        config=files.without_home(config.replace(f"{Path.cwd()}/", "")),
+        config=without_places(config),
         currency=spec.asset.account_currency,
         risk_free=metrics.risk_free(paths[1], spec.asset.risk_free_per_year),
     )

@@ -20,12 +20,13 @@ from wealtharena.config.spelling import command_line, override, quoted
 from wealtharena.errors import ConfigError, Interrupted, TrainingError
 from wealtharena.files import relative
 from wealtharena.reporting import sweep as page
+from wealtharena.shown import without_places
 from wealtharena.tasks import closed, console, judging, resuming
 from wealtharena.tasks.finalists import TrainedFinalist, describe_finalist, train_finalists, typed_again
 from wealtharena.tasks.folds import TrainedFold
 from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.pipeline import Prepared, identity, prepare, require_audit, split_of
-from wealtharena.tasks.record import RunContext, RunRecord, recorded, without_home
+from wealtharena.tasks.record import RunContext, RunRecord, recorded
 from wealtharena.tasks.searching import Search, bars_per_year, record_choosing, record_trials
 from wealtharena.tasks.train import checkpoint_block, describe, require_room, train_folds
 from wealtharena.tasks.trial import TrainingObjective, check_metric, data_key
@@ -262,7 +263,7 @@ def describe_search(
         "schema_version": 1,
         "status": "running",
         "sweep": sweep.name,
-        "study": {"name": found.study_name, "path": without_home(str(found.study_path))},
+        "study": {"name": found.study_name, "path": without_places(str(found.study_path))},
         "agent": content["agent"],
         "metric": sweep.metric,
         "mode": sweep.mode,

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from wealtharena import files
+from wealtharena import files, shown
 from wealtharena.config.specs.runs import MAX_TAG, WandbSpec
 from wealtharena.errors import ConfigError
 from wealtharena.tracking.journal import STEP
@@ -67,7 +67,7 @@ def resolve_mode(spec: WandbSpec, environment: Mapping[str, str] = os.environ) -
 def logged_in(environment: Mapping[str, str]) -> bool:
     """Return whether `wandb login` has left a key for the server on this machine."""
     server = urlsplit(environment.get("WANDB_BASE_URL", "")).hostname or _HOST
-    home = files.home()
+    home = shown.home()
     places = [environment["NETRC"]] if environment.get("NETRC") else []
     places += [str(home / name) for name in (".netrc", "_netrc")] if home is not None else []
     for place in places:
@@ -170,7 +170,7 @@ class WandbRun:
             return self.address
         if not beside:
             return f"recorded offline; send it with: {self._sync()}"
-        folder = files.without_home(shlex.quote(files.relative(self.kept.parent)))
+        folder = shown.without_home(shlex.quote(files.relative(self.kept.parent)))
         return f"recorded offline; send it with: wandb sync {folder}/offline-run-*-{self._identity.run_id}*"
 
     def _lacking(self) -> str:
@@ -183,7 +183,7 @@ class WandbRun:
         """Return the command that sends the record, which a person can paste."""
         assert self.kept is not None
         online = "" if self.address is None else "--include-online "  # which it passes over else
-        return f"wandb sync {online}{files.without_home(shlex.quote(files.relative(self.kept)))}"
+        return f"wandb sync {online}{shown.without_home(shlex.quote(files.relative(self.kept)))}"
 
     def _work(self) -> None:
         try:

@@ -39,7 +39,7 @@ from wealtharena.data.reading.textfile import is_table, read_text
 from wealtharena.data.reading.turnover import agree, scale_volume
 from wealtharena.data.reading.words import agreed, money_of, shown
 from wealtharena.errors import DataError, UnknownFileError
-from wealtharena.files import without_home
+from wealtharena.shown import without_home
 
 logger = logging.getLogger(__name__)
 _TELL_SECONDS: Final = 10.0
