@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.agents import worlds
+from tests.forks import LIMIT_SECONDS, Fork
 from wealtharena.evaluation.splits import Segment
 from wealtharena.training import TrainingJob, TrainingResult, train
 from wealtharena.training.checkpoints import load_state
@@ -59,13 +60,11 @@ class First(Silent):
 
 def kill(root: Path, name: str) -> int:
     """Train a case in a process of its own until it is killed, and return how that has ended."""
-    child = os.fork()
-    if child == 0:
-        try:
-            train(job(root / name, name), listener=Kills())
-        finally:
-            os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    process = Fork(target=train, args=(job(root / name, name),), kwargs={"listener": Kills()})
+    process.start()
+    process.join(timeout=LIMIT_SECONDS)
+    assert process.exitcode is not None
+    return process.exitcode
 
 
 @pytest.fixture(scope="module")
