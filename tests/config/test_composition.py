@@ -380,3 +380,14 @@ def test_a_file_of_one_s_own_that_would_never_be_read_is_refused(tmp_path, monke
     with pytest.raises(ConfigError, match=r"config.yaml would never be read.*experiment="):
         compose(["asset=crypto"])
     paths._check_names.cache_clear()
+
+
+def test_parents_that_tests_correct_quicker_are_corrected() -> None:
+    """`tests/quicker.py` sets those anew that are wrong, where the library sets all."""
+    whole, other = OmegaConf.create({"a": {"b": [1, {"c": 2}]}, "d": 3}), OmegaConf.create({})
+    inner = (whole.a, whole._get_node("d"), whole.a.b, whole.a.b._get_node(0), whole.a.b[1])
+    for node in inner:
+        node._set_parent(other)
+    whole._re_parent()
+    assert [node._get_parent() for node in inner] == [whole, whole, whole.a, whole.a.b, whole.a.b]
+    assert all(node._get_parent() is not other for node in inner)
