@@ -198,5 +198,4 @@ def hand_over(root: Path, agent: str, version: str) -> None:
     facts = {"agent": agent, "version": version, "verdict": "promotable", "simulated": False}
     with history.locked(root):
         history.append(root, {"event": "save", **facts, "manifest_sha256": pinned})
-        history.append(root, {"event": "promote", **asdict(pointer), "reasons": []})
-        history.write_pointer(root, pointer)
+        history.place(root, {"event": "promote", **asdict(pointer), "reasons": []}, pointer)

@@ -150,8 +150,7 @@ def seal(folder: Path) -> str:
 
 def place(root: Path, pointer: history.Pointer) -> None:
     """Put a version on a stage past the gate, as a promotion writes it down."""
-    history.append(root, {"event": "promote", **asdict(pointer), "from_version": None})
-    history.write_pointer(root, pointer)
+    history.place(root, {"event": "promote", **asdict(pointer), "from_version": None}, pointer)
 
 
 def rewrite(folder: Path, change: Callable[[dict[str, Any]], object]) -> str:

@@ -12,6 +12,7 @@ import torch
 
 from tests.registry.shelf import AGENT, constant_onnx, metadata, policy_folder, probe, rewrite, save, seal
 from wealtharena.errors import CheckpointError
+from wealtharena.files import write_json
 from wealtharena.registry import ModelCheckpoint, Probe, checkpoints, history
 from wealtharena.registry.integrity import REQUIRED, read_verified, sha256
 from wealtharena.registry.metadata import parse_metadata
@@ -273,7 +274,7 @@ def test_a_file_of_a_newer_schema_is_a_line_with_a_way_out(store: ModelCheckpoin
     folder = save(store, "run-1")
     digest = sha256((folder / "manifest.json").read_bytes())
     stands = history.Pointer(AGENT, "paper", "run-1", digest, "unproven", True, history.now())
-    history.write_pointer(store.root, stands)
+    write_json(history.pointer_path(store.root, AGENT, "paper"), stands.to_dict())
     said = rf"{Path(name).name} has schema_version 2, this program knows 1; install a newer version"
     path = store.root / AGENT / name
     content = {**json.loads(path.read_text()), "schema_version": 2}

@@ -16,6 +16,7 @@ from wealtharena.deployment.board import Board
 from wealtharena.deployment.watching_accounts import as_json
 from wealtharena.errors import CheckpointError
 from wealtharena.features import compute
+from wealtharena.files import write_json
 from wealtharena.registry import ModelCheckpoint, history, promote, rollback, withdraw
 from wealtharena.registry.history import HISTORY
 from wealtharena.registry.publish import publish
@@ -169,7 +170,8 @@ def test_a_promotion_that_was_not_carried_out_replaces_no_version(store):
     assert looks.look() == STANDS
     promote(store, AGENT, "second")
     assert looks.look() == "replaced by second on paper"
-    history.write_pointer(store.root, stands)  # a crash of the registry's disk, say: the record is of before
+    # a crash of the registry's disk, say: the record is of before
+    write_json(history.pointer_path(store.root, AGENT, "paper"), stands.to_dict())
     assert looks.look() == STANDS
 
 

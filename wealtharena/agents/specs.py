@@ -43,9 +43,8 @@ def _without_ray(spec: ExperimentSpec) -> dict[str, str]:
     return dict.fromkeys(("compute.address", "compute.num_cpus"), why)
 
 
-CRITICS_KEPT: Final = 2 * (
-    4 + 1
-)  # copies of the weights of two critics that learn and of two that follow, as `weights_kept` counts
+# copies of the weights of two critics that learn and of two that follow, as `weights_kept` counts
+CRITICS_KEPT: Final = 2 * (4 + 1)
 VALUE_ROWS = 4096  # of one pass for values: large enough for the matrix product, small enough for the cache
 
 

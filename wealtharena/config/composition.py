@@ -223,9 +223,8 @@ def without_search_path(overrides: Sequence[str]) -> tuple[list[str], list[Path]
             f"hydra.searchpath=[{','.join(places)}] names what is no folder: a resumed run, a grid and a search could not read it",
             hint="lay the files in a folder and name it by --config-dir <folder>",
         )
-    return [
-        word for word in overrides if not list(_search_path([word]))
-    ], folders  # what names none is Hydra's to refuse
+    rest = [word for word in overrides if not list(_search_path([word]))]  # what names none is Hydra's to refuse
+    return rest, folders
 
 
 def _search_path(overrides: Sequence[str]) -> Iterator[str]:

@@ -149,12 +149,6 @@ def _left(path: Path) -> Iterator[Path]:
     return path.parent.glob(f"*.{path.name}.*.tmp")
 
 
-def write_pointer(root: Path, pointer: Pointer) -> None:
-    """Put a version on a stage, atomically."""
-    with told(root):
-        write_json(pointer_path(root, pointer.agent, pointer.stage), pointer.to_dict())
-
-
 def remove_pointer(root: Path, agent: str, stage: Stage) -> None:
     """Leave a stage empty."""
     path = pointer_path(root, agent, stage)

@@ -54,7 +54,6 @@ _PLAYED = {  # windows of task=backtest
 _LONG = ("1w", "1mo")
 _LONG_BARS = "as the bars bear them, of their first day or their last; equity is of a bar’s end"
 _FILLS = {"next_open": ", a fill at the open of its beginning", "next_close": ", as a fill is"}
-SEVERAL_FOLDS = ("walk_forward", "cpcv")
 _ACTIVE: tuple[tuple[str, str, Kind], ...] = (
     ("annual_return", "return", "percent"),
     ("information_ratio", "information ratio", "ratio"),
@@ -194,7 +193,7 @@ def _windows(run: Mapping[str, Any]) -> str:
     names = "".join(
         f'<span><i class="{name}"></i>{name}</span>' for name in dict.fromkeys(piece[0] for piece in pieces)
     )
-    if split.get("name") in SEVERAL_FOLDS:  # so that training may end behind the first test
+    if split.get("name", "holdout") != "holdout":  # so that training may end behind the first test
         names += "<span>dates of training and validation: the last fold’s; figures of both: means over the folds</span>"
     return (
         f'<div class="windows" role="img" aria-label="training, validation and test windows">{"".join(drawn)}</div>'

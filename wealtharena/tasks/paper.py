@@ -25,7 +25,7 @@ from wealtharena.trading.clock import Clock, Pace, Timer
 from wealtharena.trading.database import damage_told
 from wealtharena.trading.ledger import FILE, Ledger
 from wealtharena.trading.pine import pine_of
-from wealtharena.trading.reading import CHECKPOINTS
+from wealtharena.trading.reading import CHECKPOINTS, called, names_of
 from wealtharena.trading.standing import NOTE, STANDS
 from wealtharena.trading.switch import Signals, Switch
 from wealtharena.trading.turns import Turns
@@ -195,9 +195,7 @@ def _standing(ledger: Ledger, folder: Path) -> Mapping[str, Any]:
 
 def _who(ledger: Ledger) -> str | None:
     """Return the version that trades an account, or what the checkpoints are and their names; None before it is opened."""
-    version = (ledger.facts() or {}).get("version")
-    named = [Path(place).name for place in json.loads(ledger.note(CHECKPOINTS) or "[]")]
-    return f"{version} of {', '.join(named)}" if version and named else version
+    return called((ledger.facts() or {}).get("version"), names_of(json.loads(ledger.note(CHECKPOINTS) or "[]")))
 
 
 def _pine(spec: ExperimentSpec, folder: Path) -> None:

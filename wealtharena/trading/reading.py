@@ -60,6 +60,16 @@ class Told:
     numbers: Mapping[str, float]
 
 
+def names_of(checkpoints: Sequence[str]) -> list[str]:
+    """Return what the folders of checkpoints are called."""
+    return [Path(place).name for place in checkpoints]
+
+
+def called(version: str | None, names: Sequence[str]) -> str | None:
+    """Return what trades an account: a version, or what checkpoints are and their names; None before it is opened."""
+    return f"{version} of {', '.join(names)}" if version and names else version
+
+
 @dataclass(frozen=True)
 class AccountView:
     """One account as it stands."""
@@ -97,14 +107,13 @@ class AccountView:
     @property
     def who(self) -> str:
         """Return which version trades, or which checkpoints, and what became of it; nothing where it has none."""
-        version = f"version {self.facts['version']}" if self.facts.get("version") else ""
-        named = f"{version} of {', '.join(self.names)}" if self.names else version
-        return ", ".join(words for words in (named, self.standing) if words)
+        version = called(self.facts.get("version"), self.names)
+        return ", ".join(words for words in (f"version {version}" if version else "", self.standing) if words)
 
     @property
     def names(self) -> list[str]:
         """Return the names of the checkpoints that were named to trade."""
-        return [Path(place).name for place in self.checkpoints]
+        return names_of(self.checkpoints)
 
     @property
     def currency(self) -> str:
