@@ -2,11 +2,13 @@
 
 python benchmarks/direct_speed.py            # processor time of updates, and what of it the account takes; a minute
 python benchmarks/direct_speed.py --runs     # seconds of whole runs, each a process of its own; four minutes
+python benchmarks/direct_speed.py --gpu      # time of slopes on this machine's cores and on its GPU; two minutes
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import torch
 
@@ -25,6 +28,8 @@ from wealtharena.agents.direct.account import Path as Accounts
 from wealtharena.agents.direct.account import Tape, opened, scan
 from wealtharena.agents.direct.crew import Here
 from wealtharena.agents.direct.engine import DirectEngine
+from wealtharena.agents.direct.floor import GpuFloor
+from wealtharena.agents.direct.pathwise import Drawn, Pathwise
 from wealtharena.agents.engine import Workbench
 from wealtharena.agents.process import keep_freed_memory, set_threads
 from wealtharena.config import compose, plugins
@@ -43,6 +48,11 @@ RUNS = {
     ),
 }
 BASE = {"assets": 10, "members": 8, "windows": 16}
+ON_A_GPU = (
+    BASE,
+    {"assets": 100, "members": 8, "windows": 64},
+    {"assets": 100, "members": 32, "windows": 256},
+)
 VARIED = {"assets": (10, 20, 40, 80), "members": (2, 4, 8, 16), "windows": (8, 16, 32, 64)}
 
 
@@ -106,6 +116,34 @@ def accounts(built: DirectEngine) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "torch", by_torch
 
 
+def wall(function: Callable[[], object], *, times: int) -> float:
+    """Return the median of the milliseconds that a function takes, the first call left out."""
+    spent = []
+    for _ in range(times + 1):
+        began = time.perf_counter()
+        function()
+        torch.cuda.synchronize()
+        spent.append(1e3 * (time.perf_counter() - began))
+    return median(spent[1:])
+
+
+def on_a_gpu(sizes: dict[str, int], device: torch.device) -> None:
+    """Print what the slope of one update takes on this machine's cores, and on its GPU with and without Triton."""
+    built = engine(**sizes, action="tilt")
+    drawn, bench = built._drawn(built.chances[0]), built.bench
+    there = Pathwise.of(
+        bench.market, bench.env, built.algo, action=bench.action, steps=built.windows.steps, device=device
+    )
+    members = copy.deepcopy(built.online).to(device).stack()
+    moved = Drawn(drawn.firsts.to(device), drawn.factors.to(device), [one.to(device) for one in drawn.kept])
+    here = wall(lambda: built.crew.slopes(built.online.stack(), [drawn]), times=3)
+    by_torch = wall(lambda: replace(there, floor=None).slope(members, moved), times=3)
+    print(f"{sizes}: cores {here:.1f}", end=", ")
+    if GpuFloor.possible():
+        print(f"GPU {wall(lambda: there.slope(members, moved), times=20):.1f}", end=", ")
+    print(f"GPU by torch {by_torch:.1f}", flush=True)
+
+
 def run(overrides: tuple[str, ...]) -> tuple[float, float]:
     """Return the seconds of a default run from command to report, and of its training alone."""
     with tempfile.TemporaryDirectory() as folder:
@@ -139,7 +177,16 @@ def main() -> None:
     """Print what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", action="store_true")
-    if not parser.parse_args().runs:
+    parser.add_argument("--gpu", action="store_true")
+    asked = parser.parse_args()
+    if asked.gpu:
+        set_threads(1)
+        keep_freed_memory()
+        print(f"{torch.cuda.get_device_name()}; ms for the slope of one update, tilts, every cost on")
+        for sizes in ON_A_GPU:
+            on_a_gpu(sizes, torch.device("cuda"))
+        return
+    if not asked.runs:
         tables()
         return
     run(

@@ -1,7 +1,12 @@
-"""Where windows are traded: the compiled account as one differentiable function, and what a tilt needs beside it."""
+"""Where windows are traded: the compiled account as one differentiable function, and what a tilt needs beside it.
+
+`Floor` is this machine's processor, `GpuFloor` its GPU.
+"""
 
 from __future__ import annotations
 
+import logging
+import subprocess
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +22,10 @@ from wealtharena.envs.market import Market
 from wealtharena.envs.observation import ANCHOR_COLUMNS
 from wealtharena.envs.vector import RULE
 
+log = logging.getLogger(__name__)
+
+LANES = 128  # symbols a warp of a GPU carries side by side
+
 
 @dataclass(frozen=True, eq=False)
 class Anchors:
@@ -31,6 +40,10 @@ class Anchors:
         """Return the anchors that stand in the features [T, A, I] that a network sees."""
         weights, sigma = features[..., -len(ANCHOR_COLUMNS) :].to(torch.float64).unbind(-1)
         return cls(weights.contiguous(), sigma.contiguous(), tilt)
+
+    def to(self, device: torch.device) -> Anchors:
+        """Return the same on a device."""
+        return Anchors(self.weights.to(device), self.sigma.to(device), self.tilt)
 
     def idle(self) -> Tensor:
         """Return the changes of weight [T, A] that are not traded for."""
@@ -138,3 +151,94 @@ class _Trade(torch.autograd.Function):
         given: tuple[Any, ...] = (*ctx.before, ctx.through, *(slope.contiguous().numpy() for slope in slopes), found)
         kernel.backward(*given)
         return torch.from_numpy(found), None, None, None, None, None
+
+
+@dataclass(frozen=True, eq=False)
+class GpuFloor:
+    """The arrays of a `Floor` on a GPU, where every account is a program of its own; needs Triton."""
+
+    bars: Tensor
+    years: Tensor
+    rates: Tensor
+    rules: Tensor
+    idle: Tensor
+    free: Tensor
+    rate: float
+
+    @staticmethod
+    def possible() -> bool:
+        """Return whether Triton compiles here; a warning says why it does not.
+
+        It comes with torch's CUDA builds for Linux, and asks for a C compiler and Python's headers.
+        """
+        try:
+            from triton.runtime import driver
+
+            driver.active.get_current_device()
+        except (ImportError, RuntimeError, OSError, subprocess.SubprocessError) as error:
+            log.warning(
+                "Triton compiles nothing here (%s): accounts are traded bar by bar in torch, many times slower. It comes "
+                "with torch's CUDA builds for Linux or wealtharena[gpu], and needs a C compiler and Python's headers",
+                error,
+            )
+            return False
+        return True
+
+    @classmethod
+    def of(cls, floor: Floor, device: torch.device) -> GpuFloor:
+        """Return a floor's copy on a device."""
+        arrays = (floor.bars, floor.years, floor.rates, floor.rules, floor.idle, floor.free)
+        bars, years, rates, rules, idle, free = (torch.tensor(one, device=device) for one in arrays)
+        return cls(bars, years, rates, rules, idle, free, floor.rate)
+
+    def trade(
+        self, asked: Tensor, firsts: Tensor, *, factors: Tensor, held: Tensor | None = None, through: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what `Floor.trade` does, from tensors of this device."""
+        accounts, steps, assets = asked.shape
+        units = asked.new_empty((accounts, steps + 1, assets), dtype=torch.float64)
+        cash, equity, gross = (units.new_empty((accounts, steps + 1)) for _ in range(3))
+        units[:, 0], gross[:, 0] = 0.0, 0.0
+        cash[:, 0], equity[:, 0] = self.rules[RULE.initial_cash], self.rules[RULE.initial_cash]
+        if held is not None:
+            units[:, 0] = held * equity[:, :1] * self.bars[firsts, BAR.inverse]
+            values = units[:, 0] * self.bars[firsts, BAR.mark]
+            cash[:, 0] -= values.sum(dim=1)
+            gross[:, 0] = values.abs().sum(dim=1)
+        before = (firsts.contiguous(), factors.contiguous(), units, cash, equity, gross)
+        found: tuple[Tensor, Tensor, Tensor] = _GpuTrade.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            asked.to(torch.float64).contiguous(), self, before, through
+        )
+        return found
+
+    def _launch(self, function: Any, before: tuple[Tensor, ...], asked: Tensor, *rest: Tensor, **flags: bool) -> None:
+        accounts, steps, assets = asked.shape
+        firsts, factors, *record = before
+        market = (self.bars, self.years, self.rates, self.rules, self.idle, self.free)
+        lanes = 1 << (assets - 1).bit_length()
+        function[(accounts,)](
+            *market, firsts, factors, asked, *record, *rest, steps, assets, TRADE_RATE=self.rate, BLOCK=lanes,
+            num_warps=min(max(lanes // LANES, 1), 8), **flags,
+        )  # fmt: skip
+
+
+class _GpuTrade(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, asked: Tensor, floor: GpuFloor, before: tuple[Tensor, ...], through: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        from wealtharena.agents.direct import gpu_kernel
+
+        traded, costs = (asked.new_empty(asked.shape[:2]) for _ in range(2))
+        floor._launch(gpu_kernel.forward, before, asked, traded, costs)
+        ctx.before, ctx.asked, ctx.floor, ctx.through = before, asked.detach(), floor, through
+        return before[4], traded, costs
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        from wealtharena.agents.direct import gpu_kernel
+
+        found = torch.empty_like(ctx.asked)
+        given = [slope.contiguous() for slope in slopes]
+        ctx.floor._launch(gpu_kernel.backward, ctx.before, ctx.asked, *given, found, THROUGH=ctx.through)
+        return found, None, None, None

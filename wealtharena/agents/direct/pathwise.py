@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from wealtharena.agents.direct.account import Bar, Ordered, Path, Tape, Terms, allowed, entered, opened, scan, tilted
-from wealtharena.agents.direct.floor import Anchors, Floor
+from wealtharena.agents.direct.floor import Anchors, Floor, GpuFloor
 from wealtharena.agents.direct.objective import objective
 from wealtharena.agents.direct.windows import seen
 from wealtharena.agents.networks.heads import Head, TiltHead, head_of
@@ -25,7 +25,7 @@ from wealtharena.agents.networks.members import Stack
 from wealtharena.agents.specs import DirectSpec
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.envs.market import Market
-from wealtharena.envs.rules import rules_of
+from wealtharena.envs.rules import Rules, rules_of
 
 PIECE = 4  # members that are computed as one: fewer cost more calls than they save, more leave a second core idle
 
@@ -61,7 +61,7 @@ class Pathwise:
     features: Tensor  # [T, A, I]
     tape: Tape
     anchors: Anchors | None
-    floor: Floor | None  # the compiled account; without it torch's own, which runs on any device
+    floor: Floor | GpuFloor | None  # the compiled account of this place; without it torch's own
     device: torch.device
 
     @classmethod
@@ -70,19 +70,27 @@ class Pathwise:
     ) -> Pathwise:
         """Return what trades windows of `steps` decisions of a market."""
         rules = rules_of(env, market.symbols, delisting=False)
-        features, tilt = seen(market).to(device), market.layout.tilt
+        features, tilt = seen(market), market.layout.tilt
         anchors = Anchors.of(features, tilt) if tilt is not None else None
-        head = head_of(action, len(market.symbols), env.limits, market.layout).to(device)
-        place = torch.device(device)
-        floor = Floor.of(market, rules.vector, anchors) if place.type == "cpu" else None
-        return cls(algo, steps, Terms.of(rules), head, features, Tape.of(market, place), anchors, floor, place)
+        place, floor = torch.device(device), cls._floor(market, rules, anchors, torch.device(device))
+        if anchors is not None:
+            anchors = anchors.to(place)
+        head = head_of(action, len(market.symbols), env.limits, market.layout).to(place)
+        tape = Tape.of(market, place)
+        return cls(algo, steps, Terms.of(rules), head, features.to(place), tape, anchors, floor, place)
+
+    @staticmethod
+    def _floor(market: Market, rules: Rules, anchors: Anchors | None, place: torch.device) -> Floor | GpuFloor | None:
+        if place.type == "cpu":
+            return Floor.of(market, rules.vector, anchors)
+        return GpuFloor.of(Floor.of(market, rules.vector, anchors), place) if GpuFloor.possible() else None
 
     def slope(self, members: Stack, drawn: Drawn, *, threads: Executor | None = None) -> Slope:
         """Return the slope of the members' loss; the same bits whatever the threads.
 
         Members don't touch each other, so they are cut into pieces that always are the same.
         """
-        if self.floor is None:
+        if not isinstance(self.floor, Floor):
             return self._slope(members.leaves(slice(None)), drawn)
         count = -(-len(members) // PIECE)
         bounds = [len(members) * n // count for n in range(count + 1)]

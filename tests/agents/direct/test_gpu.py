@@ -1,0 +1,158 @@
+"""The account on a GPU against the compiled one. Where there is no GPU its kernel is interpreted, number by number."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from tests.agents.direct.test_account import built, worlds
+from tests.agents.direct.test_engine import engine
+from tests.agents.direct.test_floor import random_accounts, tilt_of
+from wealtharena.agents.direct.engine import DirectEngine
+from wealtharena.agents.direct.floor import Anchors, Floor, GpuFloor
+from wealtharena.envs.kernel.rows import BAR
+from wealtharena.envs.market import Market
+from wealtharena.envs.rules import Rules, rules_of
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+if DEVICE.type == "cpu":
+    os.environ["TRITON_INTERPRET"] = "1"  # read where Triton is first imported, which is not before tests run
+
+
+@pytest.fixture(autouse=True)
+def kernel() -> Iterator[None]:
+    pytest.importorskip("triton", reason="comes with torch's CUDA builds for Linux and: pip install -e '.[gpu]'")
+    with np.errstate(divide="ignore", invalid="ignore"):  # of numbers that no branch takes
+        yield
+
+
+def traded(floor: Floor | GpuFloor, first: Tensor, asked: Tensor, factors: Tensor, **how) -> list[Tensor]:
+    """Return equity, traded value, costs and the gradient of a random sum of them by what was asked for."""
+    device = DEVICE if isinstance(floor, GpuFloor) else torch.device("cpu")
+    asked = asked.to(device, copy=True).requires_grad_()
+    how = {key: one.to(device) if isinstance(one, Tensor) else one for key, one in how.items()}
+    found = floor.trade(asked, first.to(device), factors=factors.to(device), **how)
+    rng, total = np.random.default_rng(7), torch.zeros((), dtype=torch.float64, device=device)
+    for one in found:
+        total = total + (torch.tensor(rng.normal(size=one.shape), device=device) * one).sum()
+    total.backward()
+    assert asked.grad is not None
+    return [one.detach().cpu() for one in (*found, asked.grad)]
+
+
+def anchors_of(market: Market, rng: np.random.Generator, *, gross: float, rate: float, band: float) -> Anchors:
+    assets = len(market.symbols)
+    weights = torch.tensor(rng.dirichlet(np.ones(assets + 1), market.length)[:, :assets]) * gross
+    sigma = torch.tensor(rng.uniform(0.005, 0.05, weights.shape))
+    sigma[torch.tensor(rng.random(weights.shape) < 0.2)] = 0.0
+    return Anchors(weights, sigma, tilt_of(rate, band))
+
+
+def compare(market: Market, rules: Rules, *work: Tensor, cash: float, anchors: Anchors | None = None, **how) -> None:
+    floor = Floor.of(market, rules.vector, anchors)
+    expected, found = (traded(one, *work, **how) for one in (floor, GpuFloor.of(floor, DEVICE)))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one / cash, other / cash, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.slow
+@given(worlds, st.sampled_from([None, 0.2, 1.0]), st.sampled_from([0.0, 0.25]), st.booleans())
+@settings(max_examples=60 if DEVICE.type == "cuda" else 8)
+def test_the_account_on_a_gpu_is_the_compiled_one_with_its_gradient(
+    world: dict[str, object], rate: float | None, band: float, through: bool
+) -> None:
+    market, spec, _ = built(world)
+    rng = np.random.default_rng(world["seed"])
+    work = random_accounts(market, rng)
+    rules = rules_of(spec, market.symbols, delisting=False)
+    if rate is None:
+        compare(market, rules, *work, cash=spec.initial_cash)
+        return
+    anchors = anchors_of(market, rng, gross=spec.limits.max_gross, rate=rate, band=band)
+    held = 0.9 * anchors.weights[work[0]]
+    compare(market, rules, *work, cash=spec.initial_cash, anchors=anchors, held=held, through=through)
+
+
+@pytest.mark.slow
+def test_a_ruined_account_stays_as_it_is_on_a_gpu_too() -> None:
+    world = {
+        "seed": 0, "assets": 2, "opens": True, "margined": True, "gross": 3.0, "weight": 1.0, "long_only": False,
+        "participation": 1.0, "least": 0.0, "free": True, "open": True, "absent": 0.0, "factor": 1.0,
+    }  # fmt: skip
+    market, spec, _ = built(world)
+    bars = market.bars.copy()
+    bars[5:, BAR.mark] *= 0.1
+    market = replace(market, bars=bars)
+    limits = spec.limits.model_copy(update={"max_gross": 3.0})
+    rules = rules_of(spec.model_copy(update={"limits": limits}), market.symbols, delisting=False)
+    work = torch.tensor([0]), torch.ones(1, 9, 2, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+    equity, *_ = traded(GpuFloor.of(Floor.of(market, rules.vector), DEVICE), *work)
+    assert equity[0, 5] < 0.0
+    compare(market, rules, *work, cash=spec.initial_cash)
+
+
+def trained(*overrides: str) -> DirectEngine:
+    """Return an engine after two iterations."""
+    made = engine(*overrides)
+    for _ in range(2):
+        made.iterate()
+    made.close()
+    return made
+
+
+@on_a_gpu
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [(), ("env.action=tilt", "algo.dropout=0.5", "model.hidden=[8]")])
+def test_on_a_gpu_the_same_seed_gives_the_same_bits_and_a_training_goes_on_from_its_state(
+    words: tuple[str, ...],
+) -> None:
+    words = ("compute=gpu", *words)
+    one, other = trained(*words), trained(*words)
+    resumed = engine(*words)
+    resumed.set_state(one.get_state())
+    for made in (other, resumed):
+        made.iterate()
+    for first, second in zip(other.online.parameters(), resumed.online.parameters(), strict=True):
+        assert torch.equal(first, second)
+
+
+@on_a_gpu
+@pytest.mark.slow
+def test_on_a_gpu_an_update_does_what_it_does_here() -> None:
+    here, there = (engine("env.no_trade_band=0", f"compute={name}") for name in ("local", "gpu"))
+    for _ in range(2):
+        ours, theirs = here.iterate(), there.iterate()
+        assert theirs == pytest.approx(ours, rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.skipif(DEVICE.type == "cuda", reason="needs a machine without a GPU")
+def test_where_triton_compiles_nothing_it_is_said_why(caplog: pytest.LogCaptureFixture) -> None:
+    assert not GpuFloor.possible()
+    (said,) = caplog.messages
+    assert "active drivers" in said
+    assert "bar by bar in torch" in said
+
+
+@on_a_gpu
+@pytest.mark.slow
+def test_without_triton_a_gpu_trades_by_torch_and_finds_the_same_slope(monkeypatch: pytest.MonkeyPatch) -> None:
+    built_in = engine("compute=gpu")
+    monkeypatch.setattr(GpuFloor, "possible", lambda: False)
+    by_torch = engine("compute=gpu")
+    drawn = [one._drawn(one.chances[0]) for one in (built_in, by_torch)]
+    slopes = [
+        one.crew.slopes(one.online.stack(), [chance])[0]
+        for one, chance in zip((built_in, by_torch), drawn, strict=True)
+    ]
+    torch.testing.assert_close(slopes[0].figures, slopes[1].figures, rtol=1e-9, atol=1e-9)
+    for one, other in zip(slopes[0].gradients, slopes[1].gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)
