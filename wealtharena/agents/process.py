@@ -89,7 +89,7 @@ def no_room(what: str) -> TrainingError:
     """Return the error of a GPU that has no room for `what`."""
     return TrainingError(
         f"CUDA out of memory: the GPU has no room for {what}",
-        hint="lower algo.minibatch, algo.batch or algo.rollout_steps, look with nvidia-smi who else uses the GPU, "
+        hint="lower algo.minibatch, algo.batch or algo.rollout_steps (algo.windows of direct), look with nvidia-smi who else uses the GPU, "
         "or choose compute=local",
     )
 
