@@ -1,6 +1,8 @@
 """The account on a GPU against the compiled one. Where there is no GPU its kernel is interpreted, number by number."""
 
+import gc
 import os
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -90,6 +92,24 @@ def test_the_account_on_a_gpu_is_the_compiled_one_with_its_gradient(
     anchors = anchors_of(market, rng, gross=spec.limits.max_gross, rate=rate, band=band)
     held = 0.9 * anchors.weights[work[0]]
     compare(market, rules, *work, cash=spec.initial_cash, anchors=anchors, held=held, through=through)
+
+
+@pytest.mark.slow
+def test_what_an_update_held_is_free_once_it_is_over() -> None:
+    market, spec, _ = built(PRESSED)
+    first, asked, factors = (one.to(DEVICE) for one in random_accounts(market, np.random.default_rng(5)))
+    rules = rules_of(spec, market.symbols, delisting=False)
+    equity, traded, costs = GpuFloor.of(Floor.of(market, rules.vector), DEVICE).trade(
+        asked.requires_grad_(), first, factors=factors
+    )
+    held = weakref.ref(equity)
+    gc.disable()  # nobody collects a GPU's memory before it is full
+    try:
+        torch.autograd.grad((equity.sum() + costs.sum() + traded.sum()), asked)
+        del equity, traded, costs
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.slow

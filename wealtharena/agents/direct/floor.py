@@ -231,14 +231,15 @@ class _GpuTrade(torch.autograd.Function):
 
         traded, costs = (asked.new_empty(asked.shape[:2]) for _ in range(2))
         floor._launch(gpu_kernel.forward, before, asked, traded, costs)
-        ctx.before, ctx.asked, ctx.floor, ctx.through = before, asked.detach(), floor, through
+        ctx.save_for_backward(asked, *before)  # as attributes, what is returned would hold itself until it is collected
+        ctx.floor, ctx.through = floor, through
         return before[4], traded, costs
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
         from wealtharena.agents.direct import gpu_kernel
 
-        found = torch.empty_like(ctx.asked)
-        given = [slope.contiguous() for slope in slopes]
-        ctx.floor._launch(gpu_kernel.backward, ctx.before, ctx.asked, *given, found, THROUGH=ctx.through)
+        asked, *before = ctx.saved_tensors
+        found, given = torch.empty_like(asked), [slope.contiguous() for slope in slopes]
+        ctx.floor._launch(gpu_kernel.backward, tuple(before), asked, *given, found, THROUGH=ctx.through)
         return found, None, None, None
