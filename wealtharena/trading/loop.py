@@ -23,7 +23,7 @@ from wealtharena.trading.desk import Close, Day, ages, rule, seen_at, standing
 from wealtharena.trading.guard import Intervention, Ruling, State, unknown
 from wealtharena.trading.ledger import Decision, Intent
 from wealtharena.trading.reconcile import Known, check_same, follow, reconcile, take_back, take_over
-from wealtharena.trading.sending import again, announce, intents_of, send
+from wealtharena.trading.sending import again, announce, intents_of, send, stopped
 from wealtharena.trading.situation import Floats
 from wealtharena.trading.standing import NOTE, RETIRED, SINCE, STANDS
 from wealtharena.trading.standing import RULE as VERSION
@@ -156,8 +156,7 @@ def tend(trader: Trader, switch: Switch) -> None:
             return
         check_same(trader)
         refused = follow(trader, last.bar)
-        if trader.ledger.state()[0] == "halted":
-            take_back(trader, [one.client_id for one in trader.ledger.pending() if one.status == "open"])
+        take_back(trader, [one.client_id for one in stopped(trader) if one.status == "open"])
         take_over(trader, last.bar)
         for one in refused:
             if not take_back(trader, [one.client_id]):  # what a broker calls refused may be waiting there still
