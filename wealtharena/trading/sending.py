@@ -81,9 +81,7 @@ def stopped(trader: Trader) -> list[Intent]:
     if state == "trading":
         return []
     held = ledger.positions()
-    return [
-        one for one in ledger.pending() if state == "halted" or _opens(one, held.get(one.symbol, 0.0), dust=dust)
-    ]
+    return [one for one in ledger.pending() if state == "halted" or _opens(one, held.get(one.symbol, 0.0), dust=dust)]
 
 
 def _opens(one: Intent, held: float, *, dust: float) -> bool:
