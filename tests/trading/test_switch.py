@@ -322,3 +322,18 @@ def test_an_order_that_could_not_be_taken_back_is_asked_for_again_until_its_mark
         loop.tend(day.trader, day.switch)
         day.morning()
         assert day.exchange.held == {}
+
+
+def test_while_the_account_is_unknown_the_word_to_close_all_stands(tmp_path):
+    """It was halted after some days, with "nothing is held any more", and what was held stayed."""
+    with days(tmp_path, [[0.5]], rules={"unknown_account": {"max_bars": 2, "action": "halt"}}) as day:
+        day.run(2)
+        day.switch.file.write_text("flatten")
+        day.exchange.fail("500", times=1e9)
+        day.run(4)
+        assert day.ledger.state() == ("reducing", "kill switch: flatten")
+        assert [one["action"] for one in day.told("unknown_account")] == ["skip"] * 4
+        day.exchange.faults.clear()
+        day.run(2)
+        assert day.exchange.held == {}
+        assert day.ledger.state() == ("halted", "kill switch: flatten; nothing is held any more")
