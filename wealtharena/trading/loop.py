@@ -152,6 +152,7 @@ def tend(trader: Trader, switch: Switch) -> None:
         trader.broker.keep()
         if trader.broker.capabilities.embedded:
             if not trader.broker.capabilities.keeps:  # what it books goes elsewhere too, and may not have arrived
+                take_back(trader, [one.client_id for one in stopped(trader)])
                 send(trader, last.bar)
             return
         check_same(trader)
