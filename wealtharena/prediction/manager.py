@@ -189,12 +189,12 @@ class ProductionModelManager:
             return False
         try:
             served = self._load(agent, self._wanted.get(agent))
+            problem = self._behind(agent, served)
         except CheckpointError as error:
             return self._note(agent, str(error))
         except Exception as error:
             logger.exception("%s cannot be taken up", agent)
             return self._note(agent, f"{agent} cannot be taken up: {type(error).__name__}")
-        problem = self._behind(agent, served)
         known = problem == self.problems.get(agent)
         same = before is not None and before[0] == marks[0] and served is current and known
         with self._lock:
