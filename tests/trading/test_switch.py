@@ -337,3 +337,24 @@ def test_while_the_account_is_unknown_the_word_to_close_all_stands(tmp_path):
         day.run(2)
         assert day.exchange.held == {}
         assert day.ledger.state() == ("halted", "kill switch: flatten; nothing is held any more")
+
+
+def test_who_asks_a_halted_account_to_close_all_is_told_once_that_it_does_not(tmp_path):
+    """The service says 409; the file was taken for obeyed."""
+    with days(tmp_path, [[0.5]]) as day:
+        day.run(2)
+        day.ledger.set_state("halted", "unknown_account")
+        day.switch.file.write_text("flatten")
+        loop.tend(day.trader, day.switch)
+        day.again()
+        day.run(2)
+        (told,) = day.told("kill_switch")
+        assert (told["action"], told["symbols"]) == ("flatten: halted", ["AAPL"])
+        assert [one.title for one in day.ledger.untold()].count("flatten closes nothing") == 1
+        assert day.exchange.held == {"AAPL": 500.0}
+        day.switch.file.unlink()
+        day.ledger.release("seen")
+        day.switch.file.write_text("flatten")
+        day.run(4)
+        assert day.exchange.held == {}
+        assert [one["action"] for one in day.told("kill_switch")] == ["flatten: halted", "flatten"]

@@ -30,6 +30,7 @@ from wealtharena.trading.standing import RULE as VERSION
 from wealtharena.trading.switch import Switch
 from wealtharena.trading.trader import Trader
 
+_DEAF: Final = "deaf"  # a note: the halt of which it was told that it closes nothing
 SLICE: Final = dt.timedelta(seconds=SLICE_SECONDS)  # longest time in which an account is not looked after
 
 
@@ -172,6 +173,8 @@ def _obey(trader: Trader, switch: Switch, bar: str) -> None:
     _heed(trader, bar)
     command, (state, _) = switch.thrown(), trader.ledger.state()
     if command is None or state == "halted":
+        if command == "flatten":
+            _tell_deaf(trader, bar)
         return
     if state == "trading" or command == "freeze":
         wanted: State = "halted" if command == "freeze" else "reducing"
@@ -180,6 +183,21 @@ def _obey(trader: Trader, switch: Switch, bar: str) -> None:
         with trader.ledger.at_once():
             trader.ledger.intervene(bar, [Intervention("kill_switch", command, (), numbers)])
             trader.ledger.set_state(wanted, f"kill switch: {command}", bar=bar)
+
+
+def _tell_deaf(trader: Trader, bar: str) -> None:
+    """Tell once of each halt that it closes nothing, where that is asked for and something is held."""
+    ledger = trader.ledger
+    halt, held = ledger.state()[1], ledger.positions()
+    if not held or ledger.note(_DEAF) == halt:
+        return
+    with ledger.at_once():
+        ledger.write_note(_DEAF, halt)
+        ledger.intervene(bar, [Intervention("kill_switch", "flatten: halted", tuple(held), {})])
+        ledger.post(
+            "flatten closes nothing",
+            f"The account is halted ({halt}) and sends nothing. Release it without the file KILL, then throw it again.",
+        )
 
 
 def _heed(trader: Trader, bar: str) -> None:
