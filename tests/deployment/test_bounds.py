@@ -20,12 +20,13 @@ from pydantic_core import from_json
 
 from tests.deployment.rooms import FEATURES, Client, client, live
 from tests.deployment.test_service import bars
-from tests.registry.shelf import AGENT, stocked
+from tests.registry.shelf import AGENT, save, stocked
 from wealtharena.deployment import protocol
 from wealtharena.deployment.lines import MAX_WAITING_BYTES, Lines
 from wealtharena.deployment.parsing import SMALL, PartsLimit, parse_large
 from wealtharena.deployment.schemas import PredictBody
 from wealtharena.prediction.inputs import InputError
+from wealtharena.registry import ModelCheckpoint, promote
 
 
 @pytest.fixture
@@ -325,6 +326,30 @@ def test_what_answers_from_memory_alone_is_told_on_the_page_and_in_the_metrics(s
             cell.endpoint.__self__.manager.refresh()
     assert f"{told} 1\n" in service.get("/metrics").text
     assert f"Goes on answering from memory: {AGENT}/v1 was saved and is not here" in service.get("/").text
+    assert AGENT in service.get("/ready").json()["problems"]
+
+
+@pytest.mark.slow
+def test_a_damaged_stage_behind_the_one_that_answers_is_told_wherever_problems_are(service: Client) -> None:
+    """Metrics and /ready said that nothing was wrong, and the page that the version answered from memory."""
+    store = ModelCheckpoint(Path(service.guard.keys.path).parent / "checkpoints")
+    save(store, "v2")
+    promote(store, AGENT, "v2", stage="paper")
+    (store.root / AGENT / "paper.json").write_text("{")
+    (api,) = [cell.endpoint.__self__ for cell in service.guard.app.routes if getattr(cell, "path", "") == "/"]
+    api._take_up()
+    assert f'wealtharena_agent_problem{{agent="{AGENT}"}} 1\n' in service.get("/metrics").text
+    ready = service.get("/ready").json()
+    assert (ready["agents"][AGENT], "paper.json" in ready["problems"][AGENT]) == ("v1", True)
+    page = service.get("/").text
+    assert f"Answers, with nothing to rely on behind it: {AGENT}/paper.json" in page
+    assert "from memory" not in page
+    save(store, "v3", verdict="promotable")
+    promote(store, AGENT, "v3")
+    api._take_up()
+    told = service.get("/metrics").text
+    assert f'wealtharena_reloads_total{{agent="{AGENT}"}} 2.0\n' in told  # at the start, and now: no failure
+    assert f'wealtharena_load_failures_total{{agent="{AGENT}"}} 1.0\n' in told
     assert AGENT in service.get("/ready").json()["problems"]
 
 

@@ -112,7 +112,9 @@ UNFIT = {
 
 @pytest.mark.usefixtures("undisturbed")
 @pytest.mark.parametrize("how", UNFIT)
-def test_a_key_file_that_is_lost_or_damaged_shuts_every_worker_old_and_new(tmp_path: Path, how: str) -> None:
+def test_a_key_file_that_is_lost_or_damaged_shuts_every_worker_old_and_new(
+    tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
     stocked(tmp_path)
     path = tmp_path / "keys.json"
     old = client(tmp_path)
@@ -128,6 +130,8 @@ def test_a_key_file_that_is_lost_or_damaged_shuts_every_worker_old_and_new(tmp_p
         assert worker.get("/agents").status_code == 401
         assert worker.get("/agents", headers={"x-api-key": secret}).status_code == 401
         assert worker.get("/health").status_code == 200
+    told = caplog.text.count("nobody is answered")
+    assert told == (0 if how == "no keys" else 2), "by each worker, but where a person has revoked them all"
 
 
 def test_a_service_that_began_with_keys_stays_shut_without_them(tmp_path: Path) -> None:

@@ -188,3 +188,13 @@ def test_the_rules_of_prometheus_ask_for_what_is_told(service: Client, paper: Pa
     assert asked <= known
     assert 'wealtharena_account_kill_switch{agent="etf",account="second"} 1\n' in told
     assert 'wealtharena_account_kill_switch{agent="cryptocurrencies",account="default"} 0\n' in told
+
+
+def test_an_account_that_is_closing_all_is_told_of(service: Client, paper: Path) -> None:
+    """Neither halted nor traded: one that cannot close, for want of bars or answers, was no figure."""
+    ledger = Ledger(paper / "etf" / "second")
+    ledger.set_state("reducing", "drawdown")
+    ledger.close()
+    told = service.get("/metrics").text
+    assert 'wealtharena_account_closing{agent="etf",account="second"} 1\n' in told
+    assert 'wealtharena_account_closing{agent="cryptocurrencies",account="default"} 0\n' in told

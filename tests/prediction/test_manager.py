@@ -19,6 +19,7 @@ from wealtharena.prediction.answers import Prediction
 from wealtharena.prediction.inputs import InputError, Portfolio
 from wealtharena.prediction.manager import ProductionModelManager
 from wealtharena.registry import ModelCheckpoint, promote, rollback, withdraw
+from wealtharena.registry.mending import mend
 
 ZEROS = np.zeros((3, 2, 2), dtype=np.float32)
 
@@ -240,6 +241,30 @@ def test_a_damaged_pointer_leaves_the_old_version_answering(
     manager.refresh()
     assert manager.get_model_prediction("crypto", ZEROS).version == "v1"
     assert "production.json" in manager.problems[AGENT]
+
+
+@pytest.mark.parametrize("text", ["{", None])
+def test_a_damaged_record_behind_the_version_that_answers_is_a_problem(
+    store: ModelCheckpoint, manager: ProductionModelManager, text: str | None
+) -> None:
+    """Nobody was told until production was withdrawn, and then nothing could be taken up."""
+    save(store, "v2")
+    promote(store, AGENT, "v2", stage="paper")
+    manager.refresh()
+    record = store.root / AGENT / "paper.json"
+    record.unlink() if text is None else record.write_text(text)
+    assert manager.refresh() == [AGENT]
+    assert "paper.json" in manager.problems[AGENT]
+    assert manager.get_model_prediction("crypto", ZEROS).version == "v1"
+    assert manager.refresh() == []
+    manager.load_agent_model("crypto")
+    assert "paper.json" in manager.problems[AGENT]
+    manager.load_agent_model("crypto", stage="production")  # who asks for a stage hears of that one
+    assert manager.problems == {}
+    manager.load_agent_model("crypto")
+    mend(store, AGENT)
+    assert manager.refresh() == [AGENT]
+    assert manager.problems == {}
 
 
 def test_a_version_changed_after_its_promotion_is_refused(store: ModelCheckpoint) -> None:

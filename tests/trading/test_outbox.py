@@ -96,6 +96,19 @@ def test_a_kill_after_the_telling_may_have_it_told_once_more_and_never_not_at_al
     assert channel.heard == ["halted at 2024-05-01"]
 
 
+def test_a_session_that_was_missed_is_told_once_however_often_the_process_starts(tmp_path):
+    """Each start before the next decision comes upon it: people were told again, and the record counted it again."""
+    channel = Channel("a")
+    for _ in range(3):
+        with watching(tmp_path, channel) as (_, watcher):
+            watcher.event(BAR, Intervention("bars", "missed", ("BTC-USD",), {}))
+    with watching(tmp_path, channel) as (ledger, watcher):
+        watcher.event(BAR.replace("-01T", "-02T"), Intervention("bars", "missed", ("BTC-USD",), {}))
+        told = [(one["bar"][:10], one["action"]) for one in ledger.interventions()]
+    assert told == [("2024-05-01", "missed"), ("2024-05-02", "missed")]
+    assert channel.heard == ["bars missed at 2024-05-01", "bars missed at 2024-05-02"]
+
+
 @pytest.mark.parametrize("what", ["bars", "words"])
 def test_every_kind_of_word_is_written_before_it_is_told(tmp_path, what):
     def work():

@@ -11,7 +11,9 @@ import signal
 import numpy as np
 import pytest
 
+from tests.trading.days import days
 from tests.trading.desks import a_world, account, go
+from tests.trading.outside import day_of
 from wealtharena.trading import loop
 from wealtharena.trading import switch as switching
 from wealtharena.trading.broker import Opening
@@ -222,3 +224,137 @@ def test_what_cannot_be_read_under_the_name_of_the_switch_freezes(tmp_path, monk
 
         monkeypatch.setattr(type(switch.file), "read_text", refused)
     assert switch.thrown() == "freeze"
+
+
+def waiting(day):
+    """Decide an hour before the auction takes orders; return the close."""
+    close = day.closes[day.day]
+    _, closes = day_of(close.bar)
+    day.exchange.go(closes + dt.timedelta(hours=2))
+    loop.on_close(day.trader, close, day.switch)
+    day.day += 1
+    assert [one.status for one in day.intents() if one.bar == close.bar] == ["new"]
+    return closes
+
+
+@pytest.mark.parametrize("word", ["freeze", "flatten"])
+@pytest.mark.parametrize("restart", [False, True])
+def test_an_order_that_waits_for_its_window_is_not_sent_once_the_switch_is_thrown(tmp_path, word, restart):
+    """With `flatten` it was bought hours later, and held over a session."""
+    with days(tmp_path, [[0.5]]) as day:
+        day.morning()
+        closes = waiting(day)
+        day.switch.file.write_text(word)
+        if restart:
+            day.again()
+        day.exchange.go(closes + dt.timedelta(hours=4))
+        loop.tend(day.trader, day.switch)
+        assert day.exchange.orders == {}
+        assert [one.status for one in day.intents()] == ["cancelled"]
+        day.run(1)
+        assert (day.ledger.state()[0], day.exchange.held) == ("halted", {})
+
+
+def test_what_makes_a_position_smaller_is_sent_although_everything_is_closed_after_it(tmp_path):
+    with days(tmp_path, [[0.5], [0.2]]) as day:
+        day.run(1)
+        day.morning()
+        closes = waiting(day)
+        day.switch.file.write_text("flatten")
+        day.exchange.go(closes + dt.timedelta(hours=4))
+        loop.tend(day.trader, day.switch)
+        day.morning()
+        assert day.exchange.held == {"AAPL": 200.0}
+        day.evening()
+        day.morning()
+        assert day.exchange.held == {}
+
+
+def test_a_second_leg_is_not_sent_once_everything_is_to_be_closed(tmp_path):
+    """The first had been filled: a position on the other side was opened after the word to close all."""
+    with days(tmp_path, [[0.5], [-0.5]]) as day:
+        day.run(2)
+        day.morning(tend=False)  # the first leg is filled at the open, and nobody has looked yet
+        day.switch.file.write_text("flatten")
+        loop.tend(day.trader, day.switch)
+        assert [one.status for one in day.intents()] == ["filled", "filled", "cancelled"]
+        day.run(1)
+        assert (day.ledger.state()[0], day.exchange.held) == ("halted", {})
+
+
+@pytest.mark.parametrize("point", ["after persist", "sent"])
+def test_a_restart_under_a_thrown_switch_opens_nothing_that_was_decided_before(tmp_path, point):
+    """What a kill had left unsent was sent before all was closed."""
+
+    def killed(reached):
+        if reached == point:
+            raise KeyboardInterrupt
+
+    with days(tmp_path, [[0.5]]) as day:
+        if point == "sent":
+            day.exchange.fail("500", times=9, method="POST")
+        day.at = killed
+        day.morning(tend=False)
+        with pytest.raises(KeyboardInterrupt):
+            day.evening()
+        day.at = lambda reached: None
+        day.exchange.faults.clear()
+        day.switch.file.write_text("flatten")
+        day.again()
+        loop.on_close(day.trader, day.closes[0], day.switch)
+        loop.tend(day.trader, day.switch)
+        assert day.exchange.orders == {}
+        day.day = 1
+        day.run(1)
+        assert (day.ledger.state()[0], day.exchange.held) == ("halted", {})
+
+
+def test_an_order_that_could_not_be_taken_back_is_asked_for_again_until_its_market_opens(tmp_path):
+    """While all is closed nobody asked again before the next close: it was filled at the open between."""
+    with days(tmp_path, [[0.5]]) as day:
+        day.run(1)
+        day.switch.file.write_text("flatten")
+        day.exchange.fail("500", times=9, path="/v2/orders:by_client_order_id")
+        loop.tend(day.trader, day.switch)
+        (told,) = day.told("kill_switch")
+        assert told["numbers"] == {"not_taken_back": 1.0}
+        day.exchange.faults.clear()
+        loop.tend(day.trader, day.switch)
+        day.morning()
+        assert day.exchange.held == {}
+
+
+def test_while_the_account_is_unknown_the_word_to_close_all_stands(tmp_path):
+    """It was halted after some days, with "nothing is held any more", and what was held stayed."""
+    with days(tmp_path, [[0.5]], rules={"unknown_account": {"max_bars": 2, "action": "halt"}}) as day:
+        day.run(2)
+        day.switch.file.write_text("flatten")
+        day.exchange.fail("500", times=1e9)
+        day.run(4)
+        assert day.ledger.state() == ("reducing", "kill switch: flatten")
+        assert [one["action"] for one in day.told("unknown_account")] == ["skip"] * 4
+        day.exchange.faults.clear()
+        day.run(2)
+        assert day.exchange.held == {}
+        assert day.ledger.state() == ("halted", "kill switch: flatten; nothing is held any more")
+
+
+def test_who_asks_a_halted_account_to_close_all_is_told_once_that_it_does_not(tmp_path):
+    """The service says 409; the file was taken for obeyed."""
+    with days(tmp_path, [[0.5]]) as day:
+        day.run(2)
+        day.ledger.set_state("halted", "unknown_account")
+        day.switch.file.write_text("flatten")
+        loop.tend(day.trader, day.switch)
+        day.again()
+        day.run(2)
+        (told,) = day.told("kill_switch")
+        assert (told["action"], told["symbols"]) == ("flatten: halted", ["AAPL"])
+        assert [one.title for one in day.ledger.untold()].count("flatten closes nothing") == 1
+        assert day.exchange.held == {"AAPL": 500.0}
+        day.switch.file.unlink()
+        day.ledger.release("seen")
+        day.switch.file.write_text("flatten")
+        day.run(4)
+        assert day.exchange.held == {}
+        assert [one["action"] for one in day.told("kill_switch")] == ["flatten: halted", "flatten"]

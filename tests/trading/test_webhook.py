@@ -201,6 +201,28 @@ def test_a_freeze_takes_back_what_the_bridge_has_not_answered_for(tmp_path, away
     assert [one["kind"] for one in messages].count("weights") == 1  # a halted account asks for nothing
 
 
+@pytest.mark.parametrize("word", ["freeze", "flatten"])
+def test_what_a_deaf_bridge_could_not_take_back_is_asked_for_until_it_hears(tmp_path, word):
+    """It was asked once, and what had been stopped was carried out hours after the bridge was back."""
+    bridge = Away()
+    bridge.hears = False
+    with account(tmp_path, bridge) as (trader, switch, closes):
+        loop.on_close(trader, next(closes), switch)
+        orders = [one["id"] for one in bridge.messages if one["kind"] == "order"]
+        bridge.away = True
+        throw(tmp_path, word)
+        loop.tend(trader, switch)
+        (told,) = trader.ledger.interventions()
+        assert told["numbers"] == {"not_taken_back": float(len(orders))}
+        bridge.away = False
+        loop.tend(trader, switch)
+        loop.tend(trader, switch)
+        loop.on_close(trader, next(closes), switch)
+        assert sorted(one["id"] for one in bridge.messages if one["kind"] == "cancel") == sorted(orders)
+        assert {one.status for one in trader.ledger.intents()} == {"cancelled"}
+        assert trader.broker.positions() == {}
+
+
 def test_an_account_that_closes_all_asks_for_no_weight_and_a_halted_one_for_nothing(tmp_path):
     def flatten(bar, folder):
         if bar == 2:

@@ -159,12 +159,14 @@ class Service:
 
     def _take_up(self) -> tuple[str, ...]:
         """Serve what the registry says now, and log what of it can't be served; return the agents that changed."""
+        before = self.manager.loaded
         changed = tuple(self.manager.refresh())
         for agent in changed:
             problem = self.manager.problems.get(agent)
-            self.meters.reloaded(agent, failed=problem is not None)
+            answers_anew = self.manager.serving(agent) is not before.get(agent)
+            self.meters.reloaded(agent, failed=problem is not None and not answers_anew)
             if problem is not None:
-                logger.error("%s goes on with what it had: %s", agent, problem)
+                logger.error("%s%s: %s", agent, "" if answers_anew else " goes on with what it had", problem)
         return changed
 
     def watched(self) -> float:

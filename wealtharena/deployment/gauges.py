@@ -34,6 +34,7 @@ def exposition(views: Sequence[AccountView], unreadable: Sequence[tuple[str, str
         "equity": ("Equity at the last close, in account currency", lambda view: view.equity if view.bars else None),
         "drawdown": ("Equity over its highest, less 1", lambda view: drawdown(view) if view.bars else None),
         "halted": ("1 where nothing is traded until a person releases it", lambda view: int(view.state == "halted")),
+        "closing": ("1 where everything is being closed", lambda view: int(view.state == "reducing")),
         "kill_switch": ("1 where the kill switch is thrown", lambda view: int(view.switch is not None)),
         "positions": ("Symbols held", lambda view: len(view.positions)),
         "closes": ("Closes decided on", lambda view: view.bars),

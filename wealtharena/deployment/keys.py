@@ -119,7 +119,10 @@ class Keys:
         if ring.keyed and not self.keyed:
             self.seen.touch(mode=0o600)
             self.keyed = True
-        self.ring = SHUT if self.keyed and not ring.keyed else ring
+        gone = self.keyed and not ring.keyed
+        if gone:
+            logger.error("nobody is answered: %s is gone; restore it, or create a key", _said(self.path))
+        self.ring = SHUT if gone else ring
         self._mark = mark
 
     def _look(self) -> tuple[int, ...]:

@@ -59,9 +59,8 @@ def title(agent: str) -> str:
 
 
 def _card(row: Mapping[str, Any], served: ServedAgent | None, why: Sequence[str]) -> str:
-    answers = served is not None and served.pointer.version == row[served.pointer.stage]
-    what = "Goes on answering from memory" if answers else "Not taken up"
-    problem = f"<p class='note problem'>{what}: {escape(str(row['problem']))}</p>" if row.get("problem") else ""
+    told = f"{_effect(row, served)}: {escape(str(row['problem']))}"
+    problem = f"<p class='note problem'>{told}</p>" if row.get("problem") else ""
     if served is None:
         hint = f"{speech.COMMAND} asset={row['asset']}" if row["asset"] else speech.COMMAND
         return (
@@ -75,6 +74,16 @@ def _card(row: Mapping[str, Any], served: ServedAgent | None, why: Sequence[str]
         f"<section class='card{marks}' id='{escape(meta.agent)}'><div class=top><h2>{escape(title(meta.agent))}</h2>{_badges(served)}</div>"
         f"{_facts(served)}{problem}{_verdict(served, why)}{_record(served)}{_holdings(served)}</section>"
     )
+
+
+def _effect(row: Mapping[str, Any], served: ServedAgent | None) -> str:
+    """Return what an agent's problem means for who asks it."""
+    if served is None or served.pointer.version != row[served.pointer.stage]:
+        return "Not taken up"
+    behind = [f"{row['agent']}/{stage}.json:" for stage in _STAGES if stage != served.pointer.stage]
+    if str(row["problem"]).startswith(tuple(behind)):
+        return "Answers, with nothing to rely on behind it"
+    return "Goes on answering from memory"
 
 
 def _badges(served: ServedAgent) -> str:

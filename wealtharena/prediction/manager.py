@@ -78,7 +78,7 @@ class ProductionModelManager:
                 )
             self._served = {**self._served, agent: served}
             self._marks[agent], self._wanted[agent] = marks, stage
-            self.problems = {name: text for name, text in self.problems.items() if name != agent}
+            self.problems = self._problems_with(agent, self._behind(agent, served))
         return served
 
     @overload
@@ -189,26 +189,44 @@ class ProductionModelManager:
             return False
         try:
             served = self._load(agent, self._wanted.get(agent))
+            problem = self._behind(agent, served)
         except CheckpointError as error:
             return self._note(agent, str(error))
         except Exception as error:
             logger.exception("%s cannot be taken up", agent)
             return self._note(agent, f"{agent} cannot be taken up: {type(error).__name__}")
-        same = before is not None and before[0] == marks[0] and served is current and agent not in self.problems
+        known = problem == self.problems.get(agent)
+        same = before is not None and before[0] == marks[0] and served is current and known
         with self._lock:
             if same:
                 self._served = {**self._served}  # who shows it shows the history too, which has changed
                 return False
             rest = {name: other for name, other in self._served.items() if name != agent}
             self._served = {**rest, agent: served} if served is not None else rest
-            self.problems = {name: text for name, text in self.problems.items() if name != agent}
+            self.problems = self._problems_with(agent, problem)
         return True
+
+    def _behind(self, agent: str, served: ServedAgent | None) -> str | None:
+        """Return what is wrong with a stage behind the one that answers, None for nothing: it is what a withdrawal leaves."""
+        if served is None or self._wanted.get(agent) is not None:
+            return None
+        for stage in history.STAGES[history.STAGES.index(served.pointer.stage) + 1 :]:
+            try:
+                history.standing(self.store.root, agent, stage)
+            except CheckpointError as error:
+                return str(error)
+        return None
 
     def _note(self, agent: str, problem: str) -> bool:
         """Keep what is wrong with an agent; return whether that is news."""
         news = self.problems.get(agent) != problem
-        self.problems = {**self.problems, agent: problem}
+        self.problems = self._problems_with(agent, problem)
         return news
+
+    def _problems_with(self, agent: str, problem: str | None) -> dict[str, str]:
+        """Return the problems with this one of an agent, or with none of it."""
+        rest = {name: text for name, text in self.problems.items() if name != agent}
+        return rest if problem is None else {**rest, agent: problem}
 
     def _is_aside(self, agent: str) -> bool:
         return self.problems.get(agent, "").startswith("set aside")

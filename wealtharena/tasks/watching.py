@@ -141,12 +141,21 @@ class Watcher:
             self._ledger.post(f"{one.monitor} at {bar[:10]}", f"{one.text}. Proposed: {one.proposal}")
 
     def event(self, bar: str, one: Intervention) -> None:
-        """Record something about the bars of a session, and tell it where nothing could be decided."""
+        """Record something about the bars of a session, and tell it where nothing could be decided.
+
+        A session that was missed stays so, and every start until the next decision comes upon it again.
+        """
+        if one.action == "missed" and self._knows(bar, one):
+            return
         with self._ledger.at_once():
             self._ledger.intervene(bar, [one])
             if one.action in ("missed", "missing", "unreachable") or one.action.startswith("unusable"):
                 self._ledger.post(f"{one.rule} {one.action} at {bar[:10]}", ", ".join(one.symbols) or "all")
         self.pass_on()
+
+    def _knows(self, bar: str, one: Intervention) -> bool:
+        asked = (bar, one.rule, one.action)
+        return any((row["bar"], row["rule"], row["action"]) == asked for row in self._ledger.interventions())
 
     def close(self) -> None:
         """Write the last numbers, and end a retraining that is under way."""

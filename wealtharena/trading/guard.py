@@ -95,12 +95,15 @@ def _together(now: Situation, rule: RuleSpec, found: list[Intervention]) -> Situ
 
 
 def unknown(bars: int, risk: RiskSpec, state: State) -> Ruling:
-    """Return the ruling at a bar at which the account has been unknown for `bars` bars: nothing is sent."""
+    """Return the ruling at a bar at which the account has been unknown for `bars` bars: nothing is sent.
+
+    One that closes all goes on with it as soon as it is known: a halt would leave what is held to itself.
+    """
     if state == "halted":  # which was told of when it came about
         return Ruling(np.zeros(0), state, ())
     rule = risk.unknown_account
     numbers: dict[str, float] = {"bars": float(bars)}
-    if rule is None or not unknown_account.blind(bars, rule):
+    if rule is None or state == "reducing" or not unknown_account.blind(bars, rule):
         return Ruling(np.zeros(0), state, (Intervention("unknown_account", "skip", (), numbers),))
     told = Intervention("unknown_account", rule.action, (), {**numbers, "max_bars": float(rule.max_bars)})
     return Ruling(np.zeros(0), "halted", (told,))

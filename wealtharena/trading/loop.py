@@ -23,13 +23,14 @@ from wealtharena.trading.desk import Close, Day, ages, rule, seen_at, standing
 from wealtharena.trading.guard import Intervention, Ruling, State, unknown
 from wealtharena.trading.ledger import Decision, Intent
 from wealtharena.trading.reconcile import Known, check_same, follow, reconcile, take_back, take_over
-from wealtharena.trading.sending import again, announce, intents_of, send
+from wealtharena.trading.sending import again, announce, intents_of, send, stopped
 from wealtharena.trading.situation import Floats
 from wealtharena.trading.standing import NOTE, RETIRED, SINCE, STANDS
 from wealtharena.trading.standing import RULE as VERSION
 from wealtharena.trading.switch import Switch
 from wealtharena.trading.trader import Trader
 
+_DEAF: Final = "deaf"  # a note: the halt of which it was told that it closes nothing
 SLICE: Final = dt.timedelta(seconds=SLICE_SECONDS)  # longest time in which an account is not looked after
 
 
@@ -152,12 +153,12 @@ def tend(trader: Trader, switch: Switch) -> None:
         trader.broker.keep()
         if trader.broker.capabilities.embedded:
             if not trader.broker.capabilities.keeps:  # what it books goes elsewhere too, and may not have arrived
+                take_back(trader, [one.client_id for one in stopped(trader)])
                 send(trader, last.bar)
             return
         check_same(trader)
         refused = follow(trader, last.bar)
-        if trader.ledger.state()[0] == "halted":
-            take_back(trader, [one.client_id for one in trader.ledger.pending() if one.status == "open"])
+        take_back(trader, [one.client_id for one in stopped(trader) if one.status == "open"])
         take_over(trader, last.bar)
         for one in refused:
             if not take_back(trader, [one.client_id]):  # what a broker calls refused may be waiting there still
@@ -172,6 +173,8 @@ def _obey(trader: Trader, switch: Switch, bar: str) -> None:
     _heed(trader, bar)
     command, (state, _) = switch.thrown(), trader.ledger.state()
     if command is None or state == "halted":
+        if command == "flatten":
+            _tell_deaf(trader, bar)
         return
     if state == "trading" or command == "freeze":
         wanted: State = "halted" if command == "freeze" else "reducing"
@@ -180,6 +183,21 @@ def _obey(trader: Trader, switch: Switch, bar: str) -> None:
         with trader.ledger.at_once():
             trader.ledger.intervene(bar, [Intervention("kill_switch", command, (), numbers)])
             trader.ledger.set_state(wanted, f"kill switch: {command}", bar=bar)
+
+
+def _tell_deaf(trader: Trader, bar: str) -> None:
+    """Tell once of each halt that it closes nothing, where that is asked for and something is held."""
+    ledger = trader.ledger
+    halt, held = ledger.state()[1], ledger.positions()
+    if not held or ledger.note(_DEAF) == halt:
+        return
+    with ledger.at_once():
+        ledger.write_note(_DEAF, halt)
+        ledger.intervene(bar, [Intervention("kill_switch", "flatten: halted", tuple(held), {})])
+        ledger.post(
+            "flatten closes nothing",
+            f"The account is halted ({halt}) and sends nothing. Release it without the file KILL, then throw it again.",
+        )
 
 
 def _heed(trader: Trader, bar: str) -> None:

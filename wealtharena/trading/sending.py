@@ -13,6 +13,7 @@ from wealtharena.trading.situation import Floats
 from wealtharena.trading.trader import Trader
 
 _FIRST: Final = 1
+_RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
 
 
 def intents_of(trader: Trader, close: Close, *, held: Floats, orders: Floats) -> list[Intent]:
@@ -54,16 +55,39 @@ def send(trader: Trader, bar: str, *, fresh: frozenset[str] = frozenset()) -> No
     Those that are `fresh` have been written by this very process and not been sent yet.
 
     A broker that does not answer leaves the intent as it is; the next close looks it up, and lets it expire or follows
-    it. A second leg waits for the end of the first, an order whose window is shut for the next time it is asked for.
+    it. A second leg waits for the end of the first, an order whose window is shut for the next time it is asked for. What
+    is stopped is not sent.
     """
-    ledger = trader.ledger
+    ledger, off = trader.ledger, stopped(trader)
     waiting = [one for one in ledger.pending() if one.bar == bar and one.status != "open"]
-    if ledger.state()[0] == "halted":
-        ledger.mark({one.client_id: ("cancelled", "halted") for one in waiting if one.status == "new"})
+    halted = ledger.state()[0] == "halted"
+    why = "halted" if halted else "everything is being closed"
+    ledger.mark({one.client_id: ("cancelled", why) for one in waiting if one in off and one.status == "new"})
+    if halted:
         return
+    waiting = [one for one in waiting if one not in off]
     for leg in sorted({one.leg for one in waiting}):
         _send_leg(trader, [one for one in waiting if one.leg == leg], fresh=fresh)
     trader.at("acknowledged")
+
+
+def stopped(trader: Trader) -> list[Intent]:
+    """Return the orders that may not go on: all of a halted account, and of one that closes all those that open something.
+
+    They were decided on before it was told to, and wait to be sent or filled.
+    """
+    ledger, dust = trader.ledger, trader.broker.capabilities.dust
+    state = ledger.state()[0]
+    if state == "trading":
+        return []
+    held = ledger.positions()
+    return [one for one in ledger.pending() if state == "halted" or _opens(one, held.get(one.symbol, 0.0), dust=dust)]
+
+
+def _opens(one: Intent, held: float, *, dust: float) -> bool:
+    """Return whether what is left of an order does more than make a position smaller."""
+    left = one.units - one.filled
+    return held * left >= 0.0 or abs(left) > abs(held) + max(dust, _RELATIVE * abs(held))
 
 
 def _send_leg(trader: Trader, waiting: list[Intent], *, fresh: frozenset[str]) -> None:
