@@ -130,6 +130,7 @@ def test_a_key_file_that_is_lost_or_damaged_shuts_every_worker_old_and_new(
         assert worker.get("/agents").status_code == 401
         assert worker.get("/agents", headers={"x-api-key": secret}).status_code == 401
         assert worker.get("/health").status_code == 200
+        assert worker.get("/ready").status_code == (200 if how == "no keys" else 503)
     told = caplog.text.count("nobody is answered")
     assert told == (0 if how == "no keys" else 2), "by each worker, but where a person has revoked them all"
 

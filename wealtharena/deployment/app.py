@@ -211,16 +211,19 @@ class Service:
         return _json(Health(status="ok"))
 
     async def ready(self, request: Request) -> Response:
-        """Return 200 once at least one agent answers, 503 before. Only who may ask the agents is told their names."""
+        """Return 200 once at least one agent answers somebody, 503 else. Only who may ask the agents is told their names."""
         loaded = {agent: served.pointer.version for agent, served in self.manager.loaded.items()}
         known: bool = request.state.known
+        status = "ready" if loaded else "no agent is promoted"
+        if self.keys.lost:
+            status = "nobody is answered: the file of keys is gone or cannot be read"
         body = Ready(
-            status="ready" if loaded else "no agent is promoted",
+            status=status,
             watched_seconds_ago=round(self.watched(), 3),
             agents=loaded if known else None,
             problems=dict(self.manager.problems) if known else None,
         )
-        return _json(body, status=200 if loaded else 503)
+        return _json(body, status=200 if status == "ready" else 503)
 
     async def agents(self) -> Response:
         """Return every agent: what is on its stages, and what answers for it."""

@@ -104,6 +104,7 @@ class Keys:
     keyed: bool
     seen: Path  # exists from the first key on; shared by the workers
     ring: KeyRing = SHUT
+    lost: bool = False  # whether nobody is answered because the file is gone or cannot be read
     _mark: tuple[int, ...] = ()
 
     def refresh(self) -> None:
@@ -111,18 +112,19 @@ class Keys:
         mark = self._look()
         if mark == self._mark:
             return
+        self.lost = False
         try:
             ring = read_keys(self.path)
         except ConfigError as error:
             logger.error("nobody is answered: %s", error)
-            ring = SHUT
+            ring, self.lost = SHUT, True
         if ring.keyed and not self.keyed:
             self.seen.touch(mode=0o600)
             self.keyed = True
-        gone = self.keyed and not ring.keyed
-        if gone:
+        if self.keyed and not ring.keyed:
             logger.error("nobody is answered: %s is gone; restore it, or create a key", _said(self.path))
-        self.ring = SHUT if gone else ring
+            ring, self.lost = SHUT, True
+        self.ring = ring
         self._mark = mark
 
     def _look(self) -> tuple[int, ...]:

@@ -41,7 +41,9 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 HALTED: dict[int | str, dict[str, Any]] = {
     409: {"model": ErrorBody, "description": "the account is halted or to be frozen: nothing would be closed"}
 }
-NOT_READY: dict[int | str, dict[str, Any]] = {503: {"model": Ready, "description": "no agent is promoted yet"}}
+NOT_READY: dict[int | str, dict[str, Any]] = {
+    503: {"model": Ready, "description": "no agent is promoted yet, or the file of keys is gone or cannot be read"}
+}
 TEXT: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "exposition format"},
     **{status: ERRORS[status] for status in (401, 403, 421, 429)},
