@@ -14,6 +14,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 LAST_BARS: Final = 20  # without a close in so many, a symbol no longer trades
+DAY: Final = np.timedelta64(1, "D")
 WEEK: Final = np.timedelta64(7, "D")
 YEAR_WEEKS: Final = 365.25 / 7
 NIGHT: Final = np.timedelta64(20, "h")  # steps below it are within the day
@@ -66,6 +67,25 @@ def closing_rate(timestamps: npt.NDArray[np.datetime64]) -> float | None:
         return None
     weeks = max(weeks, 1)
     return float((timestamps > timestamps[-1] - weeks * WEEK).sum() / weeks * YEAR_WEEKS)
+
+
+def trade_dates(timestamps: npt.NDArray[np.datetime64]) -> npt.NDArray[np.datetime64]:
+    """Return the date that each bar belongs to, [n], of timestamps [n], sorted.
+
+    Of bars within the day of a market that closes it is the one on which the middle of their session lies: Sydney's first
+    hour, 23:00 UTC of the day before, stands with the others of its day. All other bars have UTC's.
+    """
+    dates = timestamps.astype("datetime64[D]")
+    if closing_rate(timestamps) is None:
+        return dates
+    steps = np.diff(timestamps)
+    begins = np.concatenate([[True], steps > REST * np.median(steps)])
+    first = np.flatnonzero(begins)
+    length = timestamps[np.append(first[1:], len(timestamps)) - 1] - timestamps[first]
+    middle = (timestamps[first] + length // 2).astype("datetime64[D]")
+    session = np.cumsum(begins) - 1
+    within = (length < DAY)[session]  # currencies rest on weekends alone, and have no sessions of a day
+    return np.where(within, middle[session], dates)
 
 
 @dataclass(frozen=True, eq=False)
