@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from wealtharena.data import intervals
+from wealtharena.data.reading import payouts
 from wealtharena.data.reading.basis import bring_together
 from wealtharena.data.reading.columns import PRICES, columns_by_role, is_adjusted, scale_of
 from wealtharena.data.reading.flat import to_long_form
@@ -190,6 +191,7 @@ def split_symbols(
         {name: adjusted for name in tables if adjusted},
         read.zoned,
         currencies,
+        payouts.stated(frame, keep, found.get("dividend", []), numbers, groups, ledger.name),
     )
 
 
