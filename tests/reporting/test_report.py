@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from tests.reporting.made_up import figures, record, report_data, walk
@@ -286,17 +285,6 @@ def test_a_window_that_starts_on_the_last_bar_of_a_month_has_no_return_in_it() -
     path = walk("agent", bars=40, start="2022-01-31")
     months, _ = tables.month_returns(path)
     assert months.tolist() == [(2022 - 1970) * 12 + 1, (2022 - 1970) * 12 + 2]
-
-
-def test_a_session_is_of_the_month_of_its_own_date() -> None:
-    """Sydney opens at 23:00 UTC in summer: the first hour of February, and its gap, stood in January."""
-    days = pd.bdate_range("2023-01-23", "2023-02-10")
-    local = pd.DatetimeIndex([day + pd.Timedelta(hours=hour) for day in days for hour in range(10, 16)])
-    stamps = local.tz_localize("Australia/Sydney").tz_convert("UTC").tz_localize(None).to_numpy()
-    equity = np.where(local < "2023-02-01", 100.0, 110.0)  # all is earned as February opens
-    path = dataclasses.replace(walk("agent", bars=len(stamps) - 1), timestamps=stamps, equity=equity)
-    months, values = tables.month_returns(path)
-    assert dict(zip(months.tolist(), values.tolist(), strict=True)) == pytest.approx({636: 0.0, 637: 0.1})
 
 
 def test_months_after_all_was_lost_are_of_no_return() -> None:

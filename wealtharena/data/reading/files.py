@@ -182,8 +182,7 @@ def split_symbols(
         numbers["split"] = numbers["split"].where(numbers["split"] != 1.0, 0.0)
     tables = _tables(numbers, read, groups, venue, ledger)
     _check_dropped(ledger, max_dropped_share)
-    written = found["currency"][0][1][keep].reset_index(drop=True) if "currency" in found else None
-    currencies = _currencies(written, groups, ledger)
+    currencies = _currencies(found["currency"][0][1][keep] if "currency" in found else None, groups, ledger)
     return Reading(
         tables,
         (ledger.close(),),
