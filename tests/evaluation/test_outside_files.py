@@ -240,3 +240,19 @@ def test_a_level_beside_its_own_returns_is_one_record(tmp_path: Path) -> None:
         DataError, match=r"is a folder; name a file in it: of a run directory that is its equity\.parquet"
     ):
         outside.read(tmp_path)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("name", ["Deposit", "net_deposits", "Cash Flow", "Withdrawals", "contributions"])
+def test_money_from_outside_beside_a_level_is_asked_about(tmp_path: Path, name: str, turned: bool) -> None:
+    """A deposit of 500 into 1,000 was a gain of a half in a day."""
+    paid = np.zeros(60)
+    paid[0] = 1000.0  # what the account begins with
+    lines = [f"{at:%Y-%m-%d},{one:.4f},{cash}" for at, one, cash in zip(DAYS, EQUITY, paid, strict=True)]
+    content = "\n".join([f"date,equity,{name}", *(lines[::-1] if turned else lines)])
+    assert read(tmp_path, content, unit="auto").equity == pytest.approx(EQUITY, abs=1e-4)
+    later = content.replace(lines[30], lines[30].replace(",0.0", ",500.0"))
+    with pytest.raises(DataError, match=f"{name} holds money from outside, which equity would count as earned or lost"):
+        read(tmp_path, later, unit="auto")
+    always = content.replace(",0.0", ",1000.0")
+    assert len(read(tmp_path, always, unit="auto").equity) == 60

@@ -32,6 +32,9 @@ NUMBER: Final = (
     r"[+-]?(?:\d{1,3}(?:[.,' ]\d{3})+|\d*)(?:[.,]\d*)?(?:[eE][+-]?\d+)?"  # whichever mark is the decimal one
 )
 GROUPED: Final = r"[+-]?[1-9]\d{0,2}\.\d{3}"  # 1.013: a decimal, or thousands
+FLOWS: Final = (
+    r"deposit|withdraw|contribution|cash_?flow|(?:net|external)_?flow|subscription|redemption|einzahlung|auszahlung"
+)
 ENDLESS: Final = r"([+-]?)(?:inf|infinity|∞)"
 NOTHING: Final = r"[+-]?0*[.,]?0*"  # a zero needs no sign
 STARTS: Final = re.compile(r"[+-.,]?\d")  # a date, or a number
@@ -265,6 +268,22 @@ def figures_of(columns: Sequence[Column], ledger: Ledger) -> Figures:
     if sign and plain(name) in LEVELS:
         raise DataError(f"{ledger.name}: {name} bears a %: that is no level", hint="call the column `return`")
     return Figures(name, np.asarray(values, dtype=np.float64), plain(name) in LEVELS, sign)
+
+
+def require_no_flows(columns: Sequence[Column], order: npt.NDArray[np.intp], level: str, where: str) -> None:
+    """Raise DataError where a column beside a level holds money from outside after the first of the rows, `order` being that of time.
+
+    One word in all rows is a sum that never changes.
+    """
+    for name, cells in columns:
+        if re.search(FLOWS, plain(name)) is None:
+            continue
+        text = _text(cells).iloc[order]
+        if text.iloc[1:].str.contains("[1-9]").any() and text.nunique() > 1:
+            raise DataError(
+                f"{where}: {name} holds money from outside, which {level} would count as earned or lost",
+                hint="give a column `return`, or a level of which such money is no part, and leave this column out",
+            )
 
 
 def _numbers(name: str, text: pd.Series, beside: list[pd.Series], ledger: Ledger) -> FloatArray:
