@@ -256,3 +256,20 @@ def test_money_from_outside_beside_a_level_is_asked_about(tmp_path: Path, name: 
         read(tmp_path, later, unit="auto")
     always = content.replace(",0.0", ",1000.0")
     assert len(read(tmp_path, always, unit="auto").equity) == 60
+
+
+@pytest.mark.parametrize("place", ["Australia/Sydney", "Asia/Tokyo", "Europe/London", "America/New_York"])
+@pytest.mark.parametrize("written", ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S"])
+def test_dates_that_became_times_in_utc_are_those_of_their_place(tmp_path: Path, place: str, written: str) -> None:
+    """A day in Berlin begins at 23:00 UTC of the day before: each return stood beside the prices of that one."""
+    days = pd.bdate_range("2022-05-02", periods=250)
+    stamps = days.tz_localize(place).tz_convert("UTC").strftime(written)
+    rows = [f"{at},{one:.6f}" for at, one in zip(stamps, np.resize(RETURNS, 250), strict=True)]
+    assert (read(tmp_path, "\n".join(["date,return", *rows])).timestamps[1:] == days.to_numpy()).all()
+
+
+@pytest.mark.parametrize(("step", "hour"), [("D", 21), ("D", 0), ("ME", 0), ("ME", 13), ("W-SAT", 9), ("B", 21)])
+def test_other_dates_with_times_of_day_are_those_that_are_written(tmp_path: Path, step: str, hour: int) -> None:
+    days = pd.date_range("2022-01-03", periods=12, freq=step)
+    rows = [f"{at:%Y-%m-%d}T{hour:02}:00:00Z,0.00{number % 7}" for number, at in enumerate(days)]
+    assert (read(tmp_path, "\n".join(["date,return", *rows])).timestamps[1:] == days.to_numpy()).all()

@@ -158,7 +158,7 @@ def dates_of(columns: Sequence[Column], ledger: Ledger) -> npt.NDArray[np.dateti
     if named:
         try:
             read = time_of_rows([(name, cells.reset_index(drop=True)) for name, cells in named], ledger)
-            found[ledger.facts.get("time column", named[0][0])] = _moments(read, ledger.name)
+            found[ledger.facts.get("time column", named[0][0])] = _moments(read, ledger)
         except DataError as error:
             if "tell different" in error.message or any(map(_are_dates, (cells for _, cells in named))):
                 raise
@@ -167,7 +167,7 @@ def dates_of(columns: Sequence[Column], ledger: Ledger) -> npt.NDArray[np.dateti
         if name in dict(named) or _holds_numbers(cells):
             continue
         try:
-            found[name] = _moments(stamps.parse(cells, f"{ledger.name}: {name}"), ledger.name)
+            found[name] = _moments(stamps.parse(cells, f"{ledger.name}: {name}"), ledger)
         except DataError:
             continue
     if not found:
@@ -218,7 +218,7 @@ def _written_out(name: str, cells: pd.Series) -> pd.Series:
     return text.str[:4] + "-" + text.str[4:] if alone and (apart.eq(1).all() or apart.eq(-1).all()) else cells
 
 
-def _moments(read: Stamps, where: str) -> npt.NDArray[np.datetime64]:
+def _moments(read: Stamps, ledger: Ledger) -> npt.NDArray[np.datetime64]:
     """Return dates of rows that are a day or more apart, else instants; an epoch's date is that of a bar stamped so."""
     import pandas as pd
 
@@ -230,10 +230,29 @@ def _moments(read: Stamps, where: str) -> npt.NDArray[np.datetime64]:
     if intervals.is_dated(pd.DatetimeIndex(read.instants)) is False:
         return read.instants.astype("datetime64[ns]")
     if not read.form.startswith("epochs"):
-        return (read.wall // DAY * DAY).astype("datetime64[ns]")
+        return _written_dates(read, ledger).astype("datetime64[ns]")
     keeps_weekends = pd.DatetimeIndex(read.instants).day_of_week.nunique() < WEEK
-    found = bar_times(read, dated=True, zone="UTC", weekdays=keeps_weekends, where=where)
+    found = bar_times(read, dated=True, zone="UTC", weekdays=keeps_weekends, where=ledger.name)
     return np.asarray(pd.DatetimeIndex(found).tz_localize(None).as_unit("ns").to_numpy(), dtype="datetime64[ns]")
+
+
+def _written_dates(read: Stamps, ledger: Ledger) -> npt.NDArray[np.int64]:
+    """Return the dates of days as they are written, ns; of times in UTC those that keep weekends.
+
+    Midnight of a place further east is the evening before there.
+    """
+    from wealtharena.data.reading.moments import off_weekends
+
+    dates = read.wall // DAY * DAY
+    if read.whole_days or (read.wall != read.instants).any() or np.median(np.diff(np.sort(dates))) > DAY:
+        return dates
+    kept = off_weekends(read.wall)
+    if kept is None or (kept == dates).all():
+        return dates
+    ledger.note(
+        "by their times of day some rows would be of weekends: all are taken as of the dates half a day on or back"
+    )
+    return kept
 
 
 def figures_of(columns: Sequence[Column], ledger: Ledger) -> Figures:
