@@ -50,6 +50,20 @@ def test_a_usual_dividend_and_a_large_one_that_prices_show_are_paid(look, cash, 
     assert "bad_dividends" not in kinds
 
 
+@pytest.mark.parametrize("part", [0.35, 0.45, 0.5, 0.6, 2 / 3, 0.9])
+def test_a_payout_by_which_prices_fall_is_neither_a_spike_nor_a_split(look, part):
+    """A return of half the capital was a split that nobody recorded, of a third a spike: its bar was left out."""
+    paid, said, kinds = look(part, fall=part)
+    assert paid == pytest.approx(part)
+    assert not {"splits", "spikes", "bad_dividends"} & kinds
+    assert "split" not in said
+
+
+@pytest.mark.parametrize("cash", [0.0, 0.01])
+def test_a_split_beside_a_usual_dividend_is_one(look, cash):
+    assert "splits" in look(cash, fall=0.5)[2]
+
+
 def test_it_is_treated_as_configured(look):
     with pytest.raises(ProviderError, match="bad_dividends"):
         look(50.0, bad_dividends="refuse")
