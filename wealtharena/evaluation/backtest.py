@@ -205,7 +205,8 @@ def of_baselines(
     `evaluation.random_seeds` times; its path is the one whose Sharpe ratio is nearest their mean.
     """
     market = market or Market.build(features, env, plain_scaler(features))
-    wanted = tuple(names) if names is not None else evaluation.baselines
+    asked = evaluation.baselines if names is None else names
+    wanted = tuple(name for name in asked if baselines.available(name, features.panel, benchmark=benchmark))
 
     def rule(name: str, seed: int = 0) -> baselines.Baseline:
         spec = baselines.spec_of(name, evaluation=evaluation, env=env, benchmark=benchmark, seed=seed)
@@ -222,10 +223,10 @@ def of_baselines(
             every=evaluation.rebalance_bars,
             delay_bars=delay_bars,
             cost_factor=cost_factor,
+            lead=features.lead,
         )
 
     paths, draws = {}, {}
-    wanted = tuple(name for name in wanted if baselines.available(name, features.panel, benchmark=benchmark))
     for name in wanted:
         if rule(name).drawn:
             seeds = named(rng, name).integers(2**63, size=evaluation.random_seeds)
@@ -233,8 +234,7 @@ def of_baselines(
             paths[name] = typical(draws[name])
         else:
             paths[name] = simulated(rule(name))
-    once = tuple(name for name in wanted if rule(name).holds)
-    return Baselines.of(paths, draws, market, env, once=once)
+    return Baselines.of(paths, draws, market, env, once=tuple(name for name in wanted if rule(name).holds))
 
 
 def typical(paths: Sequence[Trajectory]) -> Trajectory:
