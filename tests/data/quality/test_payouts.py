@@ -69,3 +69,16 @@ def test_it_is_treated_as_configured(look):
         look(50.0, bad_dividends="refuse")
     assert look(50.0, bad_dividends="drop")[0] == 0
     assert look(50.0, bad_dividends="warn")[0] == pytest.approx(50.0)
+
+
+def test_a_payout_behind_the_last_bar_is_told_of(specs):
+    """What a fund that closes pays out at last was lost without a word."""
+    table = walk(
+        np.random.default_rng(3), "T", pd.bdate_range("2023-01-02", periods=100), price=50, sigma=0.01, volume=1e6
+    )
+    table.loc[[50, 99], "dividend"] = 1.0, 25.0
+    table.loc[[50, 99], ["open", "high", "low", "close"]] = np.nan
+    raw = RawBars("yahoo", "T", "1d", raw_table(table), "USD", "units", "splits", datetime(2026, 1, 1, tzinfo=UTC))
+    bars, _ = inspect(raw, specs["stocks"].asset, specs["stocks"].data.quality)
+    assert bars.table["dividend"].sum() == 1.0
+    assert bars.notes == ("T: the dividend of 25 on 2023-05-19 is not paid, since no bar follows",)
