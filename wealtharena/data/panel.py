@@ -69,6 +69,16 @@ def closing_rate(timestamps: npt.NDArray[np.datetime64]) -> float | None:
     return float((timestamps > timestamps[-1] - weeks * WEEK).sum() / weeks * YEAR_WEEKS)
 
 
+def rate_of(timestamps: npt.NDArray[np.datetime64]) -> float:
+    """Return the bars a year that timestamps, [n] sorted, give; NaN below two. See `Panel.bars_per_year`."""
+    if len(timestamps) < 2:
+        return float("nan")
+    if (closing := closing_rate(timestamps)) is not None:
+        return closing
+    years = (timestamps[-1] - timestamps[0]) / np.timedelta64(1, "D") / 365.25
+    return float((len(timestamps) - 1) / years) if years > 0 else float("nan")
+
+
 def trade_dates(timestamps: npt.NDArray[np.datetime64]) -> npt.NDArray[np.datetime64]:
     """Return the date that each bar belongs to, [n], of timestamps [n], sorted.
 
@@ -154,10 +164,8 @@ class Panel(ReadOnly):
 
         Where a market closes within the day, whole weeks are counted (`closing_rate`).
         """
-        if self.bars < 2:
-            return float("nan")
-        if not self.seams and (rate := closing_rate(self.timestamps)) is not None:
-            return rate
+        if not self.seams:
+            return rate_of(self.timestamps)
         span = self.timestamps[-1] - self.timestamps[0]
         for row in self.seams:
             span = span - (self.timestamps[row] - self.timestamps[row - 1])

@@ -21,7 +21,7 @@ from wealtharena.envs.execution import execute
 from wealtharena.envs.market import Market
 from wealtharena.envs.shortfall import Shortfall, bought, shortfall
 from wealtharena.envs.simulate import Targets, simulate
-from wealtharena.envs.trajectory import Trades, Trajectory
+from wealtharena.envs.trajectory import Trades, Trajectory, joint_rate
 from wealtharena.errors import FirewallError
 from wealtharena.evaluation import metrics
 from wealtharena.evaluation.splits import Segment
@@ -343,7 +343,6 @@ def join(parts: Sequence[Trajectory]) -> Trajectory:
     def money(values: Sequence[FloatArray]) -> FloatArray:
         return np.concatenate([v * scale for v, scale in zip(values, scales, strict=True)])
 
-    marks = [parts[0].equity, *(part.equity[1:] for part in parts[1:])]
     trades = Trades(
         bar=np.concatenate([p.trades.bar + offset for p, offset in zip(parts, offsets, strict=True)]),
         symbol=np.concatenate([p.trades.symbol for p in parts]),
@@ -357,7 +356,8 @@ def join(parts: Sequence[Trajectory]) -> Trajectory:
     return replace(
         parts[0],
         timestamps=np.concatenate([parts[0].timestamps, *(p.timestamps[1:] for p in parts[1:])]),
-        equity=money(marks),
+        equity=money([parts[0].equity, *(part.equity[1:] for part in parts[1:])]),
+        bars_per_year=joint_rate(parts),
         weights=np.concatenate([parts[0].weights, *(p.weights[1:] for p in parts[1:])]),
         targets=np.concatenate([p.targets for p in parts]),
         traded_value=money([p.traded_value for p in parts]),
