@@ -273,3 +273,21 @@ def test_other_dates_with_times_of_day_are_those_that_are_written(tmp_path: Path
     days = pd.date_range("2022-01-03", periods=12, freq=step)
     rows = [f"{at:%Y-%m-%d}T{hour:02}:00:00Z,0.00{number % 7}" for number, at in enumerate(days)]
     assert (read(tmp_path, "\n".join(["date,return", *rows])).timestamps[1:] == days.to_numpy()).all()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_price_that_jumps_on_its_splits_is_no_record(tmp_path: Path, turned: bool) -> None:
+    """A split of four for one was a loss of three quarters."""
+
+    def content(traded: bool) -> str:
+        price = EQUITY * np.where(traded & (np.arange(60) < 30), 4.0, 1.0)
+        split = np.where(np.arange(60) == 30, 4.0, 0.0)
+        rows = [f"{at:%Y-%m-%d},{one:.4f},0.5,{new}" for at, one, new in zip(DAYS, price, split, strict=True)]
+        return "\n".join(["Date,Close,Dividends,Stock Splits", *(rows[::-1] if turned else rows)])
+
+    with pytest.raises(DataError, match="Close jumps on 1 dates of Stock Splits, which is no gain or loss"):
+        read(tmp_path, content(traded=True), unit="auto")
+    ledger = Ledger("my.csv")
+    (tmp_path / "my.csv").write_text(content(traded=False))
+    assert outside.read(tmp_path / "my.csv", "auto", ledger).equity == pytest.approx(EQUITY, abs=1e-4)
+    assert "my.csv: Close counts as it stands: what Dividends holds is not added to it" in ledger.notes

@@ -32,9 +32,6 @@ NUMBER: Final = (
     r"[+-]?(?:\d{1,3}(?:[.,' ]\d{3})+|\d*)(?:[.,]\d*)?(?:[eE][+-]?\d+)?"  # whichever mark is the decimal one
 )
 GROUPED: Final = r"[+-]?[1-9]\d{0,2}\.\d{3}"  # 1.013: a decimal, or thousands
-FLOWS: Final = (
-    r"deposit|withdraw|contribution|cash_?flow|(?:net|external)_?flow|subscription|redemption|einzahlung|auszahlung"
-)
 ENDLESS: Final = r"([+-]?)(?:inf|infinity|∞)"
 NOTHING: Final = r"[+-]?0*[.,]?0*"  # a zero needs no sign
 STARTS: Final = re.compile(r"[+-.,]?\d")  # a date, or a number
@@ -74,7 +71,8 @@ def is_typed(cells: pd.Series) -> bool:
     return bool(pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_bool_dtype(cells))
 
 
-def _text(cells: pd.Series) -> pd.Series:
+def text_of(cells: pd.Series) -> pd.Series:
+    """Return a column's cells as text, empty where there is none, with the minus of typesetters as a hyphen."""
     found: pd.Series = cells.astype("string").fillna("").str.strip().str.replace("\u2212", "-", regex=False)
     return found
 
@@ -83,13 +81,13 @@ def _holds_numbers(cells: pd.Series) -> bool:
     """Return whether a column is one of numbers, typed or written."""
     if is_typed(cells):
         return True
-    text = _text(cells)
+    text = text_of(cells)
     text = text[~text.str.lower().isin(ABSENT)].str.rstrip(SPACES)
     return bool(len(text)) and bool(text.str.fullmatch(f"{NUMBER}|{ENDLESS}", case=False).all())
 
 
 def _is_blank(cells: pd.Series) -> bool:
-    return bool(cells.isna().all()) if is_typed(cells) else bool((_text(cells) == "").all())
+    return bool(cells.isna().all()) if is_typed(cells) else bool((text_of(cells) == "").all())
 
 
 def without_footer(columns: list[Column], ledger: Ledger) -> list[Column]:
@@ -99,7 +97,7 @@ def without_footer(columns: list[Column], ledger: Ledger) -> list[Column]:
     """
     import pandas as pd
 
-    cells = pd.DataFrame({place: _text(values) for place, (_, values) in enumerate(columns) if not is_typed(values)})
+    cells = pd.DataFrame({place: text_of(values) for place, (_, values) in enumerate(columns) if not is_typed(values)})
     if cells.empty or len(cells.columns) < len(columns):  # a file of typed columns has no text below them
         return columns
     times = [place for place, (name, _) in enumerate(columns) if role_of(name) == "timestamp"] or [0]
@@ -190,7 +188,7 @@ def _called_times(columns: Sequence[Column], where: str) -> list[Column]:
         nameless = not letters_of(name) or letters_of(name).startswith("unnamed")
         if role_of(name) != "timestamp" and (place or not nameless):
             continue
-        if name in found and not (_text(found[name]) == _text(cells)).all():
+        if name in found and not (text_of(found[name]) == text_of(cells)).all():
             raise DataError(f"{where}: dates may be any of {name}, {name}", hint="keep one column of dates")
         found.setdefault(name, cells)
     return list(found.items())
@@ -209,7 +207,7 @@ def _written_out(name: str, cells: pd.Series) -> pd.Series:
         return ends.dt.floor("D") if (ends.diff().dropna().abs() >= pd.Timedelta(days=1)).all() else cells
     if role_of(name) != "timestamp":
         return cells
-    text = _text(cells)
+    text = text_of(cells)
     if not text.str.fullmatch(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])").all():
         return cells
     months = text.str[:4].astype("int64") * 12 + text.str[4:].astype("int64")
@@ -276,7 +274,7 @@ def figures_of(columns: Sequence[Column], ledger: Ledger) -> Figures:
     if is_typed(cells):
         values = cells.to_numpy(dtype=np.float64, na_value=np.nan)
     else:
-        text = _text(cells)
+        text = text_of(cells)
         absent = text.str.lower().isin(ABSENT)
         marked = text.str.endswith("%")
         if marked.any() and not (marked | absent | text.str.fullmatch(NOTHING)).all():
@@ -289,22 +287,6 @@ def figures_of(columns: Sequence[Column], ledger: Ledger) -> Figures:
     return Figures(name, np.asarray(values, dtype=np.float64), plain(name) in LEVELS, sign)
 
 
-def require_no_flows(columns: Sequence[Column], order: npt.NDArray[np.intp], level: str, where: str) -> None:
-    """Raise DataError where a column beside a level holds money from outside after the first of the rows, `order` being that of time.
-
-    One word in all rows is a sum that never changes.
-    """
-    for name, cells in columns:
-        if re.search(FLOWS, plain(name)) is None:
-            continue
-        text = _text(cells).iloc[order]
-        if text.iloc[1:].str.contains("[1-9]").any() and text.nunique() > 1:
-            raise DataError(
-                f"{where}: {name} holds money from outside, which {level} would count as earned or lost",
-                hint="give a column `return`, or a level of which such money is no part, and leave this column out",
-            )
-
-
 def _numbers(name: str, text: pd.Series, beside: list[pd.Series], ledger: Ledger) -> FloatArray:
     """Return the numbers that cells stand for; where they leave the decimal mark open, columns of numbers `beside` show it."""
     endless = text.str.extract(f"^{ENDLESS}$", flags=re.IGNORECASE)[0]
@@ -312,7 +294,7 @@ def _numbers(name: str, text: pd.Series, beside: list[pd.Series], ledger: Ledger
     try:
         values = _marked(own, ledger)[name]
     except DataError as error:
-        others = {f"column {place}": _text(one).str.rstrip(SPACES) for place, one in enumerate(beside)}
+        others = {f"column {place}": text_of(one).str.rstrip(SPACES) for place, one in enumerate(beside)}
         others = {key: one.mask(one.str.fullmatch(ENDLESS, case=False), "") for key, one in others.items()}
         if not others or " may be " not in error.message:
             raise
@@ -351,7 +333,7 @@ def _are_one(called: Sequence[Column]) -> bool:
     """Return whether columns are one, written again: of the same name, with the same cells."""
     name, cells = called[0]
     return all(
-        other.strip().lower() == name.strip().lower() and (_text(values) == _text(cells)).all()
+        other.strip().lower() == name.strip().lower() and (text_of(values) == text_of(cells)).all()
         for other, values in called[1:]
     )
 
