@@ -223,7 +223,7 @@ def of_baselines(
             every=evaluation.rebalance_bars,
             delay_bars=delay_bars,
             cost_factor=cost_factor,
-            lead=features.lead,
+            lead=features.lead if window.start < chosen.history_bars else None,
         )
 
     paths, draws = {}, {}
