@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.evaluation import worlds
-from wealtharena.data.panel import COLUMNS, Panel, closing_rate
+from wealtharena.data.panel import COLUMNS, Panel, closing_rate, trade_dates
 
 
 def full(bars: int = 40) -> Panel:
@@ -99,6 +99,37 @@ def test_a_market_that_never_closes_and_dated_bars_are_counted_by_their_span(ste
     stamps = pd.date_range("2024-01-01", periods=500, freq=step).to_numpy()
     assert closing_rate(stamps) is None
     assert closing_rate(np.delete(stamps, [100, 101, 102])) is None  # a hole is no night
+
+
+@pytest.mark.parametrize(
+    ("zone", "first", "last"),
+    [
+        ("Australia/Sydney", 10, 16),  # 23:00 to 5:00 UTC in summer, 0:00 to 6:00 in winter
+        ("Pacific/Auckland", 10, 17),
+        ("Asia/Tokyo", 9, 15),
+        ("Europe/London", 8, 17),
+        ("America/New_York", 9, 16),
+        ("America/New_York", 4, 20),  # before and after hours, which end behind midnight UTC in winter
+    ],
+)
+def test_bars_within_the_day_bear_the_date_of_their_session(zone: str, first: int, last: int) -> None:
+    days = pd.bdate_range("2023-01-02", "2023-12-29")
+    local = pd.DatetimeIndex([day + pd.Timedelta(hours=hour) for day in days for hour in range(first, last)])
+    stamps = local.tz_localize(zone).tz_convert("UTC").tz_localize(None)
+    assert (trade_dates(stamps.to_numpy()) == local.to_numpy().astype("datetime64[D]")).all()
+
+
+@pytest.mark.parametrize("step", ["1h", "1D", "W", "MS"])
+def test_bars_of_a_market_that_never_closes_and_longer_ones_bear_the_date_of_utc(step: str) -> None:
+    stamps = pd.date_range("2024-01-01", periods=500, freq=step).to_numpy()
+    assert (trade_dates(stamps) == stamps.astype("datetime64[D]")).all()
+
+
+def test_currencies_which_rest_on_weekends_alone_bear_the_dates_of_utc() -> None:
+    hours = pd.date_range("2024-01-01", periods=2000, freq="1h")
+    stamps = hours[hours.day_of_week < 5].to_numpy()
+    assert closing_rate(stamps) is not None
+    assert (trade_dates(stamps) == stamps.astype("datetime64[D]")).all()
 
 
 def test_an_array_that_no_list_names_is_refused() -> None:

@@ -160,3 +160,16 @@ def test_what_a_liquidation_had_to_leave_goes_at_the_next_bar_though_the_rule_wo
     assert held[10, 0] > 0.0
     assert not held[10, 1:].any()
     assert not held[11:].any()
+
+
+@pytest.mark.parametrize("name", ["buy_and_hold", "equal_weight", "momentum", "inverse_volatility", "random"])
+def test_a_rule_knows_the_bars_that_warmed_up_the_features(name, spec):
+    """At the first bar behind them no other hour of the day had been seen: buy and hold was one market's shares for good."""
+    panel = worlds.panel(402)
+    morning = np.arange(402) // 6 % 2 == 0
+    panel = closed(closed(panel, np.flatnonzero(morning), 0), np.flatnonzero(~morning), 1)
+    late, lead = panel.slice(102, 402), panel.slice(0, 102)
+    known = play(name, late, spec, start=0, lead=lead)
+    whole = play(name, panel, spec, start=102)
+    np.testing.assert_allclose(known.weights, whole.weights, atol=1e-4)  # volatility's begin tells what an order costs
+    assert name == "momentum" or (known.weights.max(axis=0) > 0.0).all()

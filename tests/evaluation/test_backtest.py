@@ -77,6 +77,18 @@ def test_baselines_are_played_on_the_agents_dates_and_one_without_data_is_left_o
     assert "benchmark" not in missing
 
 
+def test_a_symbol_that_rests_at_the_first_bar_behind_the_warm_up_is_bought_too(env, spec):
+    panel = worlds.panel(200)
+    close, tradable = panel.close.copy(), panel.tradable.copy()
+    close[80, 0], tradable[80, 0] = np.nan, False
+    panel = replace(panel, close=close, tradable=tradable)
+    features = replace(worlds.features(120), panel=panel.slice(80, 200), lead=panel.slice(0, 80))
+    played = backtest.of_baselines(
+        features, env, Segment(0, 120), evaluation=spec.evaluation, rng=np.random.default_rng(0), names=["buy_and_hold"]
+    )
+    assert metrics.trades(played["buy_and_hold"]) == 3
+
+
 def test_buy_and_hold_earns_what_its_symbols_earn_less_one_commission(env, spec):
     free = env.model_copy(update={"costs": env.costs.model_copy(update={"impact_coefficient": 0.0})})
     features = worlds.features(200, opens=False)

@@ -239,7 +239,6 @@ def test_trials_deflate_the_sharpe_ratio(settings):
 
 
 def player_psr(returns):
-    from wealtharena.evaluation import metrics
 
     return metrics.psr(returns)
 
@@ -298,28 +297,6 @@ def test_a_crisis_inside_the_test_window_is_not_called_in_sample(settings):
     assert rows[0].name == "late"
     assert not rows[0].in_sample
     assert rows[0].note == ""
-
-
-def test_the_best_days_are_days_not_bars():
-    """Two bars a day: the day that gained most over both its bars goes, not the bars that gained most."""
-    returns = np.array([0.05, -0.05, 0.03, 0.03, 0.0, 0.0])
-    stamps = np.datetime64("2024-01-01T00", "ns") + np.array([0, 6, 18, 30, 42, 54, 66]) * np.timedelta64(1, "h")
-    from dataclasses import replace
-
-    played = replace(worlds.trajectory(returns), timestamps=stamps)
-    kept = played.returns[stress.not_best_days(played, 1)]
-    assert kept.tolist() == pytest.approx([0.05, -0.05, 0.0, 0.0])
-    assert not stress.not_best_days(played, 99).any()
-
-
-def test_a_day_that_lost_more_than_all_is_no_best_day():
-    """A loss of more than all is not floored to one just above all: it orders and counts as what it is."""
-    played = worlds.trajectory(np.array([0.02, 0.05, -1.3, 0.0, 0.0]))
-    kept = played.returns[stress.not_best_days(played, 1)]
-    assert kept.tolist() == pytest.approx([0.02, -1.3, 0.0, 0.0])
-    assert metrics.total_return(kept) == pytest.approx(1.02 * -0.3 - 1)
-    owing = worlds.trajectory(np.zeros(3), equity=np.array([1e6, -5e5, -5e5, -5e5]))
-    assert owing.returns[stress.not_best_days(owing, 2)].tolist() == [-1.5]
 
 
 @pytest.mark.slow

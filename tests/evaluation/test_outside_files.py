@@ -240,3 +240,54 @@ def test_a_level_beside_its_own_returns_is_one_record(tmp_path: Path) -> None:
         DataError, match=r"is a folder; name a file in it: of a run directory that is its equity\.parquet"
     ):
         outside.read(tmp_path)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("name", ["Deposit", "net_deposits", "Cash Flow", "Withdrawals", "contributions"])
+def test_money_from_outside_beside_a_level_is_asked_about(tmp_path: Path, name: str, turned: bool) -> None:
+    """A deposit of 500 into 1,000 was a gain of a half in a day."""
+    paid = np.zeros(60)
+    paid[0] = 1000.0  # what the account begins with
+    lines = [f"{at:%Y-%m-%d},{one:.4f},{cash}" for at, one, cash in zip(DAYS, EQUITY, paid, strict=True)]
+    content = "\n".join([f"date,equity,{name}", *(lines[::-1] if turned else lines)])
+    assert read(tmp_path, content, unit="auto").equity == pytest.approx(EQUITY, abs=1e-4)
+    later = content.replace(lines[30], lines[30].replace(",0.0", ",500.0"))
+    with pytest.raises(DataError, match=f"{name} holds money from outside, which equity would count as earned or lost"):
+        read(tmp_path, later, unit="auto")
+    always = content.replace(",0.0", ",1000.0")
+    assert len(read(tmp_path, always, unit="auto").equity) == 60
+
+
+@pytest.mark.parametrize("place", ["Australia/Sydney", "Asia/Tokyo", "Europe/London", "America/New_York"])
+@pytest.mark.parametrize("written", ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S"])
+def test_dates_that_became_times_in_utc_are_those_of_their_place(tmp_path: Path, place: str, written: str) -> None:
+    """A day in Berlin begins at 23:00 UTC of the day before: each return stood beside the prices of that one."""
+    days = pd.bdate_range("2022-05-02", periods=250)
+    stamps = days.tz_localize(place).tz_convert("UTC").strftime(written)
+    rows = [f"{at},{one:.6f}" for at, one in zip(stamps, np.resize(RETURNS, 250), strict=True)]
+    assert (read(tmp_path, "\n".join(["date,return", *rows])).timestamps[1:] == days.to_numpy()).all()
+
+
+@pytest.mark.parametrize(("step", "hour"), [("D", 21), ("D", 0), ("ME", 0), ("ME", 13), ("W-SAT", 9), ("B", 21)])
+def test_other_dates_with_times_of_day_are_those_that_are_written(tmp_path: Path, step: str, hour: int) -> None:
+    days = pd.date_range("2022-01-03", periods=12, freq=step)
+    rows = [f"{at:%Y-%m-%d}T{hour:02}:00:00Z,0.00{number % 7}" for number, at in enumerate(days)]
+    assert (read(tmp_path, "\n".join(["date,return", *rows])).timestamps[1:] == days.to_numpy()).all()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_price_that_jumps_on_its_splits_is_no_record(tmp_path: Path, turned: bool) -> None:
+    """A split of four for one was a loss of three quarters."""
+
+    def content(traded: bool) -> str:
+        price = EQUITY * np.where(traded & (np.arange(60) < 30), 4.0, 1.0)
+        split = np.where(np.arange(60) == 30, 4.0, 0.0)
+        rows = [f"{at:%Y-%m-%d},{one:.4f},0.5,{new}" for at, one, new in zip(DAYS, price, split, strict=True)]
+        return "\n".join(["Date,Close,Dividends,Stock Splits", *(rows[::-1] if turned else rows)])
+
+    with pytest.raises(DataError, match="Close jumps on 1 dates of Stock Splits, which is no gain or loss"):
+        read(tmp_path, content(traded=True), unit="auto")
+    ledger = Ledger("my.csv")
+    (tmp_path / "my.csv").write_text(content(traded=False))
+    assert outside.read(tmp_path / "my.csv", "auto", ledger).equity == pytest.approx(EQUITY, abs=1e-4)
+    assert "my.csv: Close counts as it stands: what Dividends holds is not added to it" in ledger.notes

@@ -12,7 +12,7 @@ from wealtharena.config import compose
 from wealtharena.errors import ConfigError, DataError
 from wealtharena.evaluation.splits import make_folds
 from wealtharena.tasks import dispatch
-from wealtharena.tasks.pipeline import describe, doubts, hindsight, notes, short
+from wealtharena.tasks.pipeline import describe, doubts, hindsight, notes, short, struck_off_and_back
 
 
 @pytest.fixture(scope="module")
@@ -234,3 +234,20 @@ def test_a_benchmark_that_is_not_there_is_refused_before_a_window_is_opened(type
     with pytest.raises(ConfigError, match=why):
         dispatch(compose([*typed, "data=simulated", "data.simulator.bars=400", "universe.max_symbols=2"]))
     assert not [*tmp_path.rglob("ledger.jsonl")], "the window stayed closed"
+
+
+def test_a_symbol_that_is_struck_off_while_its_exchange_rests_is_told_of():
+    """A holiday of Tokyo's is forty hours of New York's: shares of Tokyo were closed 30 % below their price without a word."""
+    panel = random_panel(np.random.default_rng(0), bars=120, assets=3)
+    close = panel.close.copy()
+    close[40:80, 0] = np.nan  # rests, and comes back
+    close[:50, 1] = np.nan  # is listed late
+    close[60:, 2] = np.nan  # is delisted
+    panel = replace(panel, close=close)
+    spec = compose(["asset=stocks"])
+    said = struck_off_and_back(spec, panel)
+    assert said in notes(spec, panel)
+    assert said.startswith(f"{panel.symbols[0]}: struck off once, on {str(panel.timestamps[69])[:10]}, after 30 bars")
+    assert "closed 30% below" in said
+    assert said.endswith("set asset.limits.delisting_bars=41 or more.")
+    assert not struck_off_and_back(compose(["asset=stocks", "asset.limits.delisting_bars=41"]), panel)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 LAST_BARS: Final = 20  # without a close in so many, a symbol no longer trades
+DAY: Final = np.timedelta64(1, "D")
 WEEK: Final = np.timedelta64(7, "D")
 YEAR_WEEKS: Final = 365.25 / 7
 NIGHT: Final = np.timedelta64(20, "h")  # steps below it are within the day
@@ -66,6 +67,35 @@ def closing_rate(timestamps: npt.NDArray[np.datetime64]) -> float | None:
         return None
     weeks = max(weeks, 1)
     return float((timestamps > timestamps[-1] - weeks * WEEK).sum() / weeks * YEAR_WEEKS)
+
+
+def rate_of(timestamps: npt.NDArray[np.datetime64]) -> float:
+    """Return the bars a year that timestamps, [n] sorted, give; NaN below two. See `Panel.bars_per_year`."""
+    if len(timestamps) < 2:
+        return float("nan")
+    if (closing := closing_rate(timestamps)) is not None:
+        return closing
+    years = (timestamps[-1] - timestamps[0]) / np.timedelta64(1, "D") / 365.25
+    return float((len(timestamps) - 1) / years) if years > 0 else float("nan")
+
+
+def trade_dates(timestamps: npt.NDArray[np.datetime64]) -> npt.NDArray[np.datetime64]:
+    """Return the date that each bar belongs to, [n], of timestamps [n], sorted.
+
+    Of bars within the day of a market that closes it is the one on which the middle of their session lies: Sydney's first
+    hour, 23:00 UTC of the day before, stands with the others of its day. All other bars have UTC's.
+    """
+    dates = timestamps.astype("datetime64[D]")
+    if closing_rate(timestamps) is None:
+        return dates
+    steps = np.diff(timestamps)
+    begins = np.concatenate([[True], steps > REST * np.median(steps)])
+    first = np.flatnonzero(begins)
+    length = timestamps[np.append(first[1:], len(timestamps)) - 1] - timestamps[first]
+    middle = (timestamps[first] + length // 2).astype("datetime64[D]")
+    session = np.cumsum(begins) - 1
+    within = (length < DAY)[session]  # currencies rest on weekends alone, and have no sessions of a day
+    return np.where(within, middle[session], dates)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,10 +164,8 @@ class Panel(ReadOnly):
 
         Where a market closes within the day, whole weeks are counted (`closing_rate`).
         """
-        if self.bars < 2:
-            return float("nan")
-        if not self.seams and (rate := closing_rate(self.timestamps)) is not None:
-            return rate
+        if not self.seams:
+            return rate_of(self.timestamps)
         span = self.timestamps[-1] - self.timestamps[0]
         for row in self.seams:
             span = span - (self.timestamps[row] - self.timestamps[row - 1])

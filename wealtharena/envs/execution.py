@@ -43,10 +43,23 @@ class Order:
 
 
 class Schedule:
-    """The symbols of one baseline that are due, from the first rebalancing at `start` on, every `every` bars."""
+    """The symbols of one baseline that are due, from the first rebalancing at `start` on, every `every` bars.
 
-    def __init__(self, baseline: Baseline, panel: Panel, *, start: int, every: int, delay_bars: int = 0) -> None:
+    Bars before the first of `panel`, its `lead`, the rule knows too.
+    """
+
+    def __init__(
+        self,
+        baseline: Baseline,
+        panel: Panel,
+        *,
+        start: int,
+        every: int,
+        delay_bars: int = 0,
+        lead: Panel | None = None,
+    ) -> None:
         self.baseline, self.panel, self.every, self.delay = baseline, panel, every, delay_bars
+        self.known, self.earlier = (panel, 0) if lead is None else (lead.joined(panel), lead.bars)
         self.first = start + delay_bars
         close = np.where(np.isfinite(panel.close), panel.close, 0.0)
         self.trades = panel.tradable & (close > 0.0)
@@ -60,7 +73,8 @@ class Schedule:
         ready = self.due & self.trades[row]
         if not ready.any():
             return None
-        targets = self.kept if self.kept is not None else self.baseline.weights(self.panel, row - self.delay)
+        at = self.earlier + row - self.delay
+        targets = self.kept if self.kept is not None else self.baseline.weights(self.known, at)
         if self.baseline.holds:
             self.kept = targets
         self.due &= held | (targets != 0.0)  # nothing is held and nothing is wanted: nothing to wait for
@@ -98,15 +112,17 @@ def execute(
     every: int,
     delay_bars: int = 0,
     cost_factor: float = 1.0,
+    lead: Panel | None = None,
 ) -> Trajectory:
     """Return the baseline's path over bars [start, stop) of `market`, whose bars are those of `panel`.
 
-    It is rebalanced every `every` bars from `start` on, each decision carried out `delay_bars` later.
+    It is rebalanced every `every` bars from `start` on, each decision carried out `delay_bars` later. The rule knows the
+    bars of `lead` too, which come before these.
     Raises MarketError on a window that cannot be played and on weights that are not finite.
     """
     check_window(market, spec, start, stop)
     desk = _Desk(market, rules_of(spec, market.symbols, delisting=market.delisting), cost_factor, start, stop)
-    schedule = Schedule(baseline, panel, start=start, every=every, delay_bars=delay_bars)
+    schedule = Schedule(baseline, panel, start=start, every=every, delay_bars=delay_bars, lead=lead)
     row, last = start, stop - 1
     with compile_status(kernel.walk):
         while row < last:

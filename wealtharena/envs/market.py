@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena.config.specs.env import EnvSpec
-from wealtharena.data.panel import Panel, ReadOnly
+from wealtharena.data.panel import Panel, ReadOnly, rate_of
 from wealtharena.envs.anchors import anchored, beside
 from wealtharena.envs.kernel.rows import BAR, BAR_ROWS, FIELDS, RECORD, Float32, Float64, Int64
 from wealtharena.envs.observation import ObservationLayout
@@ -22,6 +22,8 @@ from wealtharena.features.panel import FeaturePanel, Scaler
 Array = TypeVar("Array", bound="npt.NDArray[Any]")
 
 SECONDS_A_YEAR = 365.25 * 86_400
+QUARTER: Final = np.timedelta64(91, "D")  # holidays of shorter windows tell nothing
+ANOTHER_RATE: Final = 0.2  # log of what bars a year differ by that no holidays make
 _STRIDE: Final = 2  # of `copies`: from a symbol's features to the next one's
 
 
@@ -59,6 +61,15 @@ class Market(ReadOnly):
     def prices(self) -> Float64:
         """Return mark prices [T, A] in account currency (a view)."""
         return self.bars[:, BAR.mark, :]
+
+    def bars_a_year(self, window: slice) -> float:
+        """Return the bars a year of the bars `window`: those of all bars, unless a quarter and more shows clearly others.
+
+        So it does where an exchange joins whose hours are not those of the others, late in a record.
+        """
+        own = self.timestamps[window]
+        rate = rate_of(own) if len(own) and own[-1] - own[0] >= QUARTER else self.bars_per_year
+        return rate if abs(np.log(rate / self.bars_per_year)) > ANOTHER_RATE else self.bars_per_year
 
     def cash_rates(self, window: slice) -> Float64 | None:
         """Return the dated rate of each step within the bars `window`; None where cash earns a number of the spec."""

@@ -129,7 +129,7 @@ class Paths:
             dividends=self._dividends(),
             trades=trades_of(fills, market.bars[window], market.worth[window]),
             fill=market.fill,
-            bars_per_year=market.bars_per_year,
+            bars_per_year=market.bars_a_year(window),
             liquidated=not bool(self.alive[0]),
             cash_rates=market.cash_rates(window),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -100,3 +101,12 @@ class Trajectory(ReadOnly):
         """Return net simple returns a bar, shape [n]: below -1 where a gap took more than all, and 0 ever after."""
         before = self.equity[:-1]
         return np.divide(np.diff(self.equity), before, out=np.zeros(len(before)), where=before > 0)
+
+
+def joint_rate(paths: Sequence[Trajectory]) -> float:
+    """Return the bars a year of paths that follow each other: all their bars over all their years."""
+    rates = [path.bars_per_year for path in paths]
+    if len(set(rates)) == 1:
+        return rates[0]
+    bars = np.array([len(path.costs) for path in paths], dtype=np.float64)
+    return float(bars.sum() / (bars / rates).sum())

@@ -21,7 +21,7 @@ from wealtharena.envs.execution import execute
 from wealtharena.envs.market import Market
 from wealtharena.envs.shortfall import Shortfall, bought, shortfall
 from wealtharena.envs.simulate import Targets, simulate
-from wealtharena.envs.trajectory import Trades, Trajectory
+from wealtharena.envs.trajectory import Trades, Trajectory, joint_rate
 from wealtharena.errors import FirewallError
 from wealtharena.evaluation import metrics
 from wealtharena.evaluation.splits import Segment
@@ -205,7 +205,8 @@ def of_baselines(
     `evaluation.random_seeds` times; its path is the one whose Sharpe ratio is nearest their mean.
     """
     market = market or Market.build(features, env, plain_scaler(features))
-    wanted = tuple(names) if names is not None else evaluation.baselines
+    asked = evaluation.baselines if names is None else names
+    wanted = tuple(name for name in asked if baselines.available(name, features.panel, benchmark=benchmark))
 
     def rule(name: str, seed: int = 0) -> baselines.Baseline:
         spec = baselines.spec_of(name, evaluation=evaluation, env=env, benchmark=benchmark, seed=seed)
@@ -222,10 +223,10 @@ def of_baselines(
             every=evaluation.rebalance_bars,
             delay_bars=delay_bars,
             cost_factor=cost_factor,
+            lead=features.lead if window.start < chosen.history_bars else None,
         )
 
     paths, draws = {}, {}
-    wanted = tuple(name for name in wanted if baselines.available(name, features.panel, benchmark=benchmark))
     for name in wanted:
         if rule(name).drawn:
             seeds = named(rng, name).integers(2**63, size=evaluation.random_seeds)
@@ -233,8 +234,7 @@ def of_baselines(
             paths[name] = typical(draws[name])
         else:
             paths[name] = simulated(rule(name))
-    once = tuple(name for name in wanted if rule(name).holds)
-    return Baselines.of(paths, draws, market, env, once=once)
+    return Baselines.of(paths, draws, market, env, once=tuple(name for name in wanted if rule(name).holds))
 
 
 def typical(paths: Sequence[Trajectory]) -> Trajectory:
@@ -343,7 +343,6 @@ def join(parts: Sequence[Trajectory]) -> Trajectory:
     def money(values: Sequence[FloatArray]) -> FloatArray:
         return np.concatenate([v * scale for v, scale in zip(values, scales, strict=True)])
 
-    marks = [parts[0].equity, *(part.equity[1:] for part in parts[1:])]
     trades = Trades(
         bar=np.concatenate([p.trades.bar + offset for p, offset in zip(parts, offsets, strict=True)]),
         symbol=np.concatenate([p.trades.symbol for p in parts]),
@@ -357,7 +356,8 @@ def join(parts: Sequence[Trajectory]) -> Trajectory:
     return replace(
         parts[0],
         timestamps=np.concatenate([parts[0].timestamps, *(p.timestamps[1:] for p in parts[1:])]),
-        equity=money(marks),
+        equity=money([parts[0].equity, *(part.equity[1:] for part in parts[1:])]),
+        bars_per_year=joint_rate(parts),
         weights=np.concatenate([parts[0].weights, *(p.weights[1:] for p in parts[1:])]),
         targets=np.concatenate([p.targets for p in parts]),
         traded_value=money([p.traded_value for p in parts]),

@@ -71,7 +71,8 @@ def is_typed(cells: pd.Series) -> bool:
     return bool(pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_bool_dtype(cells))
 
 
-def _text(cells: pd.Series) -> pd.Series:
+def text_of(cells: pd.Series) -> pd.Series:
+    """Return a column's cells as text, empty where there is none, with the minus of typesetters as a hyphen."""
     found: pd.Series = cells.astype("string").fillna("").str.strip().str.replace("\u2212", "-", regex=False)
     return found
 
@@ -80,13 +81,13 @@ def _holds_numbers(cells: pd.Series) -> bool:
     """Return whether a column is one of numbers, typed or written."""
     if is_typed(cells):
         return True
-    text = _text(cells)
+    text = text_of(cells)
     text = text[~text.str.lower().isin(ABSENT)].str.rstrip(SPACES)
     return bool(len(text)) and bool(text.str.fullmatch(f"{NUMBER}|{ENDLESS}", case=False).all())
 
 
 def _is_blank(cells: pd.Series) -> bool:
-    return bool(cells.isna().all()) if is_typed(cells) else bool((_text(cells) == "").all())
+    return bool(cells.isna().all()) if is_typed(cells) else bool((text_of(cells) == "").all())
 
 
 def without_footer(columns: list[Column], ledger: Ledger) -> list[Column]:
@@ -96,7 +97,7 @@ def without_footer(columns: list[Column], ledger: Ledger) -> list[Column]:
     """
     import pandas as pd
 
-    cells = pd.DataFrame({place: _text(values) for place, (_, values) in enumerate(columns) if not is_typed(values)})
+    cells = pd.DataFrame({place: text_of(values) for place, (_, values) in enumerate(columns) if not is_typed(values)})
     if cells.empty or len(cells.columns) < len(columns):  # a file of typed columns has no text below them
         return columns
     times = [place for place, (name, _) in enumerate(columns) if role_of(name) == "timestamp"] or [0]
@@ -155,7 +156,7 @@ def dates_of(columns: Sequence[Column], ledger: Ledger) -> npt.NDArray[np.dateti
     if named:
         try:
             read = time_of_rows([(name, cells.reset_index(drop=True)) for name, cells in named], ledger)
-            found[ledger.facts.get("time column", named[0][0])] = _moments(read, ledger.name)
+            found[ledger.facts.get("time column", named[0][0])] = _moments(read, ledger)
         except DataError as error:
             if "tell different" in error.message or any(map(_are_dates, (cells for _, cells in named))):
                 raise
@@ -164,7 +165,7 @@ def dates_of(columns: Sequence[Column], ledger: Ledger) -> npt.NDArray[np.dateti
         if name in dict(named) or _holds_numbers(cells):
             continue
         try:
-            found[name] = _moments(stamps.parse(cells, f"{ledger.name}: {name}"), ledger.name)
+            found[name] = _moments(stamps.parse(cells, f"{ledger.name}: {name}"), ledger)
         except DataError:
             continue
     if not found:
@@ -187,7 +188,7 @@ def _called_times(columns: Sequence[Column], where: str) -> list[Column]:
         nameless = not letters_of(name) or letters_of(name).startswith("unnamed")
         if role_of(name) != "timestamp" and (place or not nameless):
             continue
-        if name in found and not (_text(found[name]) == _text(cells)).all():
+        if name in found and not (text_of(found[name]) == text_of(cells)).all():
             raise DataError(f"{where}: dates may be any of {name}, {name}", hint="keep one column of dates")
         found.setdefault(name, cells)
     return list(found.items())
@@ -206,7 +207,7 @@ def _written_out(name: str, cells: pd.Series) -> pd.Series:
         return ends.dt.floor("D") if (ends.diff().dropna().abs() >= pd.Timedelta(days=1)).all() else cells
     if role_of(name) != "timestamp":
         return cells
-    text = _text(cells)
+    text = text_of(cells)
     if not text.str.fullmatch(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])").all():
         return cells
     months = text.str[:4].astype("int64") * 12 + text.str[4:].astype("int64")
@@ -215,7 +216,7 @@ def _written_out(name: str, cells: pd.Series) -> pd.Series:
     return text.str[:4] + "-" + text.str[4:] if alone and (apart.eq(1).all() or apart.eq(-1).all()) else cells
 
 
-def _moments(read: Stamps, where: str) -> npt.NDArray[np.datetime64]:
+def _moments(read: Stamps, ledger: Ledger) -> npt.NDArray[np.datetime64]:
     """Return dates of rows that are a day or more apart, else instants; an epoch's date is that of a bar stamped so."""
     import pandas as pd
 
@@ -227,10 +228,29 @@ def _moments(read: Stamps, where: str) -> npt.NDArray[np.datetime64]:
     if intervals.is_dated(pd.DatetimeIndex(read.instants)) is False:
         return read.instants.astype("datetime64[ns]")
     if not read.form.startswith("epochs"):
-        return (read.wall // DAY * DAY).astype("datetime64[ns]")
+        return _written_dates(read, ledger).astype("datetime64[ns]")
     keeps_weekends = pd.DatetimeIndex(read.instants).day_of_week.nunique() < WEEK
-    found = bar_times(read, dated=True, zone="UTC", weekdays=keeps_weekends, where=where)
+    found = bar_times(read, dated=True, zone="UTC", weekdays=keeps_weekends, where=ledger.name)
     return np.asarray(pd.DatetimeIndex(found).tz_localize(None).as_unit("ns").to_numpy(), dtype="datetime64[ns]")
+
+
+def _written_dates(read: Stamps, ledger: Ledger) -> npt.NDArray[np.int64]:
+    """Return the dates of days as they are written, ns; of times in UTC those that keep weekends.
+
+    Midnight of a place further east is the evening before there.
+    """
+    from wealtharena.data.reading.moments import off_weekends
+
+    dates = read.wall // DAY * DAY
+    if read.whole_days or (read.wall != read.instants).any() or np.median(np.diff(np.sort(dates))) > DAY:
+        return dates
+    kept = off_weekends(read.wall)
+    if kept is None or (kept == dates).all():
+        return dates
+    ledger.note(
+        "by their times of day some rows would be of weekends: all are taken as of the dates half a day on or back"
+    )
+    return kept
 
 
 def figures_of(columns: Sequence[Column], ledger: Ledger) -> Figures:
@@ -254,7 +274,7 @@ def figures_of(columns: Sequence[Column], ledger: Ledger) -> Figures:
     if is_typed(cells):
         values = cells.to_numpy(dtype=np.float64, na_value=np.nan)
     else:
-        text = _text(cells)
+        text = text_of(cells)
         absent = text.str.lower().isin(ABSENT)
         marked = text.str.endswith("%")
         if marked.any() and not (marked | absent | text.str.fullmatch(NOTHING)).all():
@@ -274,7 +294,7 @@ def _numbers(name: str, text: pd.Series, beside: list[pd.Series], ledger: Ledger
     try:
         values = _marked(own, ledger)[name]
     except DataError as error:
-        others = {f"column {place}": _text(one).str.rstrip(SPACES) for place, one in enumerate(beside)}
+        others = {f"column {place}": text_of(one).str.rstrip(SPACES) for place, one in enumerate(beside)}
         others = {key: one.mask(one.str.fullmatch(ENDLESS, case=False), "") for key, one in others.items()}
         if not others or " may be " not in error.message:
             raise
@@ -313,7 +333,7 @@ def _are_one(called: Sequence[Column]) -> bool:
     """Return whether columns are one, written again: of the same name, with the same cells."""
     name, cells = called[0]
     return all(
-        other.strip().lower() == name.strip().lower() and (_text(values) == _text(cells)).all()
+        other.strip().lower() == name.strip().lower() and (text_of(values) == text_of(cells)).all()
         for other, values in called[1:]
     )
 

@@ -18,6 +18,7 @@ from wealtharena.envs.trajectory import Trades, Trajectory
 from wealtharena.errors import DataError, UnknownFileError, UnusableFileError
 from wealtharena.evaluation import sheets
 from wealtharena.evaluation.figures import WEEK, Figures, dates_of, figures_of, without_footer
+from wealtharena.evaluation.levels import require_no_flows, require_no_splits
 from wealtharena.evaluation.percent import Sizes
 
 FloatArray = npt.NDArray[np.float64]
@@ -80,6 +81,8 @@ def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
         raise DataError(f"{path.name} has {len(values)} returns", hint=f"give at least {LEAST}")
     _require_one_step(at, path.name)
     if found.is_level:
+        require_no_flows(columns, order, found.name, path.name)
+        require_no_splits(columns, order, found, ledger)
         if unit != "auto":
             raise DataError(
                 f"{path.name}: returns_unit={unit}, and {found.name} holds a level",

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena.config.specs.runs import EvaluationSpec
+from wealtharena.data.panel import trade_dates
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.evaluation import backtest, metrics
 from wealtharena.evaluation.bootstrap import interquartile_mean
@@ -127,8 +128,8 @@ class _Scene:
 
 
 def not_best_days(played: Trajectory, days: int) -> npt.NDArray[np.bool_]:
-    """Return the bars outside the `days` calendar days that gained most; fewer days where there are fewer."""
-    stamps = played.timestamps[1:].astype("datetime64[D]")
+    """Return the bars outside the `days` days that gained most, by the dates of their sessions; fewer where there are fewer."""
+    stamps = trade_dates(played.timestamps)[1:]
     returns = played.returns
     unique, inverse = np.unique(stamps, return_inverse=True)
     gains = np.ones(unique.size)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from wealtharena.data.panel import trade_dates
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.reporting.charts import compare
 from wealtharena.reporting.data import AuditRow, ReportData, SeedRow, StressRow
@@ -157,8 +158,11 @@ def monthly(path: Trajectory) -> str:
 
 
 def month_returns(path: Trajectory) -> tuple[np.ndarray, np.ndarray]:
-    """Return months since January 1970 and the return over each, compounding to the total return."""
-    months = path.timestamps.astype("datetime64[M]").astype(np.int64)
+    """Return months since January 1970 and the return over each, compounding to the total return.
+
+    A session that begins before midnight UTC is of its own date's month.
+    """
+    months = trade_dates(path.timestamps).astype("datetime64[M]").astype(np.int64)
     last = np.append(np.flatnonzero(np.diff(months)), len(months) - 1)
     equity = path.equity[last]
     before = np.concatenate([[path.equity[0]], equity[:-1]])

@@ -19,7 +19,7 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.panel import Panel
 from wealtharena.data.reading.adjustment import CONTAINED
 from wealtharena.envs import baselines
-from wealtharena.envs.market import resolve_fill
+from wealtharena.envs.market import bars_without_price, resolve_fill
 from wealtharena.errors import DataError
 from wealtharena.evaluation import firewall
 from wealtharena.evaluation.audit import AuditReport, require_bars
@@ -224,6 +224,8 @@ def notes(spec: ExperimentSpec, panel: Panel) -> tuple[str, ...]:
         found.append(
             "Futures rolls are not adjusted: the gap at each roll is counted as a gain or loss that nobody could have had."
         )
+    if said := struck_off_and_back(spec, panel):
+        found.append(said)
     if spec.asset.costs.trades_for_nothing:
         found.append(f"Orders cost next to nothing here: {LITTLE} (asset.costs). No account trades so.")
     if kinder := kinder_market(spec.asset):
@@ -238,3 +240,26 @@ def notes(spec: ExperimentSpec, panel: Panel) -> tuple[str, ...]:
             "Cash is assumed to earn 0 %: ratios are of whole returns, no interest is taken off (asset.costs.cash_bps_per_year)."
         )
     return tuple(dict.fromkeys(found))
+
+
+def struck_off_and_back(spec: ExperimentSpec, panel: Panel) -> str:
+    """Return what is to be said of symbols that are struck off though they are priced again later; "" where none is.
+
+    So is a share among those of other exchanges whose bars go on through its own exchange's holiday, or night.
+    """
+    limits, present = spec.asset.limits, np.isfinite(panel.close)
+    listed = np.logical_or.accumulate(present, axis=0)
+    later = np.logical_or.accumulate(present[::-1], axis=0)[::-1]
+    rests = np.where(listed & later, bars_without_price(present), 0)
+    off = rests == limits.delisting_bars
+    if not off.any():
+        return ""
+    names = [name for name, times in zip(panel.symbols, off.any(axis=0), strict=True) if times]
+    shown = f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
+    first = str(panel.timestamps[off.any(axis=1).argmax()])[:10]
+    often = "once, on" if off.sum() == 1 else f"{int(off.sum())} times, first on"
+    return (
+        f"{shown}: struck off {often} {first}, after {limits.delisting_bars} bars without a price, and"
+        f" priced again later: what is held is closed {limits.delisting_haircut:.0%} below its last price each time. Where its"
+        f" exchange only rested, set asset.limits.delisting_bars={int(rests.max()) + 1} or more."
+    )

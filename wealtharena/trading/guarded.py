@@ -102,7 +102,7 @@ def path_of(
         dividends=each("dividends"),
         trades=Trades(bar=bars, **columns),
         fill=market.fill,
-        bars_per_year=market.bars_per_year,
+        bars_per_year=market.bars_a_year(window),
         liquidated=any(step.liquidated for step in steps),
         cash_rates=market.cash_rates(window),
     )

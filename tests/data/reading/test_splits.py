@@ -203,3 +203,21 @@ def test_a_factor_in_a_column_of_splits_is_not_as_many_splits(tmp_path: Path, be
     panel = _load(raw, tmp_path)
     np.testing.assert_allclose(panel.close[:, 0], frame["close"], rtol=1e-9)
     assert _said(panel, "split_factor holds a figure in 60 of 120 rows, too many for splits")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("traded", [True, False])
+@pytest.mark.parametrize(("place", "size"), [(59, 30.0), (60, 30.0), (59, 0.03), (60, 0.03)])
+def test_a_spike_beside_a_recorded_split_does_not_tell_how_prices_are_adjusted(
+    tmp_path: Path, traded: bool, place: int, size: float
+) -> None:
+    """A spike before the split of prices that have it looked like its jump: all prices before it were halved."""
+    honest = _one()
+    frame = honest.assign(split=np.where(np.arange(120) == 60, 2.0, 0.0))
+    if traded:
+        frame.loc[:59, PRICES] *= 2.0
+    frame.loc[place, PRICES] *= size
+    panel = _load(frame, tmp_path)
+    kept = np.isin(honest["date"], panel.timestamps.astype("datetime64[D]").astype(str))
+    assert kept.sum() == 119
+    np.testing.assert_allclose(panel.close[:, 0], honest["close"][kept], rtol=1e-9)

@@ -16,7 +16,7 @@ from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import currency, intervals, provider
 from wealtharena.data.bars import RawBars, raw_table, window_mask
-from wealtharena.data.reading import Reading, adjustment, mixed, read_path, units
+from wealtharena.data.reading import Reading, adjustment, mixed, payouts, read_path, units
 from wealtharena.data.reading.identifiers import canonical, canonical_symbol, dollar_pairs, symbol_of_file
 from wealtharena.data.reading.venues import Quote, quote_of, same_symbol, setting, suffix_of, without_venue, zone_of
 from wealtharena.errors import DataError, ProviderError, UnknownFileError
@@ -148,6 +148,7 @@ class Content:
         for name in self.tables:
             with suppress(DataError):  # what is never asked for need not be known
                 self.quotes[name] = self.quote_of(name)
+        self._brought = [words for name in reading.paid if (words := self._bring(name))]
         self.foreign = self._foreign(spec)
         kinds = {self.names[name]: kind for name, kind in reading.volume_kind.items()}
         self.volumes = self._volumes(spec.volume_unit, kinds)
@@ -161,6 +162,16 @@ class Content:
             DataError: that is not known; see `venues.quote_of`.
         """
         return self.quotes.get(name) or quote_of(name, self._asset, stated=self._stated.get(name, ""))
+
+    def _bring(self, written: str) -> str:
+        """Bring the dividends of a symbol, as the file writes it, to the money of its prices; return in words what was done."""
+        name = self.names.get(written, "")
+        if name not in self.quotes:
+            return ""
+        self.tables[name], words = payouts.brought(
+            self.tables[name], name, paid=self.reading.paid[written], quote=self.quotes[name]
+        )
+        return words
 
     def _foreign(self, spec: DataSpec) -> dict[str, float]:
         """Return dollars for one unit of the quote, by and large, of each coin whose money is not the account's.
@@ -257,7 +268,7 @@ class Content:
                 f"names that tell no venue: {_some(bare)}; their quotes are taken as {self._asset.universe.currency},"
                 f" the universe's; if they are not, set asset.instrument.currencies, as by {setting(bare[0], 'USD')}"
             )
-        said += self._far_from_fixings
+        said += [*self._brought, *self._far_from_fixings]
         said += [note for name in self.quotes if (note := self._pounds_beside_pence(name))]
         said += [answer.words for answer in self.volumes.values() if answer.note]
         said += _noted(self.adjustments)

@@ -79,7 +79,8 @@ def inspect(
             "ticker_reuse",
             "bad_dividends",
         ):  # another company's cash, and what is none
-            treated = _with_cash(table, treated)
+            treated, unpaid = _with_cash(table, treated)
+            notes += [f"{raw.symbol}: {words}" for words in unpaid]
         findings.append(_finding(kind, action, table, treated, detection))
         if detection.note and (action == "repair" or detection.repaired is None):
             notes.append(detection.note)
@@ -163,16 +164,19 @@ def _treat(table: pd.DataFrame, detection: Detection, action: Action) -> pd.Data
     return table.assign(tradable=table["tradable"] & ~detection.mask)
 
 
-def _with_cash(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """Return the table `after` with the cash of dates that it has lost on the next date that it has."""
+def _with_cash(before: pd.DataFrame, after: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Return the table `after` with the cash of dates that it has lost on the next date that it has; and of which there is none, in words."""
     lost = before[(before["dividend"] > 0) & ~before["timestamp"].isin(after["timestamp"])]
+    unpaid = []
     for stamp, cash in zip(lost["timestamp"], lost["dividend"], strict=True):
         later = after["timestamp"][after["timestamp"] > stamp]
         if len(later):
             paid = after["dividend"].copy()
             paid[later.idxmin()] += cash
             after = after.assign(dividend=paid)
-    return after
+        else:
+            unpaid.append(f"the dividend of {cash:g} on {stamp:%Y-%m-%d} is not paid, since no bar follows")
+    return after, unpaid
 
 
 def _finding(kind: str, action: Action, before: pd.DataFrame, after: pd.DataFrame, detection: Detection) -> Finding:

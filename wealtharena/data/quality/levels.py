@@ -14,6 +14,7 @@ import pandas as pd
 from wealtharena.data import calendars, intervals
 from wealtharena.data.bars import PRICE_COLUMNS
 from wealtharena.data.quality import sessions
+from wealtharena.data.quality.payouts import closes_before
 from wealtharena.data.quality.report import Context, Detection, naive_times, prices_of
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -225,7 +226,7 @@ def splits(table: pd.DataFrame, context: Context) -> Detection | None:
                     f"{ratios[event]:g}:1 on {table['timestamp'].iloc[event]:%Y-%m-%d} was not applied throughout"
                 )
     if context.market in ("stocks", "etf"):
-        for place, ratio in _unrecorded(prices * factors[:, None], volumes / factors, events):
+        for place, ratio in _unrecorded(prices * factors[:, None], volumes / factors, paid, events):
             factors[:place] /= ratio
             paid = np.r_[paid[:place] / ratio, paid[place:]]  # of the shares then: no source knew of the split
             found.append(f"{ratio:g}:1 on {table['timestamp'].iloc[place]:%Y-%m-%d} that nobody recorded")
@@ -278,12 +279,12 @@ def _as_of_then(closes: Array, paid: Array, part: Array) -> bool:
     return bool(nearer[at].sum() > 0)
 
 
-def _unrecorded(prices: Array, volumes: Array, events: list[int]) -> list[tuple[int, float]]:
-    """Return (bar, ratio) of splits that show in the prices and stand in no record."""
+def _unrecorded(prices: Array, volumes: Array, paid: Array, events: list[int]) -> list[tuple[int, float]]:
+    """Return (bar, ratio) of splits that show in the prices and stand in no record; a dividend that is `paid` is one."""
     closes, found = prices[:, 3], []
     sigma = trailing_sigma(closes)
     with np.errstate(invalid="ignore", divide="ignore"):
-        moves = np.log(closes[1:] / closes[:-1])
+        moves = np.log(closes / closes_before(closes, paid))[1:]
     for place in (int(i) + 1 for i in np.flatnonzero(np.abs(moves) > np.log(1.6))):
         if any(abs(place - event) <= 1 for event in events):
             continue
@@ -337,14 +338,15 @@ def _value_traded(volumes: Array, closes: Array, place: int) -> float | None:
 def spikes(table: pd.DataFrame, context: Context) -> Detection | None:
     """Find bars that stand apart from the last good close, judged without what comes after (repair: removed).
 
-    The whole bar must lie beyond `spike_sigmas` trailing robust sigmas and a ratio of 1.5; a second bar at the new
-    level confirms it and stays. A high or low four times beyond both open and close is cut back to them.
+    The whole bar must lie beyond `spike_sigmas` trailing robust sigmas and a ratio of 1.5, and not have fallen by its
+    dividend; a second bar at the new level confirms it and stays. A high or low four times beyond both open and close is cut back to them.
     """
     prices, times = prices_of(table), naive_times(table)
     high, low = np.fmax(prices[:, 1], prices[:, 3]), np.fmin(prices[:, 2], prices[:, 3])
     limit = np.maximum(context.spec.spike_sigmas * trailing_sigma(prices[:, 3]), np.log(_SPIKE_FLOOR))
     near = np.r_[False, gap_bars(times, context) <= 5]
-    mask, confirmed = _apart(prices[:, 3], high, low, limit, near)
+    before = closes_before(prices[:, 3], table["dividend"].to_numpy(dtype=np.float64))
+    mask, confirmed = _apart(prices[:, 3], before, high, low, limit, near)
     body_top, body_bottom = np.fmax(prices[:, 0], prices[:, 3]), np.fmin(prices[:, 0], prices[:, 3])
     with np.errstate(invalid="ignore", divide="ignore"):
         wick_up = ~mask & (np.log(high / body_top) > np.maximum(limit, np.log(_WICK)))
@@ -361,25 +363,24 @@ def spikes(table: pd.DataFrame, context: Context) -> Detection | None:
     return Detection(touched, "; ".join(filter(None, (detail, note))), repaired[~mask], note=note)
 
 
-def _far(closes: Array, high: Array, low: Array, limit: Array, near: np.ndarray[Any, np.dtype[np.bool_]]) -> list[int]:
+def _far(before: Array, high: Array, low: Array, limit: Array, near: np.ndarray[Any, np.dtype[np.bool_]]) -> list[int]:
     """Return the bars that may lie beyond the limit from the close before."""
-    before = closes[:-1]
     with np.errstate(invalid="ignore", divide="ignore"):
-        distance = np.maximum(np.log(low[1:] / before), np.log(before / high[1:]))
+        distance = np.maximum(np.log(low / before), np.log(before / high))[1:]
     found: list[int] = (np.flatnonzero(near[1:] & ~(distance <= limit[1:])) + 1).tolist()
     return found
 
 
 def _apart(
-    closes: Array, high: Array, low: Array, limit: Array, near: np.ndarray[Any, np.dtype[np.bool_]]
+    closes: Array, before: Array, high: Array, low: Array, limit: Array, near: np.ndarray[Any, np.dtype[np.bool_]]
 ) -> tuple[np.ndarray[Any, np.dtype[np.bool_]], list[tuple[int, float]]]:
     """Return the bars apart from the last good close, and (bar, ratio) of those that a second bar confirmed."""
     mask, confirmed, done = np.zeros(len(closes), dtype=bool), [], 0
     # before any bar that is not far the last good close is the one before
-    for start in _far(closes, high, low, limit - 1e-9, near):
+    for start in _far(before, high, low, limit - 1e-9, near):
         if start <= done:
             continue
-        good, suspect = closes[start - 1], np.nan
+        good, suspect = before[start], np.nan
         for place in range(start, len(closes)):
             done = place
             distance = (

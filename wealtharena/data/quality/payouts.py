@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from wealtharena.data.quality.report import Context, Detection
@@ -12,6 +13,15 @@ from wealtharena.data.quality.report import Context, Detection
 _LARGE: Final = 0.2  # of the price before, from which on the price must be seen to fall by a part of the dividend
 _FALL: Final = 0.5  # that part
 _NEAR: Final = 3  # bars before and after the ex-date in which it may fall
+
+
+def closes_before(closes: npt.NDArray[np.float64], paid: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the close before each bar, [n], less what the bar pays where that explains most of its move; NaN for the first."""
+    before = np.concatenate([[np.nan], closes[:-1]])[: len(closes)]
+    less = before - paid
+    with np.errstate(invalid="ignore", divide="ignore"):
+        fell = (paid > 0) & (less > 0) & (np.abs(np.log(closes / less)) < 0.5 * np.abs(np.log(closes / before)))
+    return np.where(fell, less, before)
 
 
 def bad_dividends(table: pd.DataFrame, context: Context) -> Detection | None:

@@ -239,10 +239,25 @@ def _split_dates(table: pd.DataFrame, *, turned: bool = False) -> Evidence:
     usable = np.isfinite(moves)
     ratios = -ratios if turned else ratios
     at = usable & np.isfinite(ratios) & (ratios != 0.0)
+    moves = _past_spikes(close, moves, ratios, at)
     at &= ~_missed_before(moves, ratios, at)
     nearer = moves[at] ** 2 - (moves[at] + ratios[at]) ** 2
     likely = nearer / (2.0 * _robust_variance(moves[usable & ~at]))
     return Evidence(float(np.clip(likely, -_SURE, _SURE).sum()), int(at.sum()))
+
+
+def _past_spikes(close: _Array, moves: _Array, ratios: _Array, at: npt.NDArray[np.bool_]) -> _Array:
+    """Return the moves, those of the dates `at` that are nothing like a split or none by medians of three closes on either side.
+
+    One of the two bars is a spike there, which would speak for whichever of both is the larger move.
+    """
+    made = moves.copy()
+    strange = np.minimum(np.abs(moves), np.abs(moves + ratios)) > np.maximum(np.abs(ratios), _LARGE)
+    for place in np.flatnonzero(at & strange):
+        before, after = close[max(place - 2, 0) : place + 1], close[place + 1 : place + 4]
+        with np.errstate(invalid="ignore"):
+            made[place] = np.log(np.nanmedian(after) / np.nanmedian(before))
+    return made
 
 
 def _missed_before(moves: _Array, ratios: _Array, at: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

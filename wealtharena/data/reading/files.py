@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from wealtharena.data import intervals
+from wealtharena.data.reading import payouts
 from wealtharena.data.reading.basis import bring_together
 from wealtharena.data.reading.columns import PRICES, columns_by_role, is_adjusted, scale_of
 from wealtharena.data.reading.flat import to_long_form
@@ -181,8 +182,7 @@ def split_symbols(
         numbers["split"] = numbers["split"].where(numbers["split"] != 1.0, 0.0)
     tables = _tables(numbers, read, groups, venue, ledger)
     _check_dropped(ledger, max_dropped_share)
-    written = found["currency"][0][1][keep].reset_index(drop=True) if "currency" in found else None
-    currencies = _currencies(written, groups, ledger)
+    currencies = _currencies(found["currency"][0][1][keep] if "currency" in found else None, groups, ledger)
     return Reading(
         tables,
         (ledger.close(),),
@@ -190,6 +190,7 @@ def split_symbols(
         {name: adjusted for name in tables if adjusted},
         read.zoned,
         currencies,
+        payouts.stated(frame, keep, found.get("dividend", []), numbers, groups, ledger.name),
     )
 
 

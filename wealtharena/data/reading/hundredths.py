@@ -14,7 +14,7 @@ from wealtharena.data.reading.words import HUNDREDTHS, SMALL, Meaning, agreed, m
 from wealtharena.errors import DataError
 
 _HINT: Final = "name the money of the prices too, as in Close (USD), or Close (cents) where they count these"
-_UNLIKE: Final = 0.0  # the factor between moneys of which neither is the other's hundredth
+UNLIKE: Final = 0.0  # the factor between moneys of which neither is the other's hundredth
 
 
 def in_money_of_prices(numbers: pd.DataFrame, found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger) -> None:
@@ -32,7 +32,7 @@ def in_money_of_prices(numbers: pd.DataFrame, found: dict[str, list[tuple[str, p
     if "quote_volume" in numbers and not {"volume", "base_volume"} & set(numbers):  # else their product shows it
         name = found["quote_volume"][0][0]
         paid = parts_of(name)[1].currency
-        if _is_small(paid) and _factor(paid, money) != 1.0:
+        if _is_small(paid) and factor_between(paid, money) != 1.0:
             raise DataError(f"{ledger.name}: {name} counts hundredths, and prices do not say that they do", hint=_HINT)
 
 
@@ -50,8 +50,8 @@ def _bring_dividends(
         )
     if _is_small(cash) and not money:
         raise DataError(f"{ledger.name}: {name} counts hundredths, and prices do not say whether they do", hint=_HINT)
-    factor = _factor(cash, money) if cash else 1.0
-    if (factor == _UNLIKE and money) or any(not agreed(code, money) for code in wholes):
+    factor = factor_between(cash, money) if cash else 1.0
+    if (factor == UNLIKE and money) or any(not agreed(code, money) for code in wholes):
         raise DataError(
             f"{ledger.name}: {name} is in other money than {shown(money)}, that of the prices",
             hint="write dividends in the money of the prices",
@@ -61,7 +61,7 @@ def _bring_dividends(
     for code in (cash, *wholes):
         if "|" in money and agreed(code, money):
             ledger.state_currency(code, f"the column {name}")
-    if factor == _UNLIKE:
+    if factor == UNLIKE:
         ledger.note(f"{name} names {shown(cash)}, and prices do not; its dividends count in the money of the prices")
     elif factor != 1.0:
         numbers["dividend"] = numbers["dividend"] * factor
@@ -96,13 +96,13 @@ def _is_small(money: str) -> bool:
     return money == HUNDREDTHS or money in SMALL
 
 
-def _factor(one: str, other: str) -> float:
-    """Return what a unit of one money is in the other: 1, 100, 0.01, or `_UNLIKE`."""
+def factor_between(one: str, other: str) -> float:
+    """Return what a unit of one money is in the other: 1, 100, 0.01, or `UNLIKE`."""
     if agreed(one, other):
         return 1.0
     if _is_small(one) and _is_small(other):
-        return 1.0 if HUNDREDTHS in (one, other) else _UNLIKE
+        return 1.0 if HUNDREDTHS in (one, other) else UNLIKE
     small, whole = (one, other) if _is_small(one) else (other, one)
     if not _is_small(small) or not whole or not (small == HUNDREDTHS or agreed(SMALL[small], whole)):
-        return _UNLIKE
+        return UNLIKE
     return 0.01 if small == one else 100.0

@@ -283,7 +283,7 @@ def dated_together(table: pd.DataFrame, zone: str, weekdays: bool, *, zoned: boo
 
 def _session_dates(local: IntArray, *, zone: str, where: str) -> IntArray:
     """Return the dates of a venue's bars by their times there; midnight says its date itself, weekends or not."""
-    dates = _off_weekends(local)
+    dates = off_weekends(local)
     if dates is not None:
         return dates
     floor = local // _DAY * _DAY
@@ -296,7 +296,7 @@ def _session_dates(local: IntArray, *, zone: str, where: str) -> IntArray:
     )
 
 
-def _off_weekends(local: IntArray) -> IntArray | None:
+def off_weekends(local: IntArray) -> IntArray | None:
     """Return the dates of times at a venue, the next or the ones before, whichever keep weekends best; or None.
 
     Half a day on or back, a session whose times lie on both sides of midnight is of one date; one that spans noon is of
@@ -334,7 +334,7 @@ def _month_dates(instants: IntArray, local: IntArray, *, weekdays: bool, where: 
                 f"{where}: monthly bars stamped like {days[0]:%Y-%m-%d %H:%M} may be of the month that ends or the next",
                 hint="write plain dates, one a bar",
             )
-    dates = _off_weekends(local) if weekdays and not lasts.all() and days.day.nunique() > 1 else None
+    dates = off_weekends(local) if weekdays and not lasts.all() and days.day.nunique() > 1 else None
     return floor if dates is None else dates
 
 

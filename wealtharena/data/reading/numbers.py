@@ -22,7 +22,7 @@ _PLAIN: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _GROUPED: Final = r"[+-]?[1-9]\d{0,2}\.\d{3}"  # 12.345: a decimal, or thousands
 _THIRTY_SECONDS: Final = r"\d{2,3}'(?:[0-2]\d|3[01])[0-9+]?"  # 110'165: 110 and 16.5 of 32
 _POWER: Final = r"(?<=[\d.])\s?([^\W\d_]+\.?)$"
-_BEFORE: Final = r"^([+-]?)\s*([^\d\s.,+'-]{1,4}\.?)\s*(?=[\d.,])"  # a sign or code of a currency
+BEFORE: Final = r"^([+-]?)\s*([^\d\s.,+'-]{1,4}\.?)\s*(?=[\d.,])"  # a sign or code of a currency
 _BEHIND: Final = r"(?<=[\d.])\s*([^\d\s.,+'%-]{1,4}\.?)$"
 _NO_NUMBER: Final = r"[^\d\s.,+'-]"
 _BETWEEN: Final = "'\u2019 \u00a0\u2007\u2009\u202f"  # thousands, beside the mark: apostrophes and blanks of any width
@@ -106,7 +106,7 @@ def _text(values: pd.Series, name: str, ledger: Ledger) -> pd.Series:
     text: pd.Series = plainer(values.astype("string").fillna("").str.strip())
     if not text.str.contains(_NO_NUMBER, regex=True).any():
         return text
-    for pattern, group in ((_BEFORE, 1), (_BEHIND, 0)):
+    for pattern, group in ((BEFORE, 1), (_BEHIND, 0)):
         if pattern == _BEHIND and name not in PRICES:
             continue
         signs = text.str.extract(pattern)[group]

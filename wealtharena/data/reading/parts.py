@@ -34,11 +34,13 @@ def joined(parts: Sequence[tuple[str, Reading]], folder: str, venue: Callable[[s
     kinds: dict[str, str] = {}
     adjusted: dict[str, str] = {}
     currencies: dict[str, str] = {}
+    paid: dict[str, str] = {}
     settled: list[Settled] = []
     for name, reading in parts:
         for symbol, table in reading.tables.items():
             pieces.setdefault(symbol, []).append((name, table))
-        _add_stated(currencies, reading.currencies, name)
+        _add_stated(currencies, reading.currencies, name, "prices")
+        _add_stated(paid, reading.paid, name, "dividends")
         settled += reading.settled
     check_spellings(pieces, where=folder)
     tables: dict[str, pd.DataFrame] = {}
@@ -63,7 +65,7 @@ def joined(parts: Sequence[tuple[str, Reading]], folder: str, venue: Callable[[s
     zoned = all(reading.zoned for _, reading in parts)
     for symbol in (symbol for symbol, found in pieces.items() if all(len(table) == 1 for _, table in found)):
         tables[symbol] = dated_together(tables[symbol], *venue(symbol), zoned=zoned, where=f"{folder}: {symbol}")
-    return Reading(tables, tuple(settled), kinds, adjusted, zoned, currencies)
+    return Reading(tables, tuple(settled), kinds, adjusted, zoned, currencies, paid)
 
 
 def _without_repetitions(symbol: str, found: list[tuple[str, pd.DataFrame]]) -> int:
@@ -90,13 +92,13 @@ def _without_repetitions(symbol: str, found: list[tuple[str, pd.DataFrame]]) -> 
     return count
 
 
-def _add_stated(currencies: dict[str, str], more: dict[str, str], where: str) -> None:
+def _add_stated(currencies: dict[str, str], more: dict[str, str], where: str, what: str) -> None:
     for symbol, code in more.items():
         other = currencies.get(symbol, code)
         if not (common := agreed(other, code)):
             raise DataError(
-                f"{where} states {shown(code)} for {symbol}, and a file before it {shown(other)}",
-                hint="write its prices in one currency",
+                f"{where} states {shown(code)} for {what} of {symbol}, and a file before it {shown(other)}",
+                hint=f"write its {what} in one currency",
             )
         currencies[symbol] = common
 

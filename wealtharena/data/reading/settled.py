@@ -92,6 +92,7 @@ class Reading:
     adjusted: dict[str, str] = field(default_factory=dict)  # symbols whose layout itself says how prices are adjusted
     zoned: bool = True  # whether its stamps tell instants
     currencies: dict[str, str] = field(default_factory=dict)  # symbols whose file states what they are quoted in
+    paid: dict[str, str] = field(default_factory=dict)  # symbols whose file states what their dividends are paid in
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from wealtharena.data.panel import trade_dates
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.reporting.charts.paths import time_scale
 from wealtharena.reporting.svg import (
@@ -69,7 +70,7 @@ def turnover(size: Size, path: Trajectory) -> str:
     equity = path.equity[:-1]
     share = np.divide(path.traded_value, equity, out=np.zeros_like(equity), where=equity > 0)
     unit, share_of = period(path)
-    whole = path.timestamps[1:].astype(f"datetime64[{unit}]")
+    whole = trade_dates(path.timestamps)[1:].astype(f"datetime64[{unit}]")
     periods, index = np.unique(whole, return_inverse=True)
     sums = np.bincount(index, weights=share, minlength=len(periods))
     notes = ("× equity", f"a {share_of}")

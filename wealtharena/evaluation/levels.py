@@ -1,0 +1,60 @@
+"""What stands beside a level in somebody's file and is no gain or loss of it: money from outside, splits, dividends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from wealtharena.data.reading.columns import role_of
+from wealtharena.data.reading.settled import Ledger
+from wealtharena.errors import DataError
+from wealtharena.evaluation.figures import Column, Figures, plain, text_of
+
+FLOWS: Final = (
+    r"deposit|withdraw|contribution|cash_?flow|(?:net|external)_?flow|subscription|redemption|einzahlung|auszahlung"
+)
+
+
+def require_no_flows(columns: Sequence[Column], order: npt.NDArray[np.intp], level: str, where: str) -> None:
+    """Raise DataError where a column beside a level holds money from outside after the first of the rows, `order` being that of time.
+
+    One word in all rows is a sum that never changes.
+    """
+    for name, cells in columns:
+        if re.search(FLOWS, plain(name)) is None:
+            continue
+        text = text_of(cells).iloc[order]
+        if text.iloc[1:].str.contains("[1-9]").any() and text.nunique() > 1:
+            raise DataError(
+                f"{where}: {name} holds money from outside, which {level} would count as earned or lost",
+                hint="give a column `return`, or a level of which such money is no part, and leave this column out",
+            )
+
+
+def require_no_splits(columns: Sequence[Column], order: npt.NDArray[np.intp], level: Figures, ledger: Ledger) -> None:
+    """Say that dividends beside a price are not added to it, and raise DataError where it jumps on the dates of splits.
+
+    `order` is that of time, in which rows of the file stand, and those of `level` too, [n].
+    """
+    import pandas as pd
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        moves = np.diff(np.log(level.values[order]))
+    for name, cells in columns:
+        if (role := role_of(name)) not in ("dividend", "split"):
+            continue
+        told = pd.to_numeric(text_of(cells), errors="coerce").fillna(0.0).to_numpy(dtype=np.float64)[order]
+        if role == "dividend" and (told > 0).any():
+            ledger.note(f"{level.name} counts as it stands: what {name} holds is not added to it")
+        with np.errstate(divide="ignore", invalid="ignore"):
+            split = np.log(told[1:])
+            jumps = np.isfinite(split) & (split != 0.0) & (np.abs(moves + split) < 0.5 * np.abs(split))
+        if role == "split" and jumps.any():
+            raise DataError(
+                f"{ledger.name}: {level.name} jumps on {int(jumps.sum())} dates of {name}, which is no gain or loss",
+                hint="give a price that has its splits, or returns",
+            )
