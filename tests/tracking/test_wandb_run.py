@@ -236,7 +236,7 @@ def test_nothing_personal_is_written(offline: tuple[Path, dict[str, object], lis
     names = [path.relative_to(folder).as_posix() for path in (folder / "wandb").rglob("*")]
     written = content(folder) + "\n".join(names).encode()
     assert b"bars.parquet" in written  # the last part of a path stays
-    for private in ("/private/", str(ROOT), str(folder), sys.executable):  # the first below the home that it was made in
+    for private in ("/private/", str(ROOT), str(folder), sys.executable):  # the first is below its home
         assert private.encode() not in written
     for word in (socket.gethostname(), getpass.getuser()):
         if len(word) > 4:  # shorter ones occur by chance
