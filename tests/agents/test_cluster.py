@@ -142,27 +142,45 @@ def test_a_ray_that_cannot_start_is_told_in_a_line_whatever_it_raises(monkeypatc
                 cluster.connect(compute.model_copy(update={"address": address}))
 
 
-def test_what_goes_on_after_a_ctrl_c_joins_no_ray_and_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def building(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[BaseException], object]]:
+    """Return what builds an algorithm and is met by an error; what it leaves of Ray's own settings is put back."""
     from ray._private import auto_init_hook
 
-    def given_up(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+    def build(error: BaseException) -> object:
+        def ended(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(cluster, "within", ended)
+        return cluster.build(
+            SimpleNamespace(num_env_runners=1, num_learners=0, num_gpus_per_learner=0, build_algo=None)
+        )
 
     monkeypatch.setattr(cluster, "require_actors", lambda **_: None)
-    monkeypatch.setattr(cluster, "within", given_up)
     monkeypatch.setattr(auto_init_hook, "enable_auto_connect", True)
+    levels = {name: logging.getLogger(name).level for name in logging.root.manager.loggerDict}
+    yield build
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def test_what_goes_on_after_a_ctrl_c_joins_no_ray_and_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, building: Callable[[BaseException], object]
+) -> None:
     monkeypatch.setattr(ray, "init", lambda *_, **__: pytest.fail("a Ray was joined"))
     ours = [logging.getLogger(name) for name in ("ray", "ray.rllib.utils.actor_manager")]
-    levels = {name: logging.getLogger(name).level for name in logging.root.manager.loggerDict}
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            cluster.build(SimpleNamespace(num_env_runners=1, num_learners=0, num_gpus_per_learner=0, build_algo=None))
-        assert not any(one.isEnabledFor(logging.CRITICAL) for one in ours)
-        with pytest.raises(Exception, match="init"):
-            ray.put(1)
-    finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
+    with pytest.raises(KeyboardInterrupt):
+        building(KeyboardInterrupt())
+    assert not any(one.isEnabledFor(logging.CRITICAL) for one in ours)
+    with pytest.raises(Exception, match="init"):
+        ray.put(1)
+
+
+def test_a_learner_that_dies_while_it_starts_ends_the_run_in_a_line(
+    building: Callable[[BaseException], object],
+) -> None:
+    with pytest.raises(TrainingError, match=r"one of the runners and learners has died while it started; .*resume="):
+        building(ray.exceptions.ActorDiedError())
 
 
 @pytest.fixture

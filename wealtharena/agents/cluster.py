@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from wealtharena.agents.memory import free_bytes, usable_bytes
-from wealtharena.agents.patience import told, within
+from wealtharena.agents.patience import starting, told, within
 from wealtharena.config.paths import conf_dir
 from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.config.threads import usable_cores
@@ -234,10 +234,10 @@ def build(config: Any) -> Any:
     """Return RLlib's algorithm of a configuration; the empty folder that it makes in the user's home is removed.
 
     ConfigError where Ray has no room for its actors at all (`require_actors`); TrainingError where they are not all there
-    after START_SECONDS: RLlib itself would wait for ever.
+    after START_SECONDS, where RLlib itself would wait for ever, or one dies before.
     """
     require_actors(runners=config.num_env_runners, learners=config.num_learners, on_gpu=config.num_gpus_per_learner > 0)
-    with warnings.catch_warnings(), _silent_once_given_up():
+    with warnings.catch_warnings(), _silent_once_given_up(), starting("the runners and learners"):
         warnings.filterwarnings("ignore", "(?s).*Overriding environment rllib", UserWarning)  # at the second build
         algorithm = within(
             config.build_algo,
