@@ -109,6 +109,8 @@ def _train_and_judge(
     from wealtharena.tracking.tracker import Tracker
 
     steps = resuming.saved_steps(spec, context.folder, prepared) if context.resumed else None
+    if steps is not None:
+        console.goes_on_from(steps, total=len(prepared.folds) * spec.train.env_steps)
     callbacks = Callbacks.of(spec.train.callbacks)
     tracker = Tracker.start(spec, context.folder, record.content, steps, folds=len(prepared.folds))
     outputs: list[Path] = []
