@@ -67,6 +67,20 @@ def test_a_python_in_a_folder_whose_name_has_a_blank_has_workers(tmp_path: Path)
     assert done.stdout.strip() == str(folder / "bin" / "python")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing would end Ray with the process that began it")
+def test_a_signal_to_the_group_of_a_run_does_not_reach_the_ray_that_it_started() -> None:
+    """`timeout 1h python run.py compute=workers` ended Ray and runner at once: no candidate was kept, no word said."""
+    work = """
+import os, ray
+started = [one.process.pid for kind in ray._private.worker._global_node.all_processes.values() for one in kind]
+print(len(started) > 1, os.getpgid(0) in [os.getpgid(pid) for pid in started])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", START + work], capture_output=True, text=True, timeout=180, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "True False"), done.stderr
+
+
 def test_a_ray_that_starts_here_reports_to_nobody_unless_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
     from ray._common.usage.usage_lib import usage_stats_enabled
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import resource
@@ -76,7 +77,7 @@ def _start(compute: ComputeSpec, quiet: dict[str, Any]) -> None:
         cpus = compute.num_cpus or max(usable_cores(), compute.runners + compute.learners + 1)
         try:
             # no thread may start it: its processes die with the thread that began them
-            with told("Ray to start"):
+            with told("Ray to start"), _in_a_group_of_its_own():
                 ray.init(address="local", num_cpus=cpus, include_dashboard=False, runtime_env=own_python(), **quiet)
         except Exception as error:  # where a machine is slow Ray raises that very class
             raise _not_started(error) from error
@@ -91,6 +92,22 @@ def _start(compute: ComputeSpec, quiet: dict[str, Any]) -> None:
                 f"compute.address={compute.address}: the Ray cluster asks for a token", hint=NEEDS_TOKEN
             ) from error
         raise TrainingError(f"compute.address={compute.address}: no Ray cluster answers", hint=START_ONE) from error
+
+
+@contextlib.contextmanager
+def _in_a_group_of_its_own() -> Iterator[None]:
+    """Let what Ray starts be no part of this process's group: a SIGTERM for the whole of it (`timeout`, `kill -- -<id>`) would
+    end Ray under a run that finishes its iteration first. Where this process dies they die too: Linux sees to it.
+    """
+    from ray._private import services
+
+    plain: Any = services.ConsolePopen
+    if sys.platform == "linux":
+        services.ConsolePopen = functools.partial(plain, process_group=0)  # type: ignore[assignment, misc]  # called alike
+    try:
+        yield
+    finally:
+        services.ConsolePopen = plain  # type: ignore[misc]  # as above
 
 
 def _require_addresses(limit: int) -> None:
