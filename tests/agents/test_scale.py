@@ -86,6 +86,9 @@ def test_rllib_s_own_algorithms_train_our_network_over_our_environment(nodes: tu
         figures = engine.iterate()
     assert engine.env_steps >= 128
     assert np.isfinite(figures["loss"])
+    assert figures["loss"] == pytest.approx(
+        figures["policy_loss"] + bench.spec.algo.value_coefficient * figures["value_loss"], rel=1e-3
+    )
     state = engine.get_state()
     assert any(not torch.equal(before[key], state["network"][key]) for key in before)
     engine.set_state(state)

@@ -130,9 +130,9 @@ class AsyncEngine:
         }
         if figures["episode_return"] is not None and figures["episode_bars"]:
             figures["reward"] = figures["episode_return"] / figures["episode_bars"]
-        figures |= {name: learner.get(source) for name, source in FIGURES.items()}
+        figures |= {name: learner[source] for source, name in FIGURES.items() if source in learner}
         network = self.network()
-        loss = torch.as_tensor(float(figures["loss"]) if figures["loss"] is not None else 0.0)
+        loss = torch.as_tensor(float(figures.get("loss") or 0.0))
         check_finite(loss, list(network.parameters()), updates=self.env_steps)
         known = {name: float(value) for name, value in figures.items() if value is not None}
         return {name: value for name, value in known.items() if math.isfinite(value)}  # no episode may have ended
@@ -169,7 +169,10 @@ class AsyncEngine:
             cluster.disconnect()
 
 
-FIGURES = {"loss": "total_loss", "policy_loss": "policy_loss", "value_loss": "vf_loss", "entropy": "entropy"}
+FIGURES = {  # RLlib's names and ours; IMPALA's vf_loss is a sum over the batch, which its mean below takes the place of
+    "total_loss": "loss", "policy_loss": "policy_loss", "vf_loss": "value_loss", "entropy": "entropy",
+    "mean_pi_loss": "policy_loss", "mean_vf_loss": "value_loss",
+}  # fmt: skip
 
 
 def learned(learner: Any) -> dict[str, torch.Tensor]:
