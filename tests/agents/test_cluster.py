@@ -95,6 +95,28 @@ def test_a_ray_that_starts_here_reports_to_nobody_unless_told_to(monkeypatch: py
     assert told == [False, True]
 
 
+def test_what_ray_says_is_said_as_our_own_warnings_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """`log=json` promises lines of JSON on standard output, where Ray printed of a worker that had died."""
+    from ray._private import worker
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: None)
+    monkeypatch.setattr(worker, "print_to_stdstream", worker.print_to_stdstream)
+    for name in ("ray", "ray.rllib"):
+        own = logging.getLogger(name)
+        monkeypatch.setattr(own, "handlers", [logging.StreamHandler(sys.stdout)])
+        monkeypatch.setattr(own, "propagate", False)
+        monkeypatch.setattr(own, "level", logging.INFO)
+    cluster.connect(compose(["compute.num_cpus=1"]).compute)
+    worker.print_to_stdstream({"lines": ["a worker died"], "pid": "raylet", "is_err": False}, ignore_prefix=False)
+    logging.getLogger("ray").info("Started a local Ray instance.")
+    logging.getLogger("ray.rllib.utils").error("an actor is unavailable")
+    assert caplog.messages == ["Ray: a worker died", "an actor is unavailable"]
+    assert capsys.readouterr().out == ""
+
+
 def stopped(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 

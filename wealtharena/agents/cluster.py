@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ STORE_SHARE = 0.3  # of what memory is free: Ray's own figure for its store of o
 RAY_BYTES = 2.5e9  # addresses of each of its processes beside that
 EXCLUDED = ("outputs", "multirun", "data", "checkpoints", "wandb", ".git", ".venv", ".mypy_cache", "results", "tests")
 
+log = logging.getLogger(__name__)
+
 
 def connect(compute: ComputeSpec) -> bool:
     """Connect to the cluster at `compute.address`, or start a Ray on this machine where that is null.
@@ -46,10 +48,27 @@ def connect(compute: ComputeSpec) -> bool:
         logging.getLogger(chatty).setLevel(logging.ERROR)  # they warn of their own defaults
     if ray.is_initialized():
         return False
+    _let_it_speak_as_we_do()
     quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
     with _own_sigterm():
         _start(compute, quiet)
     return True
+
+
+def _let_it_speak_as_we_do() -> None:
+    """Let what Ray has to say be a warning or an error like our own: it prints, in colours, among the lines of `log=json`."""
+    from ray._private import worker
+
+    def said(data: Mapping[str, Any], ignore_prefix: bool) -> None:
+        for line in data["lines"]:
+            log.warning("Ray: %s", line)
+
+    worker.print_to_stdstream = said
+    for name in ("ray", "ray.rllib"):
+        own = logging.getLogger(name)
+        own.handlers.clear()
+        own.propagate = True
+    logging.getLogger("ray").setLevel(logging.WARNING)
 
 
 @contextlib.contextmanager
