@@ -386,4 +386,7 @@ def test_a_mirror_that_raises_is_ended_and_not_the_run():
     assert mirror.trouble is not None
     assert "log raised ValueError: no such thing" in mirror.trouble
     assert mirror.whereabouts() is None
-    assert Guarded("mine", lambda: 1 / 0).trouble is not None
+    never: Any = Guarded("mine", lambda: 1 / 0)
+    assert never.trouble is not None
+    titled: Any = SimpleNamespace(title="My Board")
+    assert [one.title for one in (mirror, never, Guarded("mine", lambda: titled))] == ["mine", "mine", "My Board"]

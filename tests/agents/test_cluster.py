@@ -67,6 +67,20 @@ def test_a_python_in_a_folder_whose_name_has_a_blank_has_workers(tmp_path: Path)
     assert done.stdout.strip() == str(folder / "bin" / "python")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing would end Ray with the process that began it")
+def test_a_signal_to_the_group_of_a_run_does_not_reach_the_ray_that_it_started() -> None:
+    """`timeout 1h python run.py compute=workers` ended Ray and runner at once: no candidate was kept, no word said."""
+    work = """
+import os, ray
+started = [one.process.pid for kind in ray._private.worker._global_node.all_processes.values() for one in kind]
+print(len(started) > 1, os.getpgid(0) in [os.getpgid(pid) for pid in started])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", START + work], capture_output=True, text=True, timeout=180, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "True False"), done.stderr
+
+
 def test_a_ray_that_starts_here_reports_to_nobody_unless_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
     from ray._common.usage.usage_lib import usage_stats_enabled
 
@@ -79,6 +93,28 @@ def test_a_ray_that_starts_here_reports_to_nobody_unless_told_to(monkeypatch: py
             monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", own)
         cluster.connect(compose(["compute.num_cpus=1"]).compute)
     assert told == [False, True]
+
+
+def test_what_ray_says_is_said_as_our_own_warnings_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """`log=json` promises lines of JSON on standard output, where Ray printed of a worker that had died."""
+    from ray._private import worker
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: None)
+    monkeypatch.setattr(worker, "print_to_stdstream", worker.print_to_stdstream)
+    for name in ("ray", "ray.rllib"):
+        own = logging.getLogger(name)
+        monkeypatch.setattr(own, "handlers", [logging.StreamHandler(sys.stdout)])
+        monkeypatch.setattr(own, "propagate", False)
+        monkeypatch.setattr(own, "level", logging.INFO)
+    cluster.connect(compose(["compute.num_cpus=1"]).compute)
+    worker.print_to_stdstream({"lines": ["a worker died"], "pid": "raylet", "is_err": False}, ignore_prefix=False)
+    logging.getLogger("ray").info("Started a local Ray instance.")
+    logging.getLogger("ray.rllib.utils").error("an actor is unavailable")
+    assert caplog.messages == ["Ray: a worker died", "an actor is unavailable"]
+    assert capsys.readouterr().out == ""
 
 
 def stopped(_number: int, _frame: object) -> None:
@@ -142,27 +178,45 @@ def test_a_ray_that_cannot_start_is_told_in_a_line_whatever_it_raises(monkeypatc
                 cluster.connect(compute.model_copy(update={"address": address}))
 
 
-def test_what_goes_on_after_a_ctrl_c_joins_no_ray_and_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def building(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[BaseException], object]]:
+    """Return what builds an algorithm and is met by an error; what it leaves of Ray's own settings is put back."""
     from ray._private import auto_init_hook
 
-    def given_up(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+    def build(error: BaseException) -> object:
+        def ended(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(cluster, "within", ended)
+        return cluster.build(
+            SimpleNamespace(num_env_runners=1, num_learners=0, num_gpus_per_learner=0, build_algo=None)
+        )
 
     monkeypatch.setattr(cluster, "require_actors", lambda **_: None)
-    monkeypatch.setattr(cluster, "within", given_up)
     monkeypatch.setattr(auto_init_hook, "enable_auto_connect", True)
+    levels = {name: logging.getLogger(name).level for name in logging.root.manager.loggerDict}
+    yield build
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def test_what_goes_on_after_a_ctrl_c_joins_no_ray_and_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, building: Callable[[BaseException], object]
+) -> None:
     monkeypatch.setattr(ray, "init", lambda *_, **__: pytest.fail("a Ray was joined"))
     ours = [logging.getLogger(name) for name in ("ray", "ray.rllib.utils.actor_manager")]
-    levels = {name: logging.getLogger(name).level for name in logging.root.manager.loggerDict}
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            cluster.build(SimpleNamespace(num_env_runners=1, num_learners=0, num_gpus_per_learner=0, build_algo=None))
-        assert not any(one.isEnabledFor(logging.CRITICAL) for one in ours)
-        with pytest.raises(Exception, match="init"):
-            ray.put(1)
-    finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
+    with pytest.raises(KeyboardInterrupt):
+        building(KeyboardInterrupt())
+    assert not any(one.isEnabledFor(logging.CRITICAL) for one in ours)
+    with pytest.raises(Exception, match="init"):
+        ray.put(1)
+
+
+def test_a_learner_that_dies_while_it_starts_ends_the_run_in_a_line(
+    building: Callable[[BaseException], object],
+) -> None:
+    with pytest.raises(TrainingError, match=r"one of the runners and learners has died while it started; .*resume="):
+        building(ray.exceptions.ActorDiedError())
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -113,7 +114,8 @@ def test_a_runner_that_is_started_again_between_two_rollouts_acts_as_the_learner
         network = engine.network()
         engine.iterate()
         engine.close()
-    rollout = taken[-1]
+    first, rollout = taken
+    assert not np.array_equal(first.observations[0], rollout.observations[0])  # other episodes than at the begin
     rows = (rollout.observations[:-1], rollout.actions, rollout.log_probs)
     observations, actions, acted = (torch.from_numpy(row.reshape(rollout.steps, *row.shape[2:])) for row in rows)
     found, _ = network.log_prob_and_entropy(network.parameters_of(observations), actions)

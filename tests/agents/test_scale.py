@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,12 +86,34 @@ def test_rllib_s_own_algorithms_train_our_network_over_our_environment(nodes: tu
         figures = engine.iterate()
     assert engine.env_steps >= 128
     assert np.isfinite(figures["loss"])
+    assert figures["loss"] == pytest.approx(
+        figures["policy_loss"] + bench.spec.algo.value_coefficient * figures["value_loss"], rel=1e-3
+    )
     state = engine.get_state()
     assert any(not torch.equal(before[key], state["network"][key]) for key in before)
     engine.set_state(state)
     engine.iterate()
     assert engine.env_steps > state["env_steps"]
     engine.close()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_asynchronous_runners_of_a_run_that_goes_on_begin_other_episodes(nodes: tuple[object, object]) -> None:
+    def began(runner: Any) -> Any:
+        return runner.sample(num_timesteps=16)[0].get_observations(0)
+
+    small = ("algo.rollout_steps=128", "algo.fragment_bars=16", "compute.envs=8", "compute.runners=1")
+    bench, found, state = worlds.bench(worlds.spec("algo=impala", *small)), [], {}
+    for _ in range(2):
+        engine = plugins.load("agents.algorithms", "impala").build(bench)
+        if state:
+            engine.set_state({**state, "env_steps": 128})
+        found += engine._algorithm.env_runner_group.foreach_env_runner(
+            began, local_env_runner=False, timeout_seconds=60.0
+        )
+        state = engine.get_state()
+        engine.close()
+    assert not np.array_equal(*found)
 
 
 @pytest.mark.filterwarnings("ignore")

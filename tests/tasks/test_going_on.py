@@ -101,6 +101,22 @@ def test_a_copy_of_a_run_that_came_to_its_end_is_refused_before_its_first_step(t
     assert openings() == 1
 
 
+@pytest.mark.parametrize(
+    ("left", "said"), [(True, "step 1,024 of 1,024"), (False, "its begin: no state had been saved")]
+)
+def test_from_which_step_a_run_goes_on_is_said(
+    trained: Callable[..., None], capsys: pytest.CaptureFixture[str], left: bool, said: str
+) -> None:
+    trained()
+    if not left:
+        shutil.rmtree(RUN / "trainer")
+        content = {key: value for key, value in record(RUN).items() if key != "training"}
+        (RUN / "run.json").write_text(json.dumps(content))
+    capsys.readouterr()
+    assert go_on(RUN) == 0
+    assert f"Goes on from {said}\n" in capsys.readouterr().out
+
+
 def test_a_copy_is_known_by_the_registry_where_the_ledger_is_another(trained: Callable[..., None]) -> None:
     trained()
     run_id = record(RUN)["run_id"]

@@ -228,6 +228,13 @@ def test_the_printed_command_is_the_same_configuration_and_gives_the_same_figure
     assert record(again)["verdict"]["evidence"]["trials"] == 1
 
 
+def test_the_recorded_command_of_a_run_that_was_gone_on_with_begins_anew(tmp_path: Path) -> None:
+    """It went on with the run, which it found completed."""
+    typed = ["asset=etf", "train.env_steps=512", override("resume", tmp_path), "train.test=true"]
+    command = repeatable(command_line(typed), "data=simulated")
+    assert shlex.split(command)[2:] == ["asset=etf", "train.env_steps=512", "train.test=true", "data=simulated"]
+
+
 @pytest.mark.parametrize("name", ["bars.csv", "my bars (1).csv", "a=b, c.csv"])
 def test_the_recorded_command_can_be_pasted_whatever_the_file_is_called(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -72,7 +72,8 @@ def test_each_trial_and_the_search_become_runs_of_one_group(tmp_path: Path) -> N
 
     from wealtharena.config import compose
 
-    spec = compose(["asset=forex", "tracking.wandb.mode=offline"])
+    bars, script = "/srv/ada/bars.parquet", "/srv/ada/best.yaml"
+    spec = compose(["asset=forex", "tracking.wandb.mode=offline", f"data.path={bars}"])
     trials = [
         {
             "number": k,
@@ -80,13 +81,22 @@ def test_each_trial_and_the_search_become_runs_of_one_group(tmp_path: Path) -> N
             "score": 0.1 * k,
             "steps": 3,
             "env_step": 4096 + k,
-            "overrides": {"algo.gamma": 0.9},
+            "overrides": {"algo.gamma": 0.9, "algo.dataset": f"/srv/ada/{k}.npz"},
         }
         for k in range(2)
     ]
-    result = {"trials": trials, "metric": "validation.sharpe", "sweep": "ppo"}
+    result = {"trials": trials, "metric": "validation.sharpe", "sweep": "ppo", "repeat": f"experiment={script}"}
+    record = {
+        "run_id": "20260102-abc",
+        "asset": "forex",
+        "algo": "ppo",
+        "config_hash": "its-hash",
+        "git_sha": "its-sha",
+    }
+    page = tmp_path / "sweep.html"
+    page.write_text(f"<pre>data.path={bars} experiment={script}</pre>")
     try:
-        said = mirror(spec, tmp_path, {"run_id": "20260102-abc", "asset": "forex", "algo": "ppo"}, result)
+        said = mirror(spec, tmp_path, record, result, [page])
     finally:
         wandb.teardown()  # else the commands of later tests would look for this process's service
     folders = sorted(path.name.rsplit("-", 3)[-1] for path in (tmp_path / "wandb").glob("offline-run-*"))
@@ -99,3 +109,9 @@ def test_each_trial_and_the_search_become_runs_of_one_group(tmp_path: Path) -> N
     content = b"".join(path.read_bytes() for path in (tmp_path / "wandb").rglob("*.wandb"))
     assert content.count(b"20260102-abc") >= 3
     assert b"4097" in content
+    assert b"its-hash" in content
+    assert b"its-sha" in content
+    content += b"".join(path.read_bytes() for path in (tmp_path / "wandb").rglob("*.html"))
+    assert b"experiment=best.yaml" in content
+    assert b"1.npz" in content
+    assert b"/srv/ada" not in content

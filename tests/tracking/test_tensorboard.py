@@ -39,6 +39,26 @@ def test_figures_stand_at_their_environment_step_and_the_test_at_the_last(tmp_pa
     assert (mirror.trouble, "tensorboard --logdir" in str(mirror.whereabouts())) == (None, True)
 
 
+def test_what_a_validation_repeats_of_its_iteration_stands_once(tmp_path: Path) -> None:
+    """The number of the iteration, and the fold, stood twice at every step with a validation."""
+    (tmp_path / "metrics.jsonl").write_text('{"env_step": 100, "iteration": 1}\n')
+    mirror = open_mirror(tmp_path, IDENTITY, resume_step=100)
+    mirror.log({"env_step": 100, "iteration": 1, "validation/sharpe": 0.5})
+    for figures in ({"reward": 0.1}, {"validation/sharpe": 1.5}):
+        mirror.log({"env_step": 200, "iteration": 2, **figures})
+    mirror.finish(Ending((), {}, (), None, 0))
+    assert events(tmp_path / "tensorboard") == [
+        (100, "iteration", 1.0), (100, "validation/sharpe", 0.5),
+        (200, "iteration", 2.0), (200, "reward", pytest.approx(0.1)), (200, "validation/sharpe", 1.5),
+    ]  # fmt: skip
+
+
+def test_the_command_that_shows_a_run_can_be_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    mirror = open_mirror(tmp_path / "my runs", IDENTITY, resume_step=None)
+    assert mirror.whereabouts() == "tensorboard --logdir 'my runs/tensorboard'"
+
+
 def test_a_resumed_run_keeps_the_step_that_it_goes_on_from(tmp_path: Path) -> None:
     for name, resume_step, steps in (("events.0", None, (100, 200, 300)), ("events.1", 200, (300, 400))):
         mirror = open_mirror(tmp_path, IDENTITY, resume_step=resume_step)

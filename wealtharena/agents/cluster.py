@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import resource
@@ -13,12 +14,12 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from wealtharena.agents.memory import free_bytes, usable_bytes
-from wealtharena.agents.patience import told, within
+from wealtharena.agents.patience import starting, told, within
 from wealtharena.config.paths import conf_dir
 from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.config.threads import usable_cores
@@ -30,6 +31,8 @@ LISTENER_SECONDS = 10.0  # until the machine of a cluster has to take a connecti
 STORE_SHARE = 0.3  # of what memory is free: Ray's own figure for its store of objects
 RAY_BYTES = 2.5e9  # addresses of each of its processes beside that
 EXCLUDED = ("outputs", "multirun", "data", "checkpoints", "wandb", ".git", ".venv", ".mypy_cache", "results", "tests")
+
+log = logging.getLogger(__name__)
 
 
 def connect(compute: ComputeSpec) -> bool:
@@ -45,10 +48,27 @@ def connect(compute: ComputeSpec) -> bool:
         logging.getLogger(chatty).setLevel(logging.ERROR)  # they warn of their own defaults
     if ray.is_initialized():
         return False
+    _let_it_speak_as_we_do()
     quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
     with _own_sigterm():
         _start(compute, quiet)
     return True
+
+
+def _let_it_speak_as_we_do() -> None:
+    """Let what Ray has to say be a warning or an error like our own: it prints, in colours, among the lines of `log=json`."""
+    from ray._private import worker
+
+    def said(data: Mapping[str, Any], ignore_prefix: bool) -> None:
+        for line in data["lines"]:
+            log.warning("Ray: %s", line)
+
+    worker.print_to_stdstream = said
+    for name in ("ray", "ray.rllib"):
+        own = logging.getLogger(name)
+        own.handlers.clear()
+        own.propagate = True
+    logging.getLogger("ray").setLevel(logging.WARNING)
 
 
 @contextlib.contextmanager
@@ -76,7 +96,7 @@ def _start(compute: ComputeSpec, quiet: dict[str, Any]) -> None:
         cpus = compute.num_cpus or max(usable_cores(), compute.runners + compute.learners + 1)
         try:
             # no thread may start it: its processes die with the thread that began them
-            with told("Ray to start"):
+            with told("Ray to start"), _in_a_group_of_its_own():
                 ray.init(address="local", num_cpus=cpus, include_dashboard=False, runtime_env=own_python(), **quiet)
         except Exception as error:  # where a machine is slow Ray raises that very class
             raise _not_started(error) from error
@@ -91,6 +111,22 @@ def _start(compute: ComputeSpec, quiet: dict[str, Any]) -> None:
                 f"compute.address={compute.address}: the Ray cluster asks for a token", hint=NEEDS_TOKEN
             ) from error
         raise TrainingError(f"compute.address={compute.address}: no Ray cluster answers", hint=START_ONE) from error
+
+
+@contextlib.contextmanager
+def _in_a_group_of_its_own() -> Iterator[None]:
+    """Let what Ray starts be no part of this process's group: a SIGTERM for the whole of it (`timeout`, `kill -- -<id>`) would
+    end Ray under a run that finishes its iteration first. Where this process dies they die too: Linux sees to it.
+    """
+    from ray._private import services
+
+    plain: Any = services.ConsolePopen
+    if sys.platform == "linux":
+        services.ConsolePopen = functools.partial(plain, process_group=0)  # type: ignore[assignment, misc]  # called alike
+    try:
+        yield
+    finally:
+        services.ConsolePopen = plain  # type: ignore[misc]  # as above
 
 
 def _require_addresses(limit: int) -> None:
@@ -234,10 +270,10 @@ def build(config: Any) -> Any:
     """Return RLlib's algorithm of a configuration; the empty folder that it makes in the user's home is removed.
 
     ConfigError where Ray has no room for its actors at all (`require_actors`); TrainingError where they are not all there
-    after START_SECONDS: RLlib itself would wait for ever.
+    after START_SECONDS, where RLlib itself would wait for ever, or one dies before.
     """
     require_actors(runners=config.num_env_runners, learners=config.num_learners, on_gpu=config.num_gpus_per_learner > 0)
-    with warnings.catch_warnings(), _silent_once_given_up():
+    with warnings.catch_warnings(), _silent_once_given_up(), starting("the runners and learners"):
         warnings.filterwarnings("ignore", "(?s).*Overriding environment rllib", UserWarning)  # at the second build
         algorithm = within(
             config.build_algo,

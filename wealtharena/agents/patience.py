@@ -56,6 +56,20 @@ def within(work: Callable[[], T], *, what: str, hint: str, seconds: float = STAR
     return outcome[0]
 
 
+@contextlib.contextmanager
+def starting(what: str) -> Iterator[None]:
+    """Raise TrainingError where one of `what`, processes that Ray starts in the body, dies before it has begun."""
+    import ray
+
+    try:
+        yield
+    except ray.exceptions.RayActorError as error:
+        raise TrainingError(
+            f"the process of one of {what} has died while it started",
+            hint="see whether there is memory enough for them, and try again with resume=<run dir>",
+        ) from error
+
+
 def ask_learners(group: Any, function: Callable[..., Any], **arguments: Any) -> list[Any]:
     """Return what `function(learner, **arguments)` gives for each learner of RLlib's group.
 

@@ -127,10 +127,19 @@ class BatchedEnvRunner(EnvRunner):
         rollout.rewards = footing.less_group(rollout.rewards, bars, group=self.setup.group)
         return rollout
 
-    def sample_with_metrics(self, weights: Mapping[str, Any] | None = None) -> tuple[Rollout, dict[str, float]]:
-        """Return a rollout and what `get_metrics` says after it, in one remote call; taken with `weights` where some are given."""
+    def sample_with_metrics(
+        self, weights: Mapping[str, Any] | None = None, *, env_steps: int = 0
+    ) -> tuple[Rollout, dict[str, float]]:
+        """Return a rollout and what `get_metrics` says after it, in one remote call; taken with `weights` where some are given.
+
+        The first one of a runner that begins when the training has made `env_steps` draws by them: it would play again
+        what was learned from at the begin.
+        """
         if weights is not None:
             self.set_state({"weights": weights})
+        if env_steps and not self.num_env_steps_sampled_lifetime:
+            self.rng = np.random.default_rng([self.setup.seed, self.worker, 17, env_steps])
+            self.make_env()
         return self.sample(), self.get_metrics()
 
     def get_metrics(self) -> dict[str, float]:

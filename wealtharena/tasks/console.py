@@ -76,6 +76,12 @@ def header(record: Mapping[str, Any], *, notes: Sequence[str] = ()) -> None:
     tell(notes)
 
 
+def goes_on_from(steps: Mapping[int, int], *, total: int) -> None:
+    """Say from which step, of each fold that has begun, a training goes on: a kill loses what came after the last saved state."""
+    where = f"step {max(steps.values()):,} of {total:,}" if steps else "its begin: no state had been saved"
+    screen().print(f"Goes on from {where}")
+
+
 def tell(notes: Sequence[str]) -> None:
     """Say what a reader must know about the data before believing a figure."""
     for note in notes:

@@ -89,9 +89,12 @@ def describe(record: RunRecord, spec: ExperimentSpec, prepared: Prepared) -> Non
 
 
 def repeatable(command: str, source: str) -> str:
-    """Return the command with the data source that `auto` resolved to in its place; what was typed otherwise stays."""
+    """Return the command with the data source that `auto` resolved to in its place; what was typed otherwise stays.
+
+    But `resume=`: what went on with a run is no part of what the run is, and would find it completed.
+    """
     again = shlex.split(source)
-    named = {word.partition("=")[0] for word in again}
+    named = {"resume", *(word.partition("=")[0] for word in again)}
     words = shlex.split(command)
     words = words[1 if words[0] == "wealtharena" else 2 :]  # wealtharena, or python run.py
     while words[:1] == ["--config-dir"]:  # command_line() says it itself
@@ -106,6 +109,8 @@ def _train_and_judge(
     from wealtharena.tracking.tracker import Tracker
 
     steps = resuming.saved_steps(spec, context.folder, prepared) if context.resumed else None
+    if steps is not None:
+        console.goes_on_from(steps, total=len(prepared.folds) * spec.train.env_steps)
     callbacks = Callbacks.of(spec.train.callbacks)
     tracker = Tracker.start(spec, context.folder, record.content, steps, folds=len(prepared.folds))
     outputs: list[Path] = []

@@ -59,13 +59,16 @@ class Mirror(Protocol):
 
 
 class Guarded:
-    """A mirror of a package, held to its contract: what it raises is its trouble and ends it, and not the run."""
+    """A mirror of a package, held to its contract: what it raises is its trouble and ends it, and not the run.
 
-    def __init__(self, title: str, opened: Callable[[], Mirror]) -> None:
-        self.title = title
+    One that did not open, or has no title, is called `plugin`.
+    """
+
+    def __init__(self, plugin: str, opened: Callable[[], Mirror]) -> None:
         self.trouble: str | None = None
         self._ended = False
         self._mirror = self._kept("open_mirror", opened)
+        self.title = str(getattr(self._mirror, "title", None) or plugin)
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Hand the figures on."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,6 +36,12 @@ def private_texts(value: Any) -> dict[str, str]:
     for part in parts:
         found |= private_texts(part)
     return found
+
+
+def shareable(page: Path, *told: Any) -> str:
+    """Return a report as it may leave the machine: strings within what it was `told` from stand cut where it shows them."""
+    texts = {private: cut for value in told for private, cut in private_texts(value).items()}
+    return cut_texts(page.read_text(encoding="utf-8"), texts)
 
 
 def cut_texts(document: str, texts: Mapping[str, str]) -> str:

@@ -13,8 +13,8 @@ from wealtharena.files import tell
 from wealtharena.terminal import Screen, figure, printable, styled
 from wealtharena.tracking.console import duration
 from wealtharena.tracking.mirror import Ending, Identity
-from wealtharena.tracking.privacy import without_paths
-from wealtharena.tracking.tracker import summary, tags
+from wealtharena.tracking.privacy import shareable, without_paths
+from wealtharena.tracking.tracker import configuration, summary, tags
 from wealtharena.tracking.wandb_run import WandbRun, own_tags, resolve_mode
 
 if TYPE_CHECKING:
@@ -176,18 +176,18 @@ def mirror(
     labels = tags(run_record, (*settings.tags, *own_tags()))
     for trial in result["trials"]:
         name = f"trial {trial['number']}"
-        identity = Identity(f"{run_id}-{trial['number']}", name, "trial", labels, dict(trial["overrides"]))
+        identity = Identity(f"{run_id}-{trial['number']}", name, "trial", labels, without_paths(trial["overrides"]))
         run = WandbRun(settings, identity, folder=folder, mode=mode)
         score = {} if trial["score"] is None else {str(result["metric"]).replace(".", "/"): trial["score"]}
         run.log({"env_step": trial.get("env_step") or 0, **score})  # a failed one may have told of none
         run.finish(Ending((), {**score, "state": trial["state"]}, (), None, int(trial["state"] == "FAIL")))
         if run.trouble is not None:
             return run.trouble
-    identity = Identity(
-        run_id, f"search {result['sweep']}", "sweep", labels, without_paths(spec.model_dump(mode="json"))
-    )
+    composed = spec.model_dump(mode="json")
+    identity = Identity(run_id, f"search {result['sweep']}", "sweep", labels, configuration(composed, run_record))
     whole = WandbRun(settings, identity, folder=folder, mode=mode)
     whole.log({"env_step": 0, "trials": len(result["trials"])})
-    report = next((path for path in files if path.suffix == ".html"), None)
+    page = next((path for path in files if path.suffix == ".html"), None)
+    report = None if page is None else shareable(page, composed, run_record, result)
     whole.finish(Ending((), summary(run_record), [path for path in files if path.suffix == ".png"], report, 0))
     return whole.trouble or whole.whereabouts(beside=True)

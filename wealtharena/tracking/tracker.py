@@ -13,7 +13,7 @@ from wealtharena.config.composition import grid_name
 from wealtharena.tracking import console
 from wealtharena.tracking.journal import STEP, Journal
 from wealtharena.tracking.mirror import Ending, Guarded, Identity, Mirror
-from wealtharena.tracking.privacy import cut_texts, private_texts, without_paths
+from wealtharena.tracking.privacy import shareable, without_paths
 from wealtharena.tracking.wandb_run import WandbRun, own_tags, resolve_mode
 
 if TYPE_CHECKING:
@@ -37,13 +37,13 @@ class Tracker:
         *,
         display: console.Display,
         mirrors: Sequence[Mirror] = (),
-        private: Mapping[str, str] | None = None,
+        composed: Mapping[str, Any] | None = None,
     ) -> None:
         self._journal = journal
         self._state_of = state_of
         self._display = display
         self._mirrors = tuple(mirrors)
-        self._private = dict(private or {})
+        self._composed = composed or {}
 
     @classmethod
     def start(
@@ -72,7 +72,7 @@ class Tracker:
             name=f"{spec.asset.agent} {spec.algo.name} seed {spec.seed}",
             job=spec.task,
             tags=tags(run_record, (*tracking.wandb.tags, *own_tags())),
-            config={**without_paths(composed), **{key: run_record.get(key) for key in _FACTS}},
+            config=configuration(composed, run_record),
             group=tracking.wandb.group or grid_name(),
         )
         mirrors: list[Mirror] = []
@@ -94,7 +94,7 @@ class Tracker:
             _states(spec, journal.kept, folds),
             display=console.display(tracking.console),
             mirrors=mirrors,
-            private=private_texts(composed),
+            composed=composed,
         )
 
     def on_iteration(self, record: Mapping[str, Any]) -> None:
@@ -125,11 +125,12 @@ class Tracker:
         self._journal.close()
         if not self._mirrors:
             return
+        page = next((path for path in report_paths if path.suffix == ".html"), None)
         ending = Ending(
             tags=tags(run_record, ()),
             summary=summary(run_record),
             plots=[path for path in report_paths if path.suffix == ".png"],
-            report=self._shareable(report_paths),
+            report=None if page is None else shareable(page, self._composed, run_record),
             exit_code=0 if run_record.get("status") == "completed" else 1,
         )
         for mirror in self._mirrors:
@@ -141,11 +142,6 @@ class Tracker:
         """Return where each mirror has the run, or how to send what it keeps on this machine."""
         found = ((mirror.title, mirror.whereabouts()) for mirror in self._mirrors)
         return tuple(f"{title}: {where}" for title, where in found if where is not None)
-
-    def _shareable(self, paths: Sequence[Path]) -> str | None:
-        """Return the report for W&B: a path that stood in the configuration is cut to its last part."""
-        page = next((path for path in paths if path.suffix == ".html"), None)
-        return None if page is None else cut_texts(page.read_text(encoding="utf-8"), self._private)
 
     def _tell(self, record: Mapping[str, Any], *, evaluated: bool) -> None:
         state = self._state_of(int(record.get("fold", 0)))
@@ -175,6 +171,11 @@ def tags(run_record: Mapping[str, Any], more: Sequence[str]) -> tuple[str, ...]:
     data = run_record.get("data") or {}
     found = [run_record.get("asset"), run_record.get("algo"), data.get("source")]
     return (*(str(tag) for tag in found if tag), *(("SIMULATED",) if data.get("simulated") else ()), *more)
+
+
+def configuration(composed: Mapping[str, Any], run_record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a mirror is told of how a run was composed, without personal paths, with its hash and the commit."""
+    return {**without_paths(composed), **{key: run_record.get(key) for key in _FACTS}}
 
 
 def summary(run_record: Mapping[str, Any]) -> dict[str, Any]:

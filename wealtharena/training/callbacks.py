@@ -3,7 +3,7 @@
 A callback is what the named class or function returns when it is called without arguments. Any of three methods may be
 there, and is called in the process that drives the training:
 
-    on_iteration(record)    after each iteration: `iteration`, `env_step`, `reward`, losses
+    on_iteration(record)    after each iteration: `iteration`, `env_step`, and `reward` and losses where there are any
     on_validation(record)   after each validation backtest: `env_step` and the measures of that window
     on_end(run)             once, with the content of run.json, however the run has ended
 

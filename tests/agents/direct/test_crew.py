@@ -129,3 +129,18 @@ def test_learners_that_say_nothing_end_the_run(nodes: tuple[Any, Any], monkeypat
     with pytest.raises(TrainingError, match="no learner answers"):
         built.iterate()
     built.close()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_learner_that_dies_while_it_starts_ends_the_run_in_a_line(
+    nodes: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    def died(*_: object, **__: object) -> None:
+        raise ray.exceptions.ActorDiedError
+
+    monkeypatch.setattr(crew, "within", died)
+    with pytest.raises(TrainingError, match=r"one of the learners has died while it started; .*resume="):
+        spread(1)

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from wealtharena.agents.direct.pathwise import Drawn, Pathwise, Slope
 from wealtharena.agents.engine import Workbench
 from wealtharena.agents.networks.members import Stack
-from wealtharena.agents.patience import ANSWER_SECONDS, RESUMABLE, START_SECONDS, told, within
+from wealtharena.agents.patience import ANSWER_SECONDS, RESUMABLE, START_SECONDS, starting, told, within
 from wealtharena.agents.process import keep_freed_memory, set_threads
 from wealtharena.config.threads import usable_cores
 from wealtharena.errors import TrainingError
@@ -72,11 +72,12 @@ class Learners:
         self._alive = [
             placed.remote(market, bench.env, bench.spec, action=bench.action, steps=steps) for _ in range(count)
         ]
-        within(
-            lambda: ray.get([one.ready.remote() for one in self._alive], timeout=START_SECONDS),
-            what="Ray to place and start the learners",
-            hint="lower compute.learners, or look at what else this Ray is busy with: `ray status`",
-        )
+        with starting("the learners"):
+            within(
+                lambda: ray.get([one.ready.remote() for one in self._alive], timeout=2 * START_SECONDS),
+                what="Ray to place and start the learners",
+                hint="lower compute.learners, or look at what else this Ray is busy with: `ray status`",
+            )
 
     def slopes(self, members: Stack, drawn: Sequence[Drawn]) -> list[Slope]:
         """Return the slope over each of what was drawn; the work of a learner that has died goes to the others.

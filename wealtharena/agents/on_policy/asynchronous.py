@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
 from ray.rllib.core.rl_module.apis import TARGET_NETWORK_ACTION_DIST_INPUTS, TargetNetworkAPI
@@ -17,7 +19,7 @@ from wealtharena.agents.networks import Network
 from wealtharena.agents.on_policy.rllib import PROBE_SECONDS, PolicyModule, distribution_inputs
 from wealtharena.agents.on_policy.watching import AnsweredAPPO, AnsweredIMPALA, Watched, WatchedAPPO, WatchedIMPALA
 from wealtharena.agents.optimizer import check_finite
-from wealtharena.agents.patience import ask_learners
+from wealtharena.agents.patience import ANSWER_SECONDS, ask_learners
 from wealtharena.agents.process import require_gpu
 from wealtharena.agents.specs import AsyncSpec
 
@@ -128,9 +130,9 @@ class AsyncEngine:
         }
         if figures["episode_return"] is not None and figures["episode_bars"]:
             figures["reward"] = figures["episode_return"] / figures["episode_bars"]
-        figures |= {name: learner.get(source) for name, source in FIGURES.items()}
+        figures |= {name: learner[source] for source, name in FIGURES.items() if source in learner}
         network = self.network()
-        loss = torch.as_tensor(float(figures["loss"]) if figures["loss"] is not None else 0.0)
+        loss = torch.as_tensor(float(figures.get("loss") or 0.0))
         check_finite(loss, list(network.parameters()), updates=self.env_steps)
         known = {name: float(value) for name, value in figures.items() if value is not None}
         return {name: value for name, value in known.items() if math.isfinite(value)}  # no episode may have ended
@@ -153,6 +155,9 @@ class AsyncEngine:
         """Go on from `get_state()`."""
         self.env_steps = self._earlier = int(state["env_steps"])
         self._learner(restore, network=state["network"], optimizers=state["optimizers"])
+        self._algorithm.env_runner_group.foreach_env_runner(
+            partial(seed_anew, env_steps=self.env_steps), timeout_seconds=ANSWER_SECONDS
+        )
         self._algorithm.env_runner_group.sync_weights(
             from_worker_or_learner_group=self._algorithm.learner_group, inference_only=True
         )
@@ -164,13 +169,23 @@ class AsyncEngine:
             cluster.disconnect()
 
 
-FIGURES = {"loss": "total_loss", "policy_loss": "policy_loss", "value_loss": "vf_loss", "entropy": "entropy"}
+FIGURES = {  # RLlib's names and ours; IMPALA's vf_loss is a sum over the batch, which its mean below takes the place of
+    "total_loss": "loss", "policy_loss": "policy_loss", "vf_loss": "value_loss", "entropy": "entropy",
+    "mean_pi_loss": "policy_loss", "mean_vf_loss": "value_loss",
+}  # fmt: skip
 
 
 def learned(learner: Any) -> dict[str, torch.Tensor]:
     """Return copies of the parameters that a learner holds."""
     module = learner.module["default_policy"].unwrapped()
     return {name: value.detach().cpu().clone() for name, value in module.network.state_dict().items()}
+
+
+def seed_anew(runner: Any, *, env_steps: int) -> None:
+    """Let a runner draw by the steps that the training has made: it would play again what was learned from at the begin."""
+    rng = np.random.default_rng([runner.config.seed, runner.worker_index or 0, env_steps])
+    runner._seed = int(rng.integers(2**31))  # of its first episodes, which are not begun yet
+    torch.manual_seed(runner._seed)
 
 
 def restore(learner: Any, *, network: Mapping[str, Any], optimizers: list[dict[str, Any]]) -> None:

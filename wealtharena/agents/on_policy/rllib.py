@@ -82,23 +82,22 @@ class BatchedPPO(PPO):
         """
         self.figures: dict[str, float] = {}
         runners: Any = self.env_runner_group
-        weights = self.weights()
+        asked = {"weights": self.weights(), "env_steps": self.steps_before}
         with told("the rollout runners"):
             results = runners.foreach_env_runner(
                 "sample_with_metrics",
-                kwargs={"weights": weights},
+                kwargs=asked,
                 local_env_runner=False,
                 timeout_seconds=SAMPLE_SECONDS,
             )
         if not results:
             return
         rollouts = [rollout for rollout, _ in results]
-        env_steps = self.steps_before
         learned = ask_learners(
             self.learner_group,
             lambda learner, **kwargs: learner.update_rollouts(**kwargs),
             rollouts=rollouts,
-            env_steps=env_steps,
+            env_steps=self.steps_before,
         )
         self.figures = {**merged([figures for _, figures in results]), **learned[0]}
         self.figures["steps"] = float(sum(rollout.steps for rollout in rollouts))

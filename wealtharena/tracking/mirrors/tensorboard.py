@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import yaml
 
-from wealtharena import files
+from wealtharena import files, shown
 from wealtharena.tracking import journal
 from wealtharena.tracking.journal import STEP
 from wealtharena.tracking.mirror import Ending, Identity
@@ -56,11 +57,14 @@ class TensorBoard:
             self._purge = int(again[0].get(STEP, 0))
         self._writer: SummaryWriter | None = None
         self._step = resume_step or 0
+        self._told = set(again[-1]) if again else set()  # of this step: a validation repeats some
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Write every finite number of the record at its environment step."""
-        self._step = int(record.get(STEP, self._step))
-        self._write(record)
+        """Write every finite number of the record at its environment step, once."""
+        if (step := int(record.get(STEP, self._step))) != self._step:
+            self._step, self._told = step, set()
+        self._write({key: value for key, value in record.items() if key not in self._told})
+        self._told |= record.keys()
 
     def finish(self, ending: Ending) -> None:
         """Write the figures of the test and the verdict, and close."""
@@ -76,7 +80,8 @@ class TensorBoard:
 
     def whereabouts(self) -> str | None:
         """Return the command that shows the run."""
-        return None if self.trouble else f"tensorboard --logdir {files.relative(self._folder)}"
+        place = shown.without_home(shlex.quote(files.relative(self._folder)))
+        return None if self.trouble else f"tensorboard --logdir {place}"
 
     def _write(self, figures: Mapping[str, Any]) -> None:
         numbers = _numbers(figures)
