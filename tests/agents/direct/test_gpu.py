@@ -2,9 +2,12 @@
 
 import gc
 import os
+import subprocess
+import sys
 import weakref
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -128,6 +131,32 @@ def test_a_ruined_account_stays_as_it_is_on_a_gpu_too() -> None:
     equity, *_ = traded(GpuFloor.of(Floor.of(market, rules.vector), DEVICE), *work)
     assert equity[0, 5] < 0.0
     compare(market, rules, *work, cash=spec.initial_cash)
+
+
+COMPILED = """
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource, compile
+from wealtharena.agents.direct import gpu_kernel
+
+for kernel in (gpu_kernel.forward, gpu_kernel.backward):
+    for rate in (0.0, 0.2):
+        fixed = {"TRADE_RATE": rate, "THROUGH": True, "BLOCK": 16}
+        kinds = {"steps": "i32", "assets": "i32", "firsts": "*i64", **dict.fromkeys(fixed, "constexpr")}
+        types = {name: kinds.get(name, "*fp64") for name in kernel.arg_names}
+        source = ASTSource(kernel, types, constexprs={name: fixed[name] for name in types if name in fixed})
+        print(len(compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 1}).asm["ptx"]))
+"""
+
+
+@pytest.mark.slow
+def test_it_compiles_for_a_gpu_that_is_not_here(tmp_path: Path) -> None:
+    """An interpreter takes what a compiler does not, such as names in annotations."""
+    environment = {**os.environ, "TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILED], capture_output=True, text=True, check=False, env=environment, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) == 4
 
 
 def trained(*overrides: str) -> DirectEngine:
