@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Final, Literal
@@ -69,14 +69,20 @@ def closing_rate(timestamps: npt.NDArray[np.datetime64]) -> float | None:
     return float((timestamps > timestamps[-1] - weeks * WEEK).sum() / weeks * YEAR_WEEKS)
 
 
-def rate_of(timestamps: npt.NDArray[np.datetime64]) -> float:
-    """Return the bars a year that timestamps, [n] sorted, give; NaN below two. See `Panel.bars_per_year`."""
+def rate_of(timestamps: npt.NDArray[np.datetime64], seams: Sequence[int] = ()) -> float:
+    """Return the bars a year that timestamps, [n] sorted, give, the time before the rows `seams` left out; NaN below two.
+
+    Where a market closes within the day, whole weeks are counted (`closing_rate`).
+    """
     if len(timestamps) < 2:
         return float("nan")
-    if (closing := closing_rate(timestamps)) is not None:
+    if not seams and (closing := closing_rate(timestamps)) is not None:
         return closing
-    years = (timestamps[-1] - timestamps[0]) / np.timedelta64(1, "D") / 365.25
-    return float((len(timestamps) - 1) / years) if years > 0 else float("nan")
+    span = timestamps[-1] - timestamps[0]
+    for row in seams:
+        span = span - (timestamps[row] - timestamps[row - 1])
+    years = span / DAY / 365.25
+    return float((len(timestamps) - 1 - len(seams)) / years) if years > 0 else float("nan")
 
 
 def trade_dates(timestamps: npt.NDArray[np.datetime64]) -> npt.NDArray[np.datetime64]:
@@ -160,17 +166,8 @@ class Panel(ReadOnly):
 
     @property
     def bars_per_year(self) -> float:
-        """Return bars a year as the timestamps give them, the time of bars that were taken out left out; NaN below two.
-
-        Where a market closes within the day, whole weeks are counted (`closing_rate`).
-        """
-        if not self.seams:
-            return rate_of(self.timestamps)
-        span = self.timestamps[-1] - self.timestamps[0]
-        for row in self.seams:
-            span = span - (self.timestamps[row] - self.timestamps[row - 1])
-        years = span / np.timedelta64(1, "D") / 365.25
-        return float((self.bars - 1 - len(self.seams)) / years) if years > 0 else float("nan")
+        """Return bars a year as the timestamps give them (`rate_of`), the time of bars that were taken out left out."""
+        return rate_of(self.timestamps, self.seams)
 
     @property
     def survivors(self) -> float:
