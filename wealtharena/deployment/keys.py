@@ -104,26 +104,29 @@ class Keys:
     keyed: bool
     seen: Path  # exists from the first key on; shared by the workers
     ring: KeyRing = SHUT
-    lost: bool = False  # whether nobody is answered because the file is gone or cannot be read
     _mark: tuple[int, ...] = ()
+
+    @property
+    def lost(self) -> bool:
+        """Whether nobody is answered because the file is gone or cannot be read; all keys revoked is another ring."""
+        return self.ring is SHUT
 
     def refresh(self) -> None:
         """Take up created and revoked keys; never opens what was shut."""
         mark = self._look()
         if mark == self._mark:
             return
-        self.lost = False
         try:
             ring = read_keys(self.path)
         except ConfigError as error:
             logger.error("nobody is answered: %s", error)
-            ring, self.lost = SHUT, True
+            ring = SHUT
         if ring.keyed and not self.keyed:
             self.seen.touch(mode=0o600)
             self.keyed = True
         if self.keyed and not ring.keyed:
             logger.error("nobody is answered: %s is gone; restore it, or create a key", _said(self.path))
-            ring, self.lost = SHUT, True
+            ring = SHUT
         self.ring = ring
         self._mark = mark
 
