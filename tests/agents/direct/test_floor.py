@@ -14,7 +14,9 @@ from tests.envs.markets import spec_of
 from wealtharena.agents.direct.account import Bar, Path, Tape, Terms, entered, opened, scan, tilted
 from wealtharena.agents.direct.floor import Anchors, Floor
 from wealtharena.agents.networks.heads import TiltHead
+from wealtharena.config.specs.tilt import TiltSpec
 from wealtharena.envs.actions import Tilt
+from wealtharena.envs.kernel.rows import BAR
 from wealtharena.envs.market import Market
 from wealtharena.envs.observation import ANCHOR_COLUMNS, ObservationLayout
 from wealtharena.envs.rules import Rules, rules_of
@@ -30,6 +32,15 @@ def random_accounts(market: Market, rng: np.random.Generator) -> tuple[Tensor, T
     first = torch.tensor(rng.integers(0, market.length - STEPS, ACCOUNTS))
     asked = torch.tensor(rng.normal(0.0, 0.5, (ACCOUNTS, STEPS, len(market.symbols))))
     return first, asked, torch.tensor(rng.uniform(0.5, 3.0, ACCOUNTS))
+
+
+def random_anchors(market: Market, rng: np.random.Generator, gross: float, tilt: TiltSpec, absent: float) -> Anchors:
+    """Return anchors of a share of the gross limit each; the share `absent` of symbols and bars does not trade."""
+    assets = len(market.symbols)
+    weights = torch.tensor(rng.dirichlet(np.ones(assets + 1), market.length)[:, :assets]) * gross
+    sigma = torch.tensor(rng.uniform(0.005, 0.05, weights.shape))
+    sigma[torch.tensor(rng.random(weights.shape) < absent)] = 0.0
+    return Anchors(weights, sigma, tilt)
 
 
 def slopes(path: Path, asked: Tensor, rng: np.random.Generator) -> Tensor:
@@ -90,10 +101,11 @@ def test_so_it_is_where_orders_go_a_part_of_the_way_to_a_tilt(
     terms, assets = Terms.of(rules), len(market.symbols)
     tilt = tilt_of(rate, band)
     head = TiltHead(assets, spec.limits, replace(market.layout, tilt=tilt))
-    weights = torch.tensor(rng.dirichlet(np.ones(assets + 1), market.length)[:, :assets]) * spec.limits.max_gross
-    sigma = torch.tensor(rng.uniform(0.005, 0.05, weights.shape))
-    sigma[torch.tensor(rng.random(weights.shape) < absent)] = 0.0
-    anchors, rows = Anchors(weights, sigma, tilt), first[:, None] + torch.arange(STEPS)
+    anchors, rows = (
+        random_anchors(market, rng, spec.limits.max_gross, tilt, absent),
+        first[:, None] + torch.arange(STEPS),
+    )
+    weights, sigma = anchors.weights, anchors.sigma
     tape, by_bar = Tape.of(market).cut(first, STEPS + 1), tilts.movedim(1, 0)
     columns = weights[rows].movedim(1, 0), sigma[rows].movedim(1, 0)
     held = 0.9 * weights[first]
@@ -136,19 +148,23 @@ def tilt_of(rate: float, band: float):
     return tilt.model_copy(update={"rate": rate, "band": band})
 
 
-@pytest.mark.slow
-def test_a_ruined_account_stays_as_it_is_and_has_no_gradient_afterwards() -> None:
+def falling() -> tuple[Market, Rules]:
+    """Return a market whose fall to a tenth ruins whoever holds more than his equity, and rules under which he can."""
     world = {
         "seed": 0, "assets": 2, "opens": True, "margined": True, "gross": 3.0, "weight": 1.0, "long_only": False,
         "participation": 1.0, "least": 0.0, "free": True, "open": True, "absent": 0.0, "factor": 1.0,
     }  # fmt: skip
     market, spec, _ = built(world)
     bars = market.bars.copy()
-    bars[5:, 0] *= 0.1  # BAR.mark: a fall to a tenth ruins whoever holds more than his equity
-    market = replace(market, bars=bars)
+    bars[5:, BAR.mark] *= 0.1
     spec = spec.model_copy(update={"limits": spec.limits.model_copy(update={"max_gross": 3.0})})
+    return replace(market, bars=bars), rules_of(spec, market.symbols, delisting=False)
+
+
+@pytest.mark.slow
+def test_a_ruined_account_stays_as_it_is_and_has_no_gradient_afterwards() -> None:
+    market, rules = falling()
     asked = torch.ones(1, STEPS, 2, dtype=torch.float64, requires_grad=True)
-    rules = rules_of(spec, market.symbols, delisting=False)
     path = compiled(market, rules, asked, torch.tensor([0]), torch.ones(1, dtype=torch.float64))
     assert path.equity[5, 0] < 0.0
     assert (path.equity[5:, 0] == path.equity[5, 0]).all()

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import weakref
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +17,12 @@ from torch import Tensor
 
 from tests.agents.direct.test_account import built, worlds
 from tests.agents.direct.test_engine import engine
-from tests.agents.direct.test_floor import random_accounts, tilt_of
+from tests.agents.direct.test_floor import falling, random_accounts, random_anchors, tilt_of
 from wealtharena.agents.direct.engine import DirectEngine
 from wealtharena.agents.direct.floor import Anchors, Floor, GpuFloor
-from wealtharena.envs.kernel.rows import BAR
 from wealtharena.envs.market import Market
 from wealtharena.envs.rules import Rules, rules_of
+from wealtharena.envs.vector import RULE
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -52,14 +51,6 @@ def traded(floor: Floor | GpuFloor, first: Tensor, asked: Tensor, factors: Tenso
     total.backward()
     assert asked.grad is not None
     return [one.detach().cpu() for one in (*found, asked.grad)]
-
-
-def anchors_of(market: Market, rng: np.random.Generator, *, gross: float, rate: float, band: float) -> Anchors:
-    assets = len(market.symbols)
-    weights = torch.tensor(rng.dirichlet(np.ones(assets + 1), market.length)[:, :assets]) * gross
-    sigma = torch.tensor(rng.uniform(0.005, 0.05, weights.shape))
-    sigma[torch.tensor(rng.random(weights.shape) < 0.2)] = 0.0
-    return Anchors(weights, sigma, tilt_of(rate, band))
 
 
 def compare(market: Market, rules: Rules, *work: Tensor, cash: float, anchors: Anchors | None = None, **how) -> None:
@@ -92,7 +83,7 @@ def test_the_account_on_a_gpu_is_the_compiled_one_with_its_gradient(
     if rate is None:
         compare(market, rules, *work, cash=spec.initial_cash)
         return
-    anchors = anchors_of(market, rng, gross=spec.limits.max_gross, rate=rate, band=band)
+    anchors = random_anchors(market, rng, spec.limits.max_gross, tilt_of(rate, band), absent=0.2)
     held = 0.9 * anchors.weights[work[0]]
     compare(market, rules, *work, cash=spec.initial_cash, anchors=anchors, held=held, through=through)
 
@@ -117,20 +108,11 @@ def test_what_an_update_held_is_free_once_it_is_over() -> None:
 
 @pytest.mark.slow
 def test_a_ruined_account_stays_as_it_is_on_a_gpu_too() -> None:
-    world = {
-        "seed": 0, "assets": 2, "opens": True, "margined": True, "gross": 3.0, "weight": 1.0, "long_only": False,
-        "participation": 1.0, "least": 0.0, "free": True, "open": True, "absent": 0.0, "factor": 1.0,
-    }  # fmt: skip
-    market, spec, _ = built(world)
-    bars = market.bars.copy()
-    bars[5:, BAR.mark] *= 0.1
-    market = replace(market, bars=bars)
-    limits = spec.limits.model_copy(update={"max_gross": 3.0})
-    rules = rules_of(spec.model_copy(update={"limits": limits}), market.symbols, delisting=False)
+    market, rules = falling()
     work = torch.tensor([0]), torch.ones(1, 9, 2, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
     equity, *_ = traded(GpuFloor.of(Floor.of(market, rules.vector), DEVICE), *work)
     assert equity[0, 5] < 0.0
-    compare(market, rules, *work, cash=spec.initial_cash)
+    compare(market, rules, *work, cash=float(rules.vector[RULE.initial_cash]))
 
 
 COMPILED = """

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from wealtharena.agents.direct import kernel
+from wealtharena.agents.direct.account import Bar, State, entered
 from wealtharena.config.specs.tilt import TiltSpec
 from wealtharena.envs.compiled import compile_status
 from wealtharena.envs.kernel.rows import BAR, Float64, Int64
@@ -196,15 +197,14 @@ class GpuFloor:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return what `Floor.trade` does, from tensors of this device."""
         accounts, steps, assets = asked.shape
-        units = asked.new_empty((accounts, steps + 1, assets), dtype=torch.float64)
-        cash, equity, gross = (units.new_empty((accounts, steps + 1)) for _ in range(3))
-        units[:, 0], gross[:, 0] = 0.0, 0.0
-        cash[:, 0], equity[:, 0] = self.rules[RULE.initial_cash], self.rules[RULE.initial_cash]
+        none = self.rules.new_zeros((accounts, assets))
+        start = self.rules[RULE.initial_cash].expand(accounts)
+        state = State(none, start, start, none[:, 0])
         if held is not None:
-            units[:, 0] = held * equity[:, :1] * self.bars[firsts, BAR.inverse]
-            values = units[:, 0] * self.bars[firsts, BAR.mark]
-            cash[:, 0] -= values.sum(dim=1)
-            gross[:, 0] = values.abs().sum(dim=1)
+            state = entered(state, held, Bar(*self.bars[firsts].unbind(-2)))
+        units = none.new_empty((accounts, steps + 1, assets))
+        cash, equity, gross = (none.new_empty((accounts, steps + 1)) for _ in range(3))
+        units[:, 0], cash[:, 0], equity[:, 0], gross[:, 0] = state
         before = (firsts.contiguous(), factors.contiguous(), units, cash, equity, gross)
         found: tuple[Tensor, Tensor, Tensor] = _GpuTrade.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
             asked.to(torch.float64).contiguous(), self, before, through

@@ -43,6 +43,12 @@ def _beyond(worth, equity):
 
 
 @triton.jit
+def _row(array, row, assets, a):
+    """Return a row of an array [..., A]: nothing in the lanes beyond A."""
+    return tl.load(array + row * assets + a, mask=a < assets, other=0.0)
+
+
+@triton.jit
 def _limits(rules):
     """Return the limit on gross weight, and the lowest and highest weight of a symbol."""
     high = tl.load(rules + MAX_WEIGHT)
@@ -134,33 +140,32 @@ def forward(
     b, a = tl.program_id(0).to(tl.int64), tl.arange(0, BLOCK)
     there, day, night = a < assets, b * steps, b * (steps + 1)
     first, factor = tl.load(firsts + b), tl.load(factors + b)
-    u = tl.load(units + night * assets + a, mask=there, other=0.0)
+    u = _row(units, night, assets, a)
     c, v, g = tl.load(cash + night), tl.load(equity + night), tl.load(gross + night)
     for n in range(steps):
         t = first + n
-        now, then = bars + t * (assets * ROWS) + a, bars + (t + 1) * (assets * ROWS) + a
-        inverse = tl.load(now + assets * INVERSE, mask=there, other=0.0)
-        sizing = tl.load(now + assets * SIZING_IMPACT, mask=there, other=0.0)
-        fill = tl.load(then + assets * FILL, mask=there, other=0.0)
-        volume = tl.load(then + assets * VOLUME, mask=there, other=0.0)
-        wants = tl.load(asked + (day + n) * assets + a, mask=there, other=0.0)
+        inverse = _row(bars, t * ROWS + INVERSE, assets, a)
+        sizing = _row(bars, t * ROWS + SIZING_IMPACT, assets, a)
+        fill = _row(bars, (t + 1) * ROWS + FILL, assets, a)
+        volume = _row(bars, (t + 1) * ROWS + VOLUME, assets, a)
+        wants = _row(asked, day + n, assets, a)
         band, moves = wants, wants
         if TRADE_RATE > 0.0:
-            band = tl.load(idle + t * assets + a, mask=there, other=0.0)
-            moves = tl.load(free + t * assets + a, mask=there, other=0.0)
-        value = u * tl.load(now + assets * MARK, mask=there, other=0.0)
+            band = _row(idle, t, assets, a)
+            moves = _row(free, t, assets, a)
+        value = u * _row(bars, t * ROWS + MARK, assets, a)
         wish, _, _, _, _, _, _, _ = _decide(rules, value, v, wants, band, moves, TRADE_RATE)
         wanted, trades, _, scale, keep, _, _, _, _, _ = _size(rules, wish, value, v, factor, inverse, sizing)
         _, _, change = _aim(rules, u, wanted, trades, scale, keep, inverse, fill, volume)
         worth = change * fill
         order = _beyond(worth, v)
-        bent = order * tl.sqrt(order) * tl.load(then + assets * FILL_IMPACT, mask=there, other=0.0)
+        bent = order * tl.sqrt(order) * _row(bars, (t + 1) * ROWS + FILL_IMPACT, assets, a)
         value_traded = tl.sum(order)
         fees = (value_traded * tl.load(rules + RATE) + tl.load(rules + IMPACT) * tl.sum(bent)) * factor
-        earned = tl.sum(u * tl.load(then + assets * INCOME, mask=there, other=0.0))
+        earned = tl.sum(u * _row(bars, (t + 1) * ROWS + INCOME, assets, a))
         left = c - tl.sum(worth) + earned - fees
         left -= _night(rules, c, v, g, factor, tl.load(years + t + 1), tl.load(rates + t + 1))
-        marks = (u + change) * tl.load(then + assets * MARK, mask=there, other=0.0)
+        marks = (u + change) * _row(bars, (t + 1) * ROWS + MARK, assets, a)
         alive = v > 0.0  # else it stays as it is
         u, c = tl.where(alive, u + change, u), tl.where(alive, left, c)
         v, g = tl.where(alive, left + tl.sum(marks), v), tl.where(alive, tl.sum(tl.abs(marks)), g)
@@ -277,21 +282,20 @@ def backward(
     for m in range(steps):
         n = steps - 1 - m
         t = first + n
-        now, then = bars + t * (assets * ROWS) + a, bars + (t + 1) * (assets * ROWS) + a
-        mark = tl.load(now + assets * MARK, mask=there, other=0.0)
-        inverse = tl.load(now + assets * INVERSE, mask=there, other=0.0)
-        sizing = tl.load(now + assets * SIZING_IMPACT, mask=there, other=0.0)
-        mark_then = tl.load(then + assets * MARK, mask=there, other=0.0)
-        fill = tl.load(then + assets * FILL, mask=there, other=0.0)
-        fill_impact = tl.load(then + assets * FILL_IMPACT, mask=there, other=0.0)
-        income = tl.load(then + assets * INCOME, mask=there, other=0.0)
-        volume = tl.load(then + assets * VOLUME, mask=there, other=0.0)
-        wants = tl.load(asked + (day + n) * assets + a, mask=there, other=0.0)
+        mark = _row(bars, t * ROWS + MARK, assets, a)
+        inverse = _row(bars, t * ROWS + INVERSE, assets, a)
+        sizing = _row(bars, t * ROWS + SIZING_IMPACT, assets, a)
+        mark_then = _row(bars, (t + 1) * ROWS + MARK, assets, a)
+        fill = _row(bars, (t + 1) * ROWS + FILL, assets, a)
+        fill_impact = _row(bars, (t + 1) * ROWS + FILL_IMPACT, assets, a)
+        income = _row(bars, (t + 1) * ROWS + INCOME, assets, a)
+        volume = _row(bars, (t + 1) * ROWS + VOLUME, assets, a)
+        wants = _row(asked, day + n, assets, a)
         band, free_now = wants, wants
         if TRADE_RATE > 0.0:
-            band = tl.load(idle + t * assets + a, mask=there, other=0.0)
-            free_now = tl.load(free + t * assets + a, mask=there, other=0.0)
-        u = tl.load(units + (night + n) * assets + a, mask=there, other=0.0)
+            band = _row(idle, t, assets, a)
+            free_now = _row(free, t, assets, a)
+        u = _row(units, night + n, assets, a)
         c, v, g = tl.load(cash + night + n), tl.load(equity + night + n), tl.load(gross + night + n)
         value = u * mark
         wish, clipped, raw, total, apart, share, sought, room_weight = _decide(
