@@ -7,6 +7,8 @@ import errno
 import itertools
 import os
 import signal
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from wealtharena.trading import switch as switching
 from wealtharena.trading.broker import Opening
 from wealtharena.trading.brokers.paper import open_broker
 from wealtharena.trading.clock import Due, Timer
+from wealtharena.trading.crossing import Met
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.switch import FILE, Signals, Switch, throw
 from wealtharena.trading.trader import Trader
@@ -263,10 +266,11 @@ def test_what_makes_a_position_smaller_is_sent_although_everything_is_closed_aft
         day.switch.file.write_text("flatten")
         day.exchange.go(closes + dt.timedelta(hours=4))
         loop.tend(day.trader, day.switch)
-        day.morning()
+        day.morning(tend=False)
         assert day.exchange.held == {"AAPL": 200.0}
-        day.evening()
-        day.morning()
+        for _ in range(2):
+            loop.tend(day.trader, day.switch)
+            day.exchange.go(day.exchange.now + dt.timedelta(minutes=1))
         assert day.exchange.held == {}
 
 
@@ -358,3 +362,140 @@ def test_who_asks_a_halted_account_to_close_all_is_told_once_that_it_does_not(tm
         day.run(4)
         assert day.exchange.held == {}
         assert [one["action"] for one in day.told("kill_switch")] == ["flatten: halted", "flatten"]
+
+
+def noon(day):
+    """Go to the middle of the day's session."""
+    opens, _ = day_of(day.closes[day.day].bar)
+    day.exchange.go(opens + dt.timedelta(hours=3))
+
+
+def test_what_is_held_is_closed_within_the_session_that_the_word_comes_in(tmp_path):
+    """It was held until the open of the next day."""
+    with days(tmp_path, [[0.5]]) as day:
+        day.run(1)
+        day.morning()
+        assert day.exchange.held == {"AAPL": 500.0}
+        noon(day)
+        day.switch.file.write_text("flatten")
+        for _ in range(3):
+            loop.tend(day.trader, day.switch)
+            day.exchange.go(day.exchange.now + dt.timedelta(minutes=1))
+        assert day.exchange.held == {}
+        assert [(one.units, one.status, one.note) for one in day.intents()][1:] == [
+            (-500.0, "filled", "at once: the open has passed")
+        ]
+        day.evening()
+        assert day.ledger.state() == ("halted", "kill switch: flatten; nothing is held any more")
+        assert day.fits()
+
+
+def test_what_is_held_over_a_weekend_is_closed_at_its_end_though_no_bar_comes(tmp_path):
+    with days(tmp_path, [[0.5]]) as day:
+        day.run(2)
+        day.switch.file.write_text("flatten")
+        for _ in range(2):
+            loop.tend(day.trader, day.switch)
+        assert [one.status for one in day.intents()][1:] == ["open"]
+        day.morning()
+        assert day.exchange.held == {}
+
+
+def test_an_order_that_fills_while_it_is_taken_back_is_closed_with_the_rest(tmp_path):
+    with days(tmp_path, [[0.5], [0.8]]) as day:
+        day.run(2)
+        day.morning(tend=False)  # the second is filled, and nobody has looked yet
+        day.switch.file.write_text("flatten")
+        for _ in range(2):
+            loop.tend(day.trader, day.switch)
+        day.exchange.go(day.exchange.now + dt.timedelta(minutes=1))
+        loop.tend(day.trader, day.switch)
+        assert day.exchange.held == {}
+        assert day.fits()
+
+
+@pytest.mark.parametrize("point", ["mid-flatten", "acknowledged"])
+def test_a_kill_while_all_is_closed_closes_nothing_twice(tmp_path, point):
+    def killed(reached):
+        if reached == point:
+            raise KeyboardInterrupt
+
+    with days(tmp_path, [[0.5]]) as day:
+        day.run(1)
+        day.morning()
+        noon(day)
+        day.switch.file.write_text("flatten")
+        day.at = killed
+        with pytest.raises(KeyboardInterrupt):
+            loop.tend(day.trader, day.switch)
+        day.at = lambda reached: None
+        day.again()
+        for _ in range(3):
+            loop.tend(day.trader, day.switch)
+            day.exchange.go(day.exchange.now + dt.timedelta(minutes=1))
+        assert day.exchange.held == {}
+        assert len(day.exchange.orders) == 2
+        day.run(2)
+        assert day.exchange.held == {}
+
+
+def test_no_more_is_closed_than_the_broker_and_our_executions_both_know(tmp_path):
+    """Somebody sells at the broker at the same time; and what somebody bought there is not ours to sell."""
+    for theirs, left in ((200.0, {}), (700.0, {"AAPL": 200.0})):
+        with days(tmp_path / str(theirs), [[0.5]]) as day:
+            day.run(1)
+            day.morning()
+            noon(day)
+            day.exchange.held["AAPL"] = theirs
+            day.switch.file.write_text("flatten")
+            for _ in range(3):
+                loop.tend(day.trader, day.switch)
+                day.exchange.go(day.exchange.now + dt.timedelta(minutes=1))
+            assert day.exchange.held == left
+
+
+def test_a_closing_order_that_is_refused_is_tried_again_at_the_next_close_and_not_each_minute(tmp_path):
+    with days(tmp_path, [[0.5]]) as day:
+        day.run(1)
+        day.morning()
+        noon(day)
+        day.switch.file.write_text("flatten")
+        day.exchange.fail("refuse", times=9, method="POST", answer=(403, 40310000, "not now"))
+        for _ in range(5):
+            loop.tend(day.trader, day.switch)
+        assert [one.status for one in day.intents()][1:] == ["rejected"]
+        day.exchange.faults.clear()
+        day.evening()
+        day.morning()
+        assert day.exchange.held == {}
+
+
+def test_coins_are_closed_at_once_too_less_the_fee_that_was_kept_of_them(tmp_path):
+    with days(tmp_path, [[0.5]], symbols=("BTC-USD",), coins=True, fee=0.0025, coin_fee=0.005) as day:
+        day.run(1)
+        day.morning()
+        held = day.exchange.held["BTC/USD"]
+        assert 0.0 < held < day.intents()[0].units
+        day.switch.file.write_text("flatten")
+        for _ in range(2):
+            loop.tend(day.trader, day.switch)
+        assert day.intents()[-1].units == pytest.approx(-held)
+        assert day.exchange.held == {}
+        day.evening()
+        assert (day.ledger.state()[0], day.ledger.positions()) == ("halted", {})
+
+
+def test_what_a_neighbour_is_about_to_buy_is_closed_once_it_has(tmp_path):
+    met = [Met("etf/default", tmp_path, ("AAPL",), known=True)]
+    neighbours = SimpleNamespace(against=lambda orders, *, place: met, sharing=lambda mark: None)
+    with days(tmp_path, [[0.5]]) as day:
+        day.run(1)
+        day.morning()
+        noon(day)
+        day.switch.file.write_text("flatten")
+        day.trader = replace(day.trader, neighbours=neighbours)
+        loop.tend(day.trader, day.switch)
+        assert day.exchange.held == {"AAPL": 500.0}
+        met.clear()
+        loop.tend(day.trader, day.switch)
+        assert day.exchange.held == {}

@@ -23,7 +23,7 @@ from wealtharena.trading.desk import Close, Day, ages, rule, seen_at, standing
 from wealtharena.trading.guard import Intervention, Ruling, State, unknown
 from wealtharena.trading.ledger import Decision, Intent
 from wealtharena.trading.reconcile import Known, check_same, follow, reconcile, take_back, take_over
-from wealtharena.trading.sending import again, announce, intents_of, send, stopped
+from wealtharena.trading.sending import again, announce, close_out, intents_of, send, stopped
 from wealtharena.trading.situation import Floats
 from wealtharena.trading.standing import NOTE, RETIRED, SINCE, STANDS
 from wealtharena.trading.standing import RULE as VERSION
@@ -142,8 +142,8 @@ def on_close(trader: Trader, close: Close, switch: Switch) -> None:
 def tend(trader: Trader, switch: Switch) -> None:
     """Obey the kill switch, and do what a broker outside needs: follow orders, book executions, send what waited its turn.
 
-    Decides nothing, and may be called at any time after a close. What a broker does not answer, and what a full disk
-    does not take, is asked for the next time.
+    Decides nothing but, where everything is to be closed, to do so at once, and may be called at any time after a close.
+    What a broker does not answer, and what a full disk does not take, is asked for the next time.
     """
     last = trader.ledger.decision()
     if last is None:
@@ -163,6 +163,7 @@ def tend(trader: Trader, switch: Switch) -> None:
         for one in refused:
             if not take_back(trader, [one.client_id]):  # what a broker calls refused may be waiting there still
                 again(trader, one)
+        close_out(trader, last)
         send(trader, last.bar)
     except (UnreachableError, FullError):
         return

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from wealtharena.trading import crossing
 from wealtharena.trading.broker import BookedOrder, NotYetError, Order, RejectedError, UnreachableError
 from wealtharena.trading.desk import Close
-from wealtharena.trading.ledger import Intent, IntentStatus, client_id
+from wealtharena.trading.ledger import Decision, Intent, IntentStatus, client_id
 from wealtharena.trading.situation import Floats
 from wealtharena.trading.trader import Trader
 
 _FIRST: Final = 1
+_CLOSING: Final = 3  # the attempt that closes all between two closes; the second is a first one made smaller
+_CLOSES: Final = "closes all"
 _RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
 
 
@@ -43,6 +46,38 @@ def intents_of(trader: Trader, close: Close, *, held: Floats, orders: Floats) ->
             if part != 0.0
         ]
     return found
+
+
+def close_out(trader: Trader, last: Decision) -> None:
+    """Write the orders that close between two closes what is held, where everything is to be closed: one a bar and symbol.
+
+    None is larger than what both our executions and the broker say is held, so that it opens nothing. What has an order
+    on its way, an execution that is not told yet, or a neighbour that trades the other way, waits for that.
+    """
+    ledger, dust = trader.ledger, trader.broker.capabilities.dust
+    if ledger.state()[0] != "reducing":
+        return
+    ours, on_their_way = ledger.positions(), {one.symbol for one in ledger.pending()}
+    names = {
+        symbol: _name(trader, last.bar, symbol, leg=_FIRST, attempt=_CLOSING)
+        for symbol in ours
+        if symbol in last.seen and symbol not in on_their_way
+    }
+    names = {symbol: name for symbol, name in names.items() if not ledger.is_ours(name)}
+    if not names or ledger.lacking(dust=dust) or (theirs := trader.broker.positions()) is None:
+        return
+    both = {symbol: min(ours[symbol], theirs.get(symbol, 0.0), key=abs) for symbol in names}
+    meant = {symbol: -units for symbol, units in both.items() if units * ours[symbol] > 0.0 and abs(units) > dust}
+    if trader.neighbours is not None:
+        met = trader.neighbours.against(meant, place=ledger.note(crossing.ACCOUNT))
+        for symbol in {symbol for one in met if one.known for symbol in one.symbols}:
+            del meant[symbol]
+    ledger.intend(
+        [
+            Intent(names[symbol], last.bar, symbol, _FIRST, _CLOSING, units, "new", _CLOSES)
+            for symbol, units in meant.items()
+        ]
+    )
 
 
 def _name(trader: Trader, bar: str, symbol: str, *, leg: int, attempt: int = _FIRST) -> str:
