@@ -39,6 +39,7 @@ os.environ["WANDB_MODE"] = "offline"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - as Ray spells it; at its 15 a busy machine keeps workers waiting for ever
+os.environ["RAY_prestart_worker_first_driver"] = "0"  # noqa: SIM112 - nor are workers started that nothing has been given to do
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun by `nohup` or with `&`: processes would ignore it, too
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

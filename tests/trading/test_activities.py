@@ -11,6 +11,8 @@ from wealtharena.trading import loop
 from wealtharena.trading.alpaca.words import sequence_of
 from wealtharena.trading.broker import UnreachableError
 
+pytestmark = pytest.mark.slow  # each goes through days at a broker's server
+
 COIN = {"symbols": ("BTC-USD",), "coins": True}
 
 

@@ -11,12 +11,14 @@ from wealtharena.trading import loop
 from wealtharena.trading.alpaca import stream as stream_module
 from wealtharena.trading.locks import Keys
 
+pytestmark = pytest.mark.slow  # each goes through days at a broker's server
+
 
 def statuses(day):
     return [(one.leg, one.attempt, one.status) for one in day.intents()]
 
 
-@pytest.mark.parametrize("kind", ["504", pytest.param("slow", marks=pytest.mark.slow), "truncated", "html"])
+@pytest.mark.parametrize("kind", ["504", "slow", "truncated", "html"])
 def test_case_01_an_order_that_is_booked_without_an_answer_is_one_order(tmp_path, kind):
     hurried = {"timeout_seconds": 1.0} if kind == "slow" else {}  # a busy machine is slow by itself
     with days(tmp_path, [[0.5]], **hurried) as day:

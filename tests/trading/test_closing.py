@@ -12,6 +12,8 @@ from wealtharena.trading import loop
 from wealtharena.trading.broker import Fill
 from wealtharena.trading.crossing import Met
 
+pytestmark = pytest.mark.slow  # each goes through days at a broker's server
+
 
 def waiting(day):
     """Decide an hour before the auction takes orders; return the close."""

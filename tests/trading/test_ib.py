@@ -23,6 +23,8 @@ from wealtharena.trading.ledger import Decision, Intent, Ledger
 from wealtharena.trading.switch import Switch
 from wealtharena.trading.trader import Trader
 
+pytestmark = pytest.mark.slow  # each goes through days at a broker's server
+
 
 @pytest.fixture
 def gateway():
@@ -50,7 +52,6 @@ def test_an_order_that_is_booked_before_the_connection_breaks_is_one_order(tmp_p
     assert len(gateway.orders) == 1
 
 
-@pytest.mark.slow
 def test_a_gateway_that_is_gone_or_mute_is_unreachable(tmp_path, gateway):
     with ib(tmp_path, gateway, timeout_seconds=2.0) as stage, contextlib.closing(stage.open()) as broker:
         gateway.mute = True
@@ -124,7 +125,6 @@ def test_auctions_are_asked_for(tmp_path, gateway, fill, sent):
     assert [(one.kind, one.tif) for one in gateway.orders] == [sent]
 
 
-@pytest.mark.slow
 def test_currencies_and_futures_have_their_contracts(tmp_path, gateway):
     with (
         ib(tmp_path, gateway, market="forex", symbols=("EURUSD",)) as stage,
@@ -242,7 +242,6 @@ def test_a_commission_in_another_currency_is_converted_and_unknown_until_its_rat
         assert broker.fills(0)[0].cost == 9.0
 
 
-@pytest.mark.slow
 def test_what_it_cannot_trade_is_refused_when_the_configuration_is_read():
     for overrides, cause in (
         (["asset=crypto"], "no coins"),
@@ -320,7 +319,6 @@ def days_at(gateway, folder, stage, *, held=10.0):
         yield close, ledger
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("again", [False, True])
 def test_a_correction_after_its_execution_was_booked_has_its_price_booked(tmp_path, gateway, again):
     with ib(tmp_path, gateway) as stage, days_at(gateway, tmp_path, stage) as (close, ledger):
@@ -344,7 +342,6 @@ def test_a_correction_after_its_execution_was_booked_has_its_price_booked(tmp_pa
         assert ledger.state()[0] == "trading"
 
 
-@pytest.mark.slow
 def test_a_loan_in_another_currency_is_followed_by_its_rate(tmp_path, gateway):
     gateway.rates, gateway.lent = {"USD": 1.5}, {"USD": -20_000.0}
     with ib(tmp_path, gateway) as stage, days_at(gateway, tmp_path, stage) as (close, ledger):

@@ -28,6 +28,8 @@ from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.switch import Switch
 from wealtharena.trading.trader import Trader
 
+pytestmark = pytest.mark.slow  # each goes through days at a broker's server
+
 FIRST, DATE, LAST = 50, 55, 62  # bars: of the opening, of the dividend or split, of the end
 WANTS = [[0.5, -0.3], [0.5, -0.3], [0.5, -0.3], [0.5, -0.3], [0.5, -0.3], [0.1, -0.1]]  # less from the date on
 

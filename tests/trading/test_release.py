@@ -9,6 +9,8 @@ from tests.trading.desks import a_world, go, risk_of
 from wealtharena.trading.broker import Account
 from wealtharena.trading.ledger import Decision, Intent, Ledger
 
+pytestmark = pytest.mark.slow  # each goes through days at a broker's server
+
 
 @pytest.mark.parametrize("action", ["halt", "flatten"])
 def test_a_drawdown_that_was_released_halts_again_for_a_new_one_only(tmp_path, action):
