@@ -127,6 +127,25 @@ def test_patience_ends_a_training_without_progress(tmp_path: Path, monkeypatch: 
     assert result.status == "completed"
 
 
+def test_patience_is_not_spent_on_a_network_that_has_learned_nothing_since(tmp_path: Path) -> None:
+    """SAC collects before its first update, and again after a resume: three validations of one network ended the run."""
+    given = (
+        "algo=sac",
+        "algo.learning_starts=512",
+        "algo.rollout_steps=64",
+        "algo.batch=16",
+        "algo.updates_per_step=0.1",
+    )
+    seen: list[int] = []
+    for budget in (1024, 2048):
+        told = Told()
+        spec = worlds.spec(*given, f"train.env_steps={budget}", "train.evaluations=32", "train.patience=2")
+        train(replace(job(tmp_path, resume=bool(seen)), spec=spec), listener=told)
+        seen += [one["env_step"] for one in told.evaluations]
+        assert seen[:2] == [64, 512]
+    assert max(np.diff(seen[2:])) == 512, "what is remembered was collected anew"
+
+
 def test_a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_last_good_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

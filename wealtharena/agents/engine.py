@@ -233,3 +233,10 @@ class Ensemble(Protocol):
 
     def members(self) -> tuple[Network, ...]:
         """Return the networks as they act now, copies that no later update changes."""
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """What an engine is beside an `Engine` that may collect without learning: it counts, and its network is the same at the same count."""
+
+    updates: int

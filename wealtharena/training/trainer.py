@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from wealtharena.agents.engine import ENGINE_METHODS, Engine, Ensemble, Workbench, check_action
+from wealtharena.agents.engine import ENGINE_METHODS, Counting, Engine, Ensemble, Workbench, check_action
 from wealtharena.agents.foresight import targets_of
 from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Trained
 from wealtharena.config import plugins
@@ -66,6 +66,7 @@ class _Training:
         make_folder(job.folder / TRAINER)
         self.store = CandidateStore(job.folder, keep=job.spec.train.checkpoints)
         self.iterations, self.stale = 0, 0
+        self.learned: int | None = None  # updates at the last validation, where they are counted
         self.seconds, self.reward = 0.0, float("nan")
         self.degenerate: dict[str, str | None] = {}
         self._anchor: npt.NDArray[np.float64] | None = None
@@ -127,7 +128,7 @@ class _Training:
         self.listener.on_iteration(
             {**self._clock(engine), **figures, "env_steps_per_second": (engine.env_steps - before) / took}
         )
-        if self._spacings(engine.env_steps) > self._spacings(before):
+        if self._spacings(engine.env_steps) > self._spacings(before) and not self._as_before(engine):
             self._evaluate(engine)
         now = time.monotonic()
         if now - self._saved >= self.spec.train.checkpoint_seconds:
@@ -139,6 +140,10 @@ class _Training:
     def _spacings(self, env_steps: int) -> int:
         """Return how many spacings between validations lie within the first steps; one is due where another ends."""
         return env_steps * self.spec.train.evaluations // self.spec.train.env_steps
+
+    def _as_before(self, engine: Engine) -> bool:
+        """Return whether nothing was learned since the last validation, which another would repeat and count against patience."""
+        return isinstance(engine, Counting) and engine.updates == self.learned
 
     def _validated(self, engine: Engine) -> bool:
         return not self.iterations or str(engine.env_steps) in self.degenerate
@@ -155,6 +160,7 @@ class _Training:
         score = measured[self.spec.train.select_by]
         best = self.store.offer(policy, env_step=engine.env_steps, score=score, metrics=measured)
         self.stale = 0 if best else self.stale + 1
+        self.learned = engine.updates if isinstance(engine, Counting) else None
         self.degenerate[str(engine.env_steps)] = finding
         record: dict[str, Figure] = {**self._clock(engine), **measured}
         self.listener.on_evaluation(record if finding is None else {**record, "degenerate": finding})
@@ -237,6 +243,7 @@ class _Training:
                     "budget": self.spec.train.env_steps,
                     "patience": self.spec.train.patience,
                     "stale": self.stale,
+                    "learned": self.learned,
                     "seconds": seconds,
                     "reward": self.reward,
                 },
@@ -253,6 +260,7 @@ class _Training:
         self.store.set_state(state["candidates"])
         progress = state["progress"]
         self.iterations, self.seconds, self.reward = progress["iterations"], progress["seconds"], progress["reward"]
+        self.learned = progress.get("learned")
         budget = self.spec.train.env_steps
         self.stale = 0 if budget > progress.get("budget", budget) else progress["stale"]  # more steps, new patience
         self.degenerate = dict(state["degenerate"])
