@@ -140,7 +140,12 @@ def _knows_its_bars(folder: Path, said: Mapping[str, Any]) -> bool:
     """Return whether something in a run directory says on which bars it was begun; it is compared before the first step."""
     data = said.get("data")
     written = isinstance(data, Mapping) and bool(data.get("fingerprint"))
-    return written or any(True for pattern in _STATES for _ in folder.glob(pattern))
+    return written or has_state(folder)
+
+
+def has_state(folder: Path) -> bool:
+    """Return whether a run directory holds something that a run goes on from."""
+    return any(True for pattern in _STATES for _ in folder.glob(pattern))
 
 
 def _composed(path: Path) -> DictConfig:
