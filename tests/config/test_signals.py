@@ -1,7 +1,9 @@
 """Ctrl-C and SIGTERM, wherever they come."""
 
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +63,28 @@ def test_what_else_is_raised_there_is_said_as_before() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0
     assert "ValueError: odd" in done.stderr
+
+
+def test_what_is_stopped_at_once_names_the_command_that_goes_on_with_what_was_saved(tmp_path: Path) -> None:
+    """The first Ctrl-C ends the iteration and says it; who pressed it twice was told `interrupted`."""
+    program = """
+import sys
+from pathlib import Path
+from hydra.core.hydra_config import HydraConfig
+from wealtharena.config.launch import launch
+
+def job(cfg):
+    saved = Path(HydraConfig.get().runtime.output_dir, "trainer", "state.pt")
+    saved.parent.mkdir()
+    saved.touch()
+    raise KeyboardInterrupt
+
+sys.exit(launch(job)())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, "hydra.run.dir=my run"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 130
+    said, _, command = done.stderr.partition("; go on with: ")
+    assert (said, shlex.split(command)[2:]) == ("error: interrupted", ["resume='my run'"])

@@ -18,7 +18,6 @@ from benchmarks.attacks import moments
 from tests.envs.markets import market_of, panel_of, spec_of
 from tests.tasks.conftest import SMALL, record
 from wealtharena.config import compose
-from wealtharena.config.launch import launch
 from wealtharena.envs.simulate import simulate
 from wealtharena.errors import FirewallError, UsedFolderError, WealthArenaError
 from wealtharena.evaluation.ledger import Ledger
@@ -214,22 +213,3 @@ def test_a_run_of_several_folds_goes_on_by_the_steps_of_a_fold() -> None:
     assert continuing.taken({**record, "folds": []}) == 8192
     assert continuing.longer(compose(["train.env_steps=5000"]), record)
     assert not continuing.longer(compose(["train.env_steps=4096"]), record)
-
-
-def test_a_second_ctrl_c_names_the_command_that_goes_on_with_what_was_saved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The first ends the iteration and says it; who could not wait was told `interrupted`."""
-
-    def at_once(saved: bool) -> str:
-        def job(_: Any) -> int:
-            if saved:
-                _put(tmp_path / "run/trainer/state.pt", b"")
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(sys, "argv", ["run.py", f"hydra.run.dir={tmp_path / 'run'}"])
-        assert launch(job)() == 130
-        return capsys.readouterr().err
-
-    assert at_once(False) == "error: interrupted\n"
-    assert f"resume={tmp_path / 'run'}" in at_once(True).replace("\n", "")
