@@ -171,8 +171,9 @@ def test_what_is_held_is_closed_within_the_session_that_the_word_comes_in(tmp_pa
         assert [(one.units, one.status, one.note) for one in day.intents()][1:] == [
             (-500.0, "filled", "at once: the open has passed")
         ]
-        day.evening()
         assert day.ledger.state() == ("halted", "kill switch: flatten; nothing is held any more")
+        day.evening()
+        assert day.ledger.closes()[-1]["positions"] == {}
         assert day.fits()
 
 
@@ -238,6 +239,7 @@ def test_no_more_is_closed_than_the_broker_and_our_executions_both_know(tmp_path
                 loop.tend(day.trader, day.switch)
                 day.exchange.go(day.exchange.now + dt.timedelta(minutes=1))
             assert day.exchange.held == left
+            assert day.ledger.state()[0] == "reducing"
 
 
 def test_a_closing_order_that_is_refused_is_tried_again_at_the_next_close_and_not_each_minute(tmp_path):

@@ -20,6 +20,7 @@ from wealtharena.trading.schema import STEPS
 
 FILE: Final = "ledger.sqlite"
 IntentStatus = Literal["new", "sending", "open", "filled", "partly", "expired", "cancelled", "rejected", "shadow"]
+NOTHING_LEFT: Final = "nothing is held any more"
 PENDING: Final = ("new", "sending", "open")
 
 
@@ -191,7 +192,7 @@ class Ledger(Books, Closes, Posts):
             self._intend(intents)
             self._intervene(bar, interventions)
             if state != before:
-                spoke = f"{why}; nothing is held any more" if before == "reducing" else interventions[-1].rule
+                spoke = f"{why}; {NOTHING_LEFT}" if before == "reducing" else interventions[-1].rule
                 self._state(state, reason or spoke, bar)
 
     def intend(self, intents: Sequence[Intent]) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from wealtharena.trading import crossing
 from wealtharena.trading.broker import BookedOrder, NotYetError, Order, RejectedError, UnreachableError
 from wealtharena.trading.desk import Close
-from wealtharena.trading.ledger import Decision, Intent, IntentStatus, client_id
+from wealtharena.trading.ledger import NOTHING_LEFT, Decision, Intent, IntentStatus, client_id
 from wealtharena.trading.situation import Floats
 from wealtharena.trading.trader import Trader
 
@@ -52,12 +52,18 @@ def close_out(trader: Trader, last: Decision) -> None:
     """Write the orders that close between two closes what is held, where everything is to be closed: one a bar and symbol.
 
     None is larger than what both our executions and the broker say is held, so that it opens nothing. What has an order
-    on its way, an execution that is not told yet, or a neighbour that trades the other way, waits for that.
+    on its way, an execution that is not told yet, or a neighbour that trades the other way, waits for that. Once nothing
+    is held the account is halted.
     """
     ledger, dust = trader.ledger, trader.broker.capabilities.dust
-    if ledger.state()[0] != "reducing":
+    state, why = ledger.state()
+    if state != "reducing":
         return
     ours, on_their_way = ledger.positions(), {one.symbol for one in ledger.pending()}
+    if not ours and not on_their_way:
+        if not ledger.lacking(dust=dust) and trader.broker.positions() == {}:
+            ledger.set_state("halted", f"{why}; {NOTHING_LEFT}", bar=last.bar)
+        return
     names = {
         symbol: _name(trader, last.bar, symbol, leg=_FIRST, attempt=_CLOSING)
         for symbol in ours
