@@ -319,3 +319,17 @@ def test_what_the_agent_does_not_trade_is_left_to_a_person(tmp_path):
         for _ in range(2):
             loop.tend(day.trader, day.switch)
         assert day.exchange.held == {"TSLA": 7.0}
+
+
+def test_who_trades_at_the_close_does_not_wait_for_it_where_all_is_closed(tmp_path):
+    with days(tmp_path, [[0.5]], fill="next_close") as day:
+        day.run(2)
+        assert day.exchange.held == {"AAPL": 500.0}
+        day.morning()
+        noon(day)
+        day.switch.file.write_text("flatten")
+        for _ in range(2):
+            loop.tend(day.trader, day.switch)
+            day.exchange.go(day.exchange.now + dt.timedelta(minutes=1))
+        assert day.exchange.held == {}
+        assert day.intents()[-1].note == "at once: the open has passed"

@@ -2,6 +2,7 @@
 
 import contextlib
 import doctest
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -119,10 +120,11 @@ def test_an_account_with_real_money_is_refused(tmp_path, gateway):
 @pytest.mark.parametrize(
     ("fill", "sent"), [("next_open", ("MKT", "OPG")), ("next_close", ("MOC", "DAY"))], ids=["open", "close"]
 )
-def test_auctions_are_asked_for(tmp_path, gateway, fill, sent):
+def test_auctions_are_asked_for_but_by_what_is_urgent(tmp_path, gateway, fill, sent):
     with ib(tmp_path, gateway, fill=fill) as stage, contextlib.closing(stage.open()) as broker:
         broker.submit(order())
-    assert [(one.kind, one.tif) for one in gateway.orders] == [sent]
+        assert broker.submit(replace(order(2), urgent=True)).note == "at once"
+    assert [(one.kind, one.tif) for one in gateway.orders] == [sent, ("MKT", "DAY")]
 
 
 def test_currencies_and_futures_have_their_contracts(tmp_path, gateway):

@@ -90,12 +90,16 @@ class Account:
 
 @dataclass(frozen=True)
 class Order:
-    """An order at the next bar, in units with a sign; `leg` is 2 for the second half of one that goes through zero."""
+    """An order at the next bar, in units with a sign; `leg` is 2 for the second half of one that goes through zero.
+
+    One that is `urgent` waits for no bar and no auction that could be waited for: everything is to be closed.
+    """
 
     client_id: str
     symbol: str
     units: float
     leg: int = 1
+    urgent: bool = False
 
 
 @dataclass(frozen=True)

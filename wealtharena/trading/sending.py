@@ -176,7 +176,8 @@ def _due(trader: Trader, waiting: list[Intent]) -> tuple[list[Intent], dict[str,
 
 def _submitted(trader: Trader, one: Intent) -> BookedOrder:
     """Return the order as booked. After no answer it is looked up in all statuses, and only then sent again, once."""
-    order, broker = Order(one.client_id, one.symbol, one.units, one.leg), trader.broker
+    urgent = one.attempt == _CLOSING
+    order, broker = Order(one.client_id, one.symbol, one.units, one.leg, urgent=urgent), trader.broker
     try:
         return broker.submit(order)
     except UnreachableError:

@@ -16,6 +16,7 @@ from wealtharena.trading.broker import (
     Capabilities,
     Event,
     Fill,
+    FillAt,
     NotYetError,
     Opening,
     Order,
@@ -180,7 +181,8 @@ class AlpacaBroker:
         if self._symbols.coins:
             return Instruction("gtc")
         clock = self._asked("/clock", Clock.of)  # the server's own: ours may be wrong, and a minute old is too old
-        return for_share(order.units, order.leg, fill=self._opening.fill, daily=self._opening.daily, clock=clock)
+        fill: FillAt = "next_open" if order.urgent else self._opening.fill  # which is sent at once within a session
+        return for_share(order.units, order.leg, fill=fill, daily=self._opening.daily, clock=clock)
 
     def _refusal(self, error: StatusError, order: Order) -> Exception | None:
         """Return what a refusal means for the order; None where one of that client id is booked already."""

@@ -281,10 +281,11 @@ class IbBroker:
         if booked.status in ("cancelled", "rejected"):
             words = said.lower()
             raise RejectedError(f"ib: {order.symbol}: {said}", funds="margin" in words or "funds" in words)
-        return replace(booked, note="" if self._auctioned(order) else "at once, for the open of the next bar")
+        at_once = "at once" if order.urgent else "at once, for the open of the next bar"
+        return replace(booked, note="" if self._auctioned(order) else at_once)
 
     def _auctioned(self, order: Order) -> bool:
-        return self._contracts[order.symbol].kind == "STK" and self._opening.daily
+        return self._contracts[order.symbol].kind == "STK" and self._opening.daily and not order.urgent
 
     def _instructed(self, order: Order) -> Any:
         """Return the order as the gateway takes it: auctions for shares, else at the market."""
