@@ -4,6 +4,7 @@ import datetime as dt
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from tests.trading.days import days
@@ -333,3 +334,52 @@ def test_who_trades_at_the_close_does_not_wait_for_it_where_all_is_closed(tmp_pa
             day.exchange.go(day.exchange.now + dt.timedelta(minutes=1))
         assert day.exchange.held == {}
         assert day.intents()[-1].note == "at once: the open has passed"
+
+
+@pytest.mark.parametrize("seed", [10, 15, 23])
+def test_whatever_fails_meanwhile_everything_is_closed_once(tmp_path, seed):
+    """One request in five fails, orders are filled in parts, and people release and throw again."""
+    rng = np.random.default_rng(seed)
+    wants = rng.uniform(0.0, 0.45, size=(8, 2))
+    with days(tmp_path, wants, symbols=("AAPL", "MSFT"), strangers="adopt") as day:
+        for _ in range(3):
+            day.exchange.share, day.exchange.rng = 0.0, rng
+            day.run(2)
+            day.morning()
+            noon(day)
+            day.exchange.share, day.exchange.slow_seconds = 0.2, 0.0
+            day.exchange.filling = float(rng.choice([0.4, 1.0]))
+            day.switch.file.write_text("flatten")
+            for minute in range(120):
+                loop.tend(day.trader, day.switch)
+                assert all(units >= 0.0 for units in day.exchange.held.values()), f"sold twice, minute {minute}"
+                day.exchange.go(day.exchange.now + dt.timedelta(minutes=1))
+                if day.ledger.state()[0] == "halted":
+                    break
+            assert (day.ledger.state()[0], day.exchange.held) == ("halted", {})
+            day.exchange.share, day.exchange.filling = 0.0, 1.0
+            day.switch.file.unlink()
+            day.evening()
+            day.ledger.release("looked")
+        assert day.fits()
+
+
+def test_a_closing_order_whose_executions_are_told_before_it_is_left_to_go_on(tmp_path, monkeypatch):
+    """It looked larger than what is still held, as if it opened something, and was taken back half filled."""
+    with days(tmp_path, [[0.5]]) as day:
+        day.run(1)
+        day.morning()
+        noon(day)
+        day.exchange.filling = 0.4
+        day.switch.file.write_text("flatten")
+        loop.tend(day.trader, day.switch)
+        asked = day.broker.order_by_client_id
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(
+                day.broker, "order_by_client_id", lambda name: replace(asked(name), filled=0.0, status="open")
+            )
+            for _ in range(2):
+                day.exchange.go(day.exchange.now + dt.timedelta(minutes=1))
+                loop.tend(day.trader, day.switch)
+        assert 0.0 < day.exchange.held["AAPL"] < 500.0
+        assert [one["status"] for one in day.exchange.live()] == ["partially_filled"]

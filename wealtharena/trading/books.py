@@ -29,6 +29,16 @@ class Books:
         """Return the executions that belong to no bar yet."""
         return self.fills("")
 
+    def executed(self, orders: Sequence[str]) -> dict[str, float]:
+        """Return what the executions of these orders add up to, by client id."""
+        marks = ", ".join("?" * len(orders))
+        rows = self._db.execute(
+            f"""SELECT client_id, sum(units) AS units FROM fills WHERE epoch = ? AND client_id IN ({marks})
+                GROUP BY client_id""",
+            (self.epoch, *orders),
+        )
+        return {row["client_id"]: row["units"] for row in rows}
+
     def positions(self) -> dict[str, float]:
         """Return what the executions add up to, by symbol, without zeros."""
         rows = self._db.execute("SELECT symbol, units FROM positions WHERE epoch = ?", (self.epoch,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
@@ -14,7 +15,10 @@ from wealtharena.trading.situation import Floats
 from wealtharena.trading.trader import Trader
 
 _FIRST: Final = 1
-_CLOSING: Final = 3  # the attempt that closes all between two closes; the second is a first one made smaller
+_CLOSING: Final = (
+    3  # the first attempt to close all between two closes; the second at an order is a first one made smaller
+)
+_ATTEMPTS: Final = 9  # to close a symbol between two closes
 _CLOSES: Final = "closes all"
 _RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
 
@@ -49,11 +53,11 @@ def intents_of(trader: Trader, close: Close, *, held: Floats, orders: Floats) ->
 
 
 def close_out(trader: Trader, last: Decision) -> None:
-    """Write the orders that close between two closes what is held, where everything is to be closed: one a bar and symbol.
+    """Write the orders that close between two closes what is held, where everything is to be closed: one a symbol at a time.
 
     None is larger than what both our executions and the broker say is held, so that it opens nothing. What has an order
-    on its way, an execution that is not told yet, or a neighbour that trades the other way, waits for that. Once nothing
-    is held the account is halted.
+    on its way, an execution that is not told yet, or a neighbour that trades the other way, waits for that; what is
+    refused, for the next close. Once nothing is held the account is halted.
     """
     ledger, dust = trader.ledger, trader.broker.capabilities.dust
     state, why = ledger.state()
@@ -64,26 +68,24 @@ def close_out(trader: Trader, last: Decision) -> None:
         if not ledger.lacking(dust=dust) and trader.broker.positions() == {}:
             ledger.set_state("halted", f"{why}; {NOTHING_LEFT}", bar=last.bar)
         return
-    names = {
-        symbol: _name(trader, last.bar, symbol, leg=_FIRST, attempt=_CLOSING)
-        for symbol in ours
-        if symbol in last.seen and symbol not in on_their_way
-    }
-    names = {symbol: name for symbol, name in names.items() if not ledger.is_ours(name)}
-    if not names or ledger.lacking(dust=dust) or (theirs := trader.broker.positions()) is None:
+    tried = [one for one in ledger.intents_at(last.bar) if one.attempt >= _CLOSING]
+    times = Counter(one.symbol for one in tried)
+    stuck = on_their_way | {one.symbol for one in tried if one.status == "rejected" or times[one.symbol] >= _ATTEMPTS}
+    symbols = [symbol for symbol in ours if symbol in last.seen and symbol not in stuck]
+    if not symbols or ledger.lacking(dust=dust) or (theirs := trader.broker.positions()) is None:
         return
-    both = {symbol: min(ours[symbol], theirs.get(symbol, 0.0), key=abs) for symbol in names}
+    both = {symbol: min(ours[symbol], theirs.get(symbol, 0.0), key=abs) for symbol in symbols}
     meant = {symbol: -units for symbol, units in both.items() if units * ours[symbol] > 0.0 and abs(units) > dust}
     if trader.neighbours is not None:
         met = trader.neighbours.against(meant, place=ledger.note(crossing.ACCOUNT))
         for symbol in {symbol for one in met if one.known for symbol in one.symbols}:
             del meant[symbol]
-    ledger.intend(
-        [
-            Intent(names[symbol], last.bar, symbol, _FIRST, _CLOSING, units, "new", _CLOSES)
-            for symbol, units in meant.items()
-        ]
-    )
+    found = []
+    for symbol, units in meant.items():
+        attempt = _CLOSING + times[symbol]
+        name = _name(trader, last.bar, symbol, leg=_FIRST, attempt=attempt)
+        found.append(Intent(name, last.bar, symbol, _FIRST, attempt, units, "new", _CLOSES))
+    ledger.intend(found)
 
 
 def _name(trader: Trader, bar: str, symbol: str, *, leg: int, attempt: int = _FIRST) -> str:
@@ -121,13 +123,21 @@ def stopped(trader: Trader) -> list[Intent]:
     state = ledger.state()[0]
     if state == "trading":
         return []
-    held = ledger.positions()
-    return [one for one in ledger.pending() if state == "halted" or _opens(one, held.get(one.symbol, 0.0), dust=dust)]
+    held, pending = ledger.positions(), ledger.pending()
+    done = ledger.executed([one.client_id for one in pending])
+    return [
+        one
+        for one in pending
+        if state == "halted" or _opens(one, held.get(one.symbol, 0.0), executed=done.get(one.client_id, 0.0), dust=dust)
+    ]
 
 
-def _opens(one: Intent, held: float, *, dust: float) -> bool:
-    """Return whether what is left of an order does more than make a position smaller."""
-    left = one.units - one.filled
+def _opens(one: Intent, held: float, *, executed: float, dust: float) -> bool:
+    """Return whether what is left of an order does more than make a position smaller.
+
+    Of what is filled either the order or its executions may be told first.
+    """
+    left = one.units - max(one.filled, executed, key=abs)
     return held * left >= 0.0 or abs(left) > abs(held) + max(dust, _RELATIVE * abs(held))
 
 
@@ -176,7 +186,7 @@ def _due(trader: Trader, waiting: list[Intent]) -> tuple[list[Intent], dict[str,
 
 def _submitted(trader: Trader, one: Intent) -> BookedOrder:
     """Return the order as booked. After no answer it is looked up in all statuses, and only then sent again, once."""
-    urgent = one.attempt == _CLOSING
+    urgent = one.attempt >= _CLOSING
     order, broker = Order(one.client_id, one.symbol, one.units, one.leg, urgent=urgent), trader.broker
     try:
         return broker.submit(order)
