@@ -128,7 +128,7 @@ class _Training:
         self.listener.on_iteration(
             {**self._clock(engine), **figures, "env_steps_per_second": (engine.env_steps - before) / took}
         )
-        if self._spacings(engine.env_steps) > self._spacings(before) and not self._as_before(engine):
+        if self._spacings(engine.env_steps) > self._spacings(before):
             self._evaluate(engine)
         now = time.monotonic()
         if now - self._saved >= self.spec.train.checkpoint_seconds:
@@ -142,7 +142,7 @@ class _Training:
         return env_steps * self.spec.train.evaluations // self.spec.train.env_steps
 
     def _as_before(self, engine: Engine) -> bool:
-        """Return whether nothing was learned since the last validation, which another would repeat and count against patience."""
+        """Return whether nothing was learned since the last validation: this one is no other candidate, and takes no patience."""
         return isinstance(engine, Counting) and engine.updates == self.learned
 
     def _validated(self, engine: Engine) -> bool:
@@ -158,8 +158,9 @@ class _Training:
         measured = {**metrics.summary(trajectory, risk_free=self._risk_free(trajectory)), **found}
         finding = self._finding(trajectory, found)
         score = measured[self.spec.train.select_by]
-        best = self.store.offer(policy, env_step=engine.env_steps, score=score, metrics=measured)
-        self.stale = 0 if best else self.stale + 1
+        if not self._as_before(engine):
+            best = self.store.offer(policy, env_step=engine.env_steps, score=score, metrics=measured)
+            self.stale = 0 if best else self.stale + 1
         self.learned = engine.updates if isinstance(engine, Counting) else None
         self.degenerate[str(engine.env_steps)] = finding
         record: dict[str, Figure] = {**self._clock(engine), **measured}
