@@ -55,6 +55,7 @@ _LEFT_OUT: dict[str, Any] = {
         "quality": {
             "leak_floor",
             "leak_ceiling",
+            "end_stamps",
             "off_grid",
             "invented_bars",
             "bad_volume",

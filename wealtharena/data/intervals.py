@@ -145,14 +145,14 @@ def _has_single(steps: npt.NDArray[np.int64], low: int, high: int) -> bool:
 def _foreign(stamps: npt.NDArray[np.int64], interval: str) -> npt.NDArray[np.bool_]:
     """Return True where a step cannot stand between two bars of the interval, however many are missing between.
 
-    The steps to and from a day's shorter first bar can.
+    The steps to and from a day's shorter first or last bar can.
     """
     steps = np.diff(stamps)
     if interval in DATED:
         return np.asarray(steps < _BANDS[interval][0])
     step = _LENGTH[interval].value
-    first = short_first(stamps, step)
-    return np.asarray((steps % step != 0) & ~first[:-1] & ~first[1:])
+    cut = short_first(stamps, step) | short_last(stamps, step)
+    return np.asarray((steps % step != 0) & ~cut[:-1] & ~cut[1:])
 
 
 def short_first(stamps: npt.NDArray[np.int64], step: int) -> npt.NDArray[np.bool_]:
@@ -165,6 +165,14 @@ def short_first(stamps: npt.NDArray[np.int64], step: int) -> npt.NDArray[np.bool
     begins = np.r_[True, steps > step][:-1]
     first[:-1] = begins & (steps > 0) & (steps < step) & (steps % _CUT == 0) & (stamps[1:] % _CUT == 0)
     return first
+
+
+def short_last(stamps: npt.NDArray[np.int64], step: int) -> npt.NDArray[np.bool_]:
+    """Return which stamps are a last one before a break that is cut short by the clock: 16:00 behind 14:30 and 15:30.
+
+    So NinjaTrader and TradeStation label hourly bars of a share, by their ends. `stamps` and `step` are ns.
+    """
+    return short_first(-stamps[::-1], step)[::-1]
 
 
 def _second(sizes: npt.NDArray[np.int64], smallest: int) -> str | None:

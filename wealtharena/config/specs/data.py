@@ -35,6 +35,7 @@ class QualitySpec(Spec):
     """What happens on each kind of finding, and the limits that define it."""
 
     duplicates: Action = Field(description="rows of a symbol with the same stamp")
+    end_stamps: Action = Field(description="intraday bars that are stamped by their ends, as the sessions' hours tell")
     off_grid: Action = Field(description="few intraday stamps between those of the other bars: a quote, a day's sum")
     invented_bars: Action = Field(description="bars outside the calendar's sessions that repeat the bar before")
     bad_volume: Action = Field(description="a volume below zero; missing ones, and only zeros, are named")

@@ -26,6 +26,7 @@ CHECKS: Final[dict[str, Check]] = {
     "missing_values": rows.missing_values,
     "out_of_order": rows.out_of_order,
     "duplicates": rows.duplicates,
+    "end_stamps": sessions.end_stamps,
     "off_grid": sessions.off_grid,
     "invented_bars": sessions.invented_bars,
     "unfinished_bar": rows.unfinished_bar,
@@ -43,6 +44,7 @@ CHECKS: Final[dict[str, Check]] = {
     "outside_sessions": sessions.outside_sessions,
 }
 
+_KEEPS_CASH: Final = ("ticker_reuse", "bad_dividends", "end_stamps")  # another company's, what is none, and all of it
 _OTHER_SOURCE: Final = {
     "forex": "use data=ecb, or data.quality.leaking_bars=repair, which takes the next open as the close",
 }
@@ -75,10 +77,7 @@ def inspect(
         if action == "refuse" or (beyond and action != "warn"):
             raise refusal(context, kind, detection)
         treated = _treat(table, detection, action)
-        if treated is not table and kind not in (
-            "ticker_reuse",
-            "bad_dividends",
-        ):  # another company's cash, and what is none
+        if treated is not table and kind not in _KEEPS_CASH:
             treated, unpaid = _with_cash(table, treated)
             notes += [f"{raw.symbol}: {words}" for words in unpaid]
         findings.append(_finding(kind, action, table, treated, detection))

@@ -12,9 +12,13 @@ from wealtharena.data import calendars, intervals
 from wealtharena.data.quality.report import Context, Detection, naive_times, prices_of
 
 Bool = npt.NDArray[np.bool_]
+Int = npt.NDArray[np.int64]
 
 _RARE: Final = 0.05  # share of the bars below which stamps off the grid of the others are no bars
 _QUARTER: Final = pd.Timedelta(minutes=15)
+_ENDS_SESSIONS: Final = 5  # that tell whether stamps are the ends of bars, at least;
+_ENDS_STRAY: Final = 0.05  # of them may have a bar that lies in none of them, as one at their open does, and
+_ENDS_CLOSED: Final = 0.5  # must have one at their close
 _EARLY: Final = pd.Timedelta(hours=5.5)  # before the open, and
 _LATE: Final = pd.Timedelta(hours=4)  # after the close: 4:00 to 20:00 in New York, the widest hours of any shares
 
@@ -39,6 +43,49 @@ def off_grid(table: pd.DataFrame, context: Context) -> Detection | None:
     first = f"{table['timestamp'][mask].iloc[0]:%Y-%m-%d %H:%M:%S}"
     detail = f"{mask.sum()} bars off the grid of the others, first {first}: quotes or sums among bars of {context.raw.interval}"
     return Detection(mask, detail, table[~mask], note=f"{context.raw.symbol}: {detail}; they are left out")
+
+
+def end_stamps(table: pd.DataFrame, context: Context) -> Detection | None:
+    """Find intraday bars that are stamped by their ends (repair: each stands at its beginning).
+
+    Sessions have one at their close and none at their open, and nothing is traded before or after them. Days that end in
+    a shorter step, where the hours do not tell so, are refused: it may be a quote.
+    """
+    stamps = naive_times(table).astype(np.int64)
+    if len(table) < 2 or not context.intraday or (np.diff(stamps) <= 0).any():
+        return None
+    if (found := _by_ends(table, stamps, context)) is not None:
+        return found
+    short = intervals.short_last(stamps, intervals.length(context.raw.interval).value)
+    if short.sum() <= _RARE * len(stamps):
+        return None
+    detail = f"{short.sum()} days end in a step of less than {context.raw.interval}"
+    way = "where times are the ends of bars, write their beginnings; a quote at the close is no bar, leave it out"
+    return Detection(short, detail, beyond_repair=True, way_out=way)
+
+
+def _by_ends(table: pd.DataFrame, stamps: Int, context: Context) -> Detection | None:
+    """Return that the sessions' hours show stamps, which rise, to be the ends of bars; None where they do not."""
+    endless = context.calendar in (calendars.ALWAYS, calendars.WEEKDAYS)
+    if endless or (hours := _hours(table, context)) is None:
+        return None
+    begins, ends = hours
+    session = np.maximum(np.searchsorted(begins, stamps) - 1, 0)  # the last that opened before
+    within = (begins[session] < stamps) & (stamps <= ends[session])
+    seen = np.unique(session[within])
+    if len(seen) < _ENDS_SESSIONS or (~within).sum() > _ENDS_STRAY * len(seen):
+        return None
+    opened, closed = np.isin(begins[seen], stamps).mean(), np.isin(ends[seen], stamps).mean()
+    if closed < _ENDS_CLOSED:
+        return None
+    begun = stamps - intervals.length(context.raw.interval).value
+    # a session's first bar may be shorter, or its last
+    begun = np.where(within, np.maximum(begun, begins[session]), begun)
+    begun[1:] = np.maximum(begun[1:], stamps[:-1])
+    detail = f"{closed:.0%} of {len(seen)} sessions of {context.calendar} have a bar at their close, {opened:.0%} one at their open"
+    note = f"{context.raw.symbol}: its times are the ends of bars ({detail}): each stands at its beginning"
+    repaired = table.assign(timestamp=pd.DatetimeIndex(begun, tz="UTC").astype(table["timestamp"].dtype))
+    return Detection(np.ones(len(table), dtype=bool), detail, repaired, note=note)
 
 
 def invented_bars(table: pd.DataFrame, context: Context) -> Detection | None:
@@ -109,15 +156,24 @@ def inside(table: pd.DataFrame, context: Context) -> tuple[Bool, Bool]:
         known = calendars.sessions(context.calendar, first.date(), last.date())
         open_days = np.asarray(times.normalize().isin(known))
         return open_days, open_days
-    week = pd.Timedelta(days=7)
-    hours = calendars.opening_hours(context.calendar, (first - week).date(), (last + week).date())
-    if hours.empty or hours["open"].iloc[0] > first or hours["close"].iloc[-1] < last:
+    hours = _hours(table, context)
+    if hours is None:
         return everything, everything
-    begins, ends = _ns(hours["open"]), _ns(hours["close"])
+    begins, ends = hours
     stamps = naive_times(table).astype(np.int64)
     step = intervals.length(context.raw.interval).value
     within = _covered(stamps, begins - step + 1, ends - 1)
     return within, within | _covered(stamps, begins - _EARLY.value, ends + _LATE.value)
+
+
+def _hours(table: pd.DataFrame, context: Context) -> tuple[Int, Int] | None:
+    """Return when the sessions around the bars open and close, in nanoseconds; None where that is not known."""
+    week, stamps = pd.Timedelta(days=7), table["timestamp"]
+    first, last = stamps.min(), stamps.max()
+    hours = calendars.opening_hours(context.calendar, (first - week).date(), (last + week).date())
+    if hours.empty or hours["open"].iloc[0] > first or hours["close"].iloc[-1] < last:
+        return None
+    return _ns(hours["open"]), _ns(hours["close"])
 
 
 def _covered(stamps: npt.NDArray[np.int64], begins: npt.NDArray[Any], ends: npt.NDArray[Any]) -> Bool:
