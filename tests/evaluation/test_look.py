@@ -43,7 +43,7 @@ def test_a_look_writes_before_it_shows_and_says_what_it_showed(tmp_path):
     assert [entry["kind"] for entry in entries] == ["open"]
     facts = seen.facts(audit="passed", degenerate="it churns", seeds=3)
     assert (facts.openings, facts.trials.count, facts.seeds, facts.audit) == (1, 1, 3, "passed")
-    assert facts.degenerate == "it churns"
+    assert facts.degenerate == "on validation it churns", "of this window nobody has said so"
     assert facts.simulated is False
     assert view.test == seen.sealed.folds[0].test
     assert seen.open_all().bars == view.features.bars

@@ -246,6 +246,24 @@ def test_where_orders_did_not_go_through_nothing_is_proven(change, rule, words, 
     assert judge(replace(GOOD, invested={"buy_and_hold": 0.95}), rules).status == "promotable"
 
 
+def test_what_a_baseline_could_not_buy_has_the_remedy_of_its_own_cause(rules):
+    """Whole contracts are too large for the account: a smaller one would buy still less."""
+    met = (Unfilled("the agent", 0.4, "volume"), Unfilled("buy_and_hold", 0.3, "lots"))
+    found = judge(replace(GOOD, invested={"buy_and_hold": 0.74}, unfilled=met), rules)
+    (told,) = [ruling.reason for ruling in found.rulings if ruling.rule == "invested"]
+    assert "try a larger env.initial_cash, or asset.instrument.lot_size=0." in told
+    assert "smaller" not in told
+
+
+@pytest.mark.parametrize(("own_anchor", "status"), [(True, "unproven"), (False, "rejected")])
+def test_an_interval_below_zero_is_never_called_chance(rules, own_anchor, status):
+    below = {"sharpe_difference": -0.002, "sharpe_difference_low": -0.004, "sharpe_difference_high": -0.0004}
+    found = judge(replace(GOOD, **below, own_anchor=own_anchor), rules)
+    (told,) = [ruling for ruling in found.rulings if ruling.rule == "lower_bound"]
+    assert told.status == status
+    assert "interval -0.004 to -0.0004: below it, and not by chance." in told.reason
+
+
 def test_looser_rules_than_ship_are_told_first_and_move_no_status(rules):
     """The word is that of the rules that were asked for; the gate before production looks at the limits themselves."""
     loose = rules.model_copy(update={"min_dsr": 0.0, "min_seeds": 1})

@@ -27,6 +27,7 @@ MARKET = (
     "features.names=[log_return_1,rsi_14]",
     "evaluation.bootstrap_draws=200",
 )
+CRISES = {"later": "03", "tested": "11"}
 
 
 @pytest.fixture
@@ -124,6 +125,22 @@ def test_a_checkpoint_folder_is_played(here):
     assert content["metrics"]["test"]["total_return"] is not None
     assert len(content["stress"]) == 7
     assert content["comparison"]["buy_and_hold"]["ci95"][0] <= content["comparison"]["buy_and_hold"]["ci95"][1]
+
+
+@pytest.mark.slow
+def test_a_crisis_behind_the_dates_that_are_played_is_told_as_seen_where_training_saw_it(here, capsys):
+    dates = ("backtest.start=2024-10-01", "backtest.end=2024-12-31", "data.simulator.end=2025-12-31")
+    crises = [f"+evaluation.stress.windows.{name}=[2025-{month}-01,2025-{month}-28]" for name, month in CRISES.items()]
+    learnt = {"train": ["2024-08-20", "2025-06-01"], "validation": ["2025-06-02", "2025-09-20"]}
+    split = {**learnt, "test": ["2025-09-21", "2025-12-31"]}
+    checkpoint(here / "run" / "checkpoints" / "best")
+    facts = {"agent": "cryptocurrencies", "split": split, "checkpoint": {"path": "checkpoints/best"}}
+    (here / "run" / "run.json").write_text(json.dumps(facts))
+    backtest.run(spec("backtest.checkpoints=[run]", *dates, *crises, "tracking=none"))
+    content, _ = record(here)
+    told = {row["name"]: row["in_sample"] for row in content["stress"] if row["name"] in CRISES}
+    assert told == {"later": True, "tested": False}
+    assert f"Verdict: {content['verdict']['status']}" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -87,8 +87,9 @@ def lower_bound(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     figures = f"Sharpe ratio {figure(difference, 0.0, form='+.2f')} against {evidence.beats}{among} interval {interval}"
     if low > 0.0:
         return Ruling("lower_bound", "promotable", f"{figures}: above it.")
-    if high < 0.0 and not evidence.own_anchor:
-        return Ruling("lower_bound", "rejected", f"{figures}: below it, and not by chance.")
+    if high < 0.0:
+        status: Status = "unproven" if evidence.own_anchor else "rejected"
+        return Ruling("lower_bound", status, f"{figures}: below it, and not by chance.")
     return Ruling("lower_bound", "unproven", f"{figures}: could be chance. {patience(evidence)}")
 
 
@@ -361,11 +362,13 @@ def invested(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     shown = figure(share, spec.min_invested, form=".0%")
     if share >= spec.min_invested:
         return Ruling("invested", "promotable", f"{name} held {shown} of what it was to hold, over the window.")
+    cause = next((found.cause for found in evidence.unfilled if found.who == name), "volume")
+    more = ", or see whether the bars can be traded (data.volume_unit)" if cause == "volume" else ""
     return Ruling(
         "invested",
         "unproven",
         f"{name} held {shown} of what it was to hold, {limit(spec.min_invested, form='.0%')} is asked: a comparison with "
-        f"it proves nothing; {REMEDIES['volume']}, or see whether the bars can be traded (data.volume_unit).",
+        f"it proves nothing; {REMEDIES[cause]}{more}.",
     )
 
 

@@ -119,14 +119,12 @@ def nothing_to_search(folder: Path, *, study: str | None) -> None:
 
 def result(record: Mapping[str, Any], folder: Path) -> None:
     """Say what the test window showed, beside the baselines, with the verdict and where the report is."""
-    out, told = screen(), screen(answer=True)
+    out = screen()
     out.print(comparison_table(record))
     for line in (*kept_share_notes(record), *baseline_notes(record)):
         out.print(line, style="dim")
-    verdict = record.get("verdict") or {}
-    status = verdict.get("status", "unproven")
-    told.print(_verdict(status, simulated=speech.is_quiet() and record["data"]["simulated"]))
-    for reason in verdict.get("reasons", ()):
+    verdict(record)
+    for reason in (record.get("verdict") or {}).get("reasons", ()):
         out.print(f"  - {reason}")
     if record.get("challenge"):
         out.print(challenged(record["challenge"]))
@@ -139,6 +137,29 @@ def _verdict(status: str, *, simulated: bool) -> Text:
     """Return the verdict; `simulated` stamps it where nothing else is said that would."""
     said = Text("Verdict: ").append(status, _STYLE.get(status, "bold"))
     return said.append(" ").append(" SIMULATED DATA ", "bold white on red") if simulated else said
+
+
+def risk_lines(found: Mapping[str, Any]) -> list[str]:
+    """Return what `risk_over` found as sentences."""
+    lines = [f"Risk rules: {what}, {count} times" for what, count in found["interventions"].items()]
+    if found["stopped_at"]:
+        lines.append(f"Risk rules ended the trading at {found['stopped_at'][:10]}.")
+    cost = found["total_return"] - found["total_return_without"]
+    return [*lines, f"Return with risk rules {found['total_return']:+z.1%}, {cost:+z.1%} against none."]
+
+
+def spread_line(found: Mapping[str, Any]) -> str:
+    """Return what `spread_over` found as a sentence."""
+    return (
+        f"Spread of the {found['members']} members: {found['mean_spread']:.1%} of equity on average, "
+        f"{found['max_spread']:.1%} at most"
+    )
+
+
+def verdict(record: Mapping[str, Any]) -> None:
+    """Say the word of the verdict."""
+    status = (record.get("verdict") or {}).get("status", "unproven")
+    screen(answer=True).print(_verdict(status, simulated=speech.is_quiet() and record["data"]["simulated"]))
 
 
 def report(folder: Path) -> None:
