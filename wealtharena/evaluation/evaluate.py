@@ -164,6 +164,7 @@ def evaluate(
         benchmark=facts.benchmark,
         names=names,
         market=first.markets[0],
+        risk_free_per_year=facts.risk_free_per_year,
     )
     still = backtest.untilted(first)
     anchor = still.parts() if still is not None else ()

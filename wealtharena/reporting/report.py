@@ -96,7 +96,7 @@ def _baselines(data: ReportData) -> str:
         parts.append("<h3>Sharpe ratio against each baseline</h3>" + tables.comparison(data.run))
         parts.append(
             '<p class="soft">A paired block bootstrap: agent and baseline keep the same bars in every draw. An interval that '
-            f"holds zero means that this window can’t tell the two apart.{_of_several(data)}</p>"
+            f"holds zero means that this window can’t tell the two apart.{_of_several(data)}{_of_draws(data)}</p>"
         )
     if data.run.get("metrics"):
         parts.append("<h3>All measures</h3>" + tables.measures(data.run) + tables.baseline_notes(data.run))
@@ -121,6 +121,15 @@ def _of_several(data: ReportData) -> str:
     return (
         f" It is the mean of the middle half of {len(data.seeds)} {data.several}s that is compared; the measures are those "
         f"of the {data.several} with the median Sharpe ratio."
+    )
+
+
+def _of_draws(data: ReportData) -> str:
+    """Return what a difference to a baseline that is drawn is to: its figures are means over all draws."""
+    return "".join(
+        f" The difference to {escape(name_of(name).lower())} is to the draw nearest the mean of all; its own Sharpe ratio is that mean."
+        for name in tables.drawn(data.run)
+        if name in (data.run.get("comparison") or {})
     )
 
 

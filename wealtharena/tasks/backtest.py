@@ -353,7 +353,14 @@ def _all_baselines(
 ) -> Mapping[str, Trajectory]:
     names = tuple(dict.fromkeys((name, *spec.evaluation.baselines, *spec.evaluation.verdict.beats)))
     return backtest.of_baselines(
-        features, spec.env, window, evaluation=spec.evaluation, rng=rng, benchmark=spec.asset.benchmark, names=names
+        features,
+        spec.env,
+        window,
+        evaluation=spec.evaluation,
+        rng=rng,
+        benchmark=spec.asset.benchmark,
+        names=names,
+        risk_free_per_year=spec.asset.risk_free_per_year,
     )
 
 
