@@ -1,6 +1,5 @@
 import json
 import math
-from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 
 from tests.evaluation import worlds
 from wealtharena.config import compose
-from wealtharena.envs.trajectory import Trades
 from wealtharena.evaluation import backtest, comparison, evaluate, metrics, significance, stress, tables
 from wealtharena.evaluation.bootstrap import Interval
 from wealtharena.evaluation.splits import Segment
@@ -299,47 +297,6 @@ def test_a_crisis_inside_the_test_window_is_not_called_in_sample(settings):
     assert rows[0].name == "late"
     assert not rows[0].in_sample
     assert rows[0].note == ""
-
-
-def test_of_bars_beside_the_window_played_the_caller_says_what_training_saw(settings):
-    """A backtest of bars of training may have a crisis behind it that was learned from, too, or one before it that was not."""
-    env, evaluation = settings
-    windows = {"late": ("2020-08-01", "2020-08-31"), "early": ("2020-03-01", "2020-03-31")}
-    only = {"windows": windows, "cost_factors": (), "delay_bars": 0, "drop_best_days": 0}
-    bare = evaluation.model_copy(update={"stress": evaluation.stress.model_copy(update=only)})
-    (one,) = backtests(env)
-    learned = one.features.panel.timestamps >= np.datetime64("2020-06-01")
-    found = evaluate.evaluate(
-        [one],
-        evaluation=bare,
-        facts=facts(saw=lambda bars: bool(learned[bars.start : bars.stop].any())),
-        rng=np.random.default_rng(0),
-    )
-    assert {row.name: (row.in_sample, row.note != "") for row in found.stress} == {
-        "late": (True, True),
-        "early": (False, False),
-    }
-
-
-def test_what_the_window_shows_of_a_policy_stands_before_what_its_validation_showed(settings):
-    """It had held 0.26 % of its equity on validation, and the page of a window without one trade said so of that."""
-    env, evaluation = settings
-    moved = backtests(env)[0].simulate()
-    none = [column[:0] for column in (vars(moved.trades)[one.name] for one in fields(moved.trades))]
-    still = replace(moved, trades=Trades(*none[:7], forced=none[7]))
-
-    def told(path):
-        found = evaluate.judge(
-            [path],
-            {"buy_and_hold": moved},
-            evaluation=evaluation,
-            facts=facts(degenerate="on validation it holds 0.26% of its equity on average"),
-            rng=np.random.default_rng(0),
-        )
-        return found.verdict.evidence.degenerate
-
-    assert told(still) == "it never trades"
-    assert told(moved) == "on validation it holds 0.26% of its equity on average"
 
 
 @pytest.mark.slow
