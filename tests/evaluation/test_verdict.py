@@ -255,6 +255,14 @@ def test_what_a_baseline_could_not_buy_has_the_remedy_of_its_own_cause(rules):
     assert "smaller" not in told
 
 
+@pytest.mark.parametrize(
+    ("rivals", "words"), [(("anchor",), "its anchor: it"), (("cash",), "its anchor, which is cash: it")]
+)
+def test_who_has_no_anchor_among_those_to_beat_stays_in_cash(rules, rivals, words):
+    found = judge(replace(GOOD, own_anchor=True, rivals=rivals, kept_share=0.0), rules)
+    assert any(reason.startswith(f"It is {words}s validation proved nothing") for reason in found.reasons)
+
+
 @pytest.mark.parametrize(("own_anchor", "status"), [(True, "unproven"), (False, "rejected")])
 def test_an_interval_below_zero_is_never_called_chance(rules, own_anchor, status):
     below = {"sharpe_difference": -0.002, "sharpe_difference_low": -0.004, "sharpe_difference_high": -0.0004}

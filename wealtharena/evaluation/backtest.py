@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,12 +24,12 @@ from wealtharena.envs.simulate import Targets, simulate
 from wealtharena.envs.trajectory import Trades, Trajectory, joint_rate
 from wealtharena.errors import FirewallError
 from wealtharena.evaluation import chance, metrics
+from wealtharena.evaluation.evidence import ANCHOR as ANCHOR
 from wealtharena.evaluation.splits import Segment
 from wealtharena.evaluation.streams import named
 from wealtharena.features.panel import FeaturePanel, Scaler
 
 FloatArray = npt.NDArray[np.float64]
-ANCHOR: Final = "anchor"  # the baseline that a tilt starts from
 Decide = Callable[[npt.NDArray[np.float32]], FloatArray]
 
 

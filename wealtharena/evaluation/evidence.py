@@ -10,6 +10,7 @@ from wealtharena.envs.shortfall import Shortfall
 
 TEST_WINDOW: Final = "test window"  # what is judged, in words
 PLAYED: Final = "window played"  # training, validation, everything or dates, as a backtest was asked for
+ANCHOR: Final = "anchor"  # the baseline that a tilt starts from
 AGENT: Final = "the agent"  # among those whose orders may not go through
 
 

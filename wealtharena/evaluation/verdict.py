@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from wealtharena.config.specs.asset import LITTLE
 from wealtharena.config.specs.runs import EvaluationSpec, VerdictSpec
 from wealtharena.envs.shortfall import REMEDIES
-from wealtharena.evaluation.evidence import AGENT, TEST_WINDOW, Evidence, Unfilled
+from wealtharena.evaluation.evidence import AGENT, ANCHOR, TEST_WINDOW, Evidence, Unfilled
 from wealtharena.evaluation.strictness import limits_of, looser_reason
 from wealtharena.evaluation.wording import edited_reason, figure, left_out_reason, limit, patience
 from wealtharena.files import jsonable
@@ -88,8 +88,8 @@ def lower_bound(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     if low > 0.0:
         return Ruling("lower_bound", "promotable", f"{figures}: above it.")
     if high < 0.0:
-        status: Status = "unproven" if evidence.own_anchor else "rejected"
-        return Ruling("lower_bound", status, f"{figures}: below it, and not by chance.")
+        lost = f"{figures}: below it, and not by chance."
+        return Ruling("lower_bound", "unproven" if evidence.own_anchor else "rejected", lost)
     return Ruling("lower_bound", "unproven", f"{figures}: could be chance. {patience(evidence)}")
 
 
@@ -231,12 +231,10 @@ def leaves_anchor(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """A tilt that is its anchor shows what the anchor earns: an honest nothing, and nothing to promote."""
     del spec
     if evidence.own_anchor:
-        why = (
-            "its validation proved nothing that it learned (lambda 0)"
-            if evidence.kept_share == 0.0
-            else "it tilts by next to nothing"
-        )
-        return Ruling("anchor", "unproven", f"It is its anchor: {why}.")
+        nothing = "its validation proved nothing that it learned (lambda 0)"
+        why = nothing if evidence.kept_share == 0.0 else "it tilts by next to nothing"
+        which = "" if ANCHOR in evidence.rivals else ", which is cash"
+        return Ruling("anchor", "unproven", f"It is its anchor{which}: {why}.")
     return Ruling("anchor", "promotable", "It is not the portfolio that it started from.")
 
 

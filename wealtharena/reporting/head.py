@@ -27,6 +27,7 @@ from wealtharena.reporting.words import (
     number,
     place,
     prose,
+    stays,
     window_of,
 )
 
@@ -263,7 +264,7 @@ def _kept(run: Mapping[str, Any]) -> str:
     words = (
         "of what was learned is kept, as much as the validation proved"
         if share
-        else "the validation proved nothing of what was learned, so the agent is its anchor"
+        else f"the validation proved nothing of what was learned, so {stays(run)}"
     )
     shown = measured("checkpoint.kept_share", share, Measure("lambda", "lambda", "ratio", False, ""))
     return f'<p class="gap kept"><b>Lambda</b> {shown}: {words}.</p>'

@@ -130,6 +130,11 @@ def window_of(run: Mapping[str, Any], window: str = "test") -> str:
     return f"{window} window" if window != "test" or played == "test" else "window played"
 
 
+def stays(run: Mapping[str, Any]) -> str:
+    """Return what an agent is of which nothing was kept."""
+    return "the agent is its anchor" if "anchor" in (run.get("comparison") or {}) else "the agent stays in cash"
+
+
 def prose(text: object) -> str:
     """Return a sentence of run.json, escaped, with baselines by name and true minus signs."""
     words = re.sub(r"(?<![\w-])-(?=\d)", MINUS, str(text))

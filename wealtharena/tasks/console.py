@@ -13,7 +13,7 @@ from wealtharena.config import speech
 from wealtharena.config.spelling import command_line, override
 from wealtharena.errors import WealthArenaError
 from wealtharena.files import relative
-from wealtharena.reporting.words import challenged, window_of
+from wealtharena.reporting.words import challenged, stays, window_of
 from wealtharena.terminal import Screen, figure, styled
 from wealtharena.tracking.console import duration
 
@@ -205,7 +205,7 @@ def kept_share_notes(record: Mapping[str, Any]) -> list[str]:
     if share is None:
         return []
     if share == 0.0:
-        return ["Lambda 0: the validation proved nothing of what was learned, so the agent is its anchor."]
+        return [f"Lambda 0: the validation proved nothing of what was learned, so {stays(record)}."]
     return [f"Lambda {share:.2f}: so much of what was learned is kept, by the evidence of the validation."]
 
 
