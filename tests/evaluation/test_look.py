@@ -56,6 +56,23 @@ def test_a_look_that_cannot_be_written_down_shows_nothing(tmp_path):
         a_look(tmp_path).open()
 
 
+@pytest.mark.parametrize(
+    ("rates", "raised"),
+    [
+        ((100, 0), False),
+        ((100, 100), False),
+        ((100, 300), True),
+        ((-500, 0), False),
+        (("DFF", 0), False),
+        (("DFF", 300), True),
+    ],
+)
+def test_a_hurdle_is_raised_where_a_rate_above_that_of_cash_is_named(tmp_path, rates, raised):
+    named = (f"asset.costs.cash_bps_per_year={rates[0]}", f"asset.risk_free_bps_per_year={rates[1]}")
+    seen = a_look(tmp_path, extra=named)
+    assert seen.facts(audit=None).hurdle_raised is raised
+
+
 def test_what_has_no_configuration_is_no_trial(tmp_path):
     Ledger(tmp_path / "ledger.jsonl").record_trial(
         RunIdentity("r0", "other", "crypto", "train"), window=a_look(tmp_path).sealed.window, sharpe=0.1

@@ -154,6 +154,16 @@ def test_cash_is_not_worse_than_cash_by_rounding(rules, cash):
     assert ruling.reason == f"Annual return {cash:+.1%} on the test window, as cash earned."
 
 
+def test_a_hurdle_that_somebody_set_is_not_told_as_what_cash_earned(rules):
+    """Cash itself, at 1 % a year, stood under a hurdle of 3 % and was told "cash +3.1%: holding cash was better"."""
+    asked = replace(GOOD, annual_return=0.01, cash_return=0.0305, hurdle_raised=True)
+    (told,) = [one for one in judge(asked, rules).rulings if one.rule == "profit"]
+    assert told.status == "rejected"
+    assert told.reason.endswith("on the test window, the hurdle +3.0%: less than asset.risk_free_bps_per_year asks.")
+    above = judge(replace(asked, annual_return=0.04), rules)
+    assert "Annual return +4.0% on the test window, the hurdle +3.0%." in above.reasons
+
+
 def test_the_worst_rule_decides_and_its_reason_comes_first(rules):
     found = judge(replace(GOOD, seeds=1, annual_return=-0.44), rules)
     assert found.status == "rejected"

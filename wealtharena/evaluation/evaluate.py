@@ -34,16 +34,8 @@ from wealtharena.files import jsonable
 
 FloatArray = npt.NDArray[np.float64]
 Counted = Callable[[float, Sequence[float]], Trials]
-DOUBTS = (
-    "leaks",
-    "edited",
-    "hindsight",
-    "survivors",
-    "searched",
-    "costless",
-    "window",
-    "assumed",
-)  # facts that stand in the evidence as they are
+# facts that stand in the evidence as they are
+DOUBTS = ("leaks", "edited", "hindsight", "survivors", "searched", "costless", "window", "assumed", "hurdle_raised")
 
 
 @dataclass(frozen=True)
@@ -57,6 +49,7 @@ class Facts:
     own_openings: int = 1  # by this configuration
     benchmark: str | None = None
     risk_free_per_year: float = 0.0  # a share; where cash earns a dated rate, the least that counts, unless 0
+    hurdle_raised: bool = False  # whether that is more than cash earns
     max_gross: float | None = None  # largest gross weight that the agent may hold
     degenerate: str | None = None  # what was found elsewhere: by the validation, or as a record says it
     kept_share: float | None = None  # lambda: the largest share of what was learned that a validation proved

@@ -94,6 +94,7 @@ class Look:
             assumed=asset.assumed,
             benchmark=asset.benchmark,
             risk_free_per_year=asset.risk_free_per_year,
+            hurdle_raised=asset.raises_hurdle,
             max_gross=self.spec.env.limits.max_gross,
             degenerate=degenerate and f"on validation {degenerate}",
             audit=audit,

@@ -142,17 +142,18 @@ def drawdown(evidence: Evidence, spec: VerdictSpec) -> Ruling:
 def profit(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """Doing nothing must not have been better."""
     del spec
-    cash = evidence.cash_return
+    cash, name = evidence.cash_return, "the hurdle" if evidence.hurdle_raised else "cash"
     if cash >= 0.0 and abs(evidence.annual_return - cash) < ROUNDING:
-        return Ruling("profit", "promotable", f"Annual return {cash:+.1%} on the {evidence.window}, as cash earned.")
+        return Ruling("profit", "promotable", f"Annual return {cash:+.1%} on the {evidence.window}, as {name} earned.")
     text = f"Annual return {figure(evidence.annual_return, cash, 0.0, form='+.1%')} on the {evidence.window}"
     if cash:
-        text += f", cash {figure(cash, evidence.annual_return, form='+.1%')}"
+        text += f", {name} {figure(cash, evidence.annual_return, form='+.1%')}"
     if not evidence.annual_return < max(cash, 0.0):
         return Ruling("profit", "promotable", f"{text}.")
     if evidence.own_anchor and _is_hardly_invested(evidence):
         return Ruling("profit", "unproven", f"{text}: it is cash, less what a few small trades cost.")
-    better = "holding cash was better" if evidence.annual_return < cash else "a loss, where cash lost more"
+    least = "less than asset.risk_free_bps_per_year asks" if evidence.hurdle_raised else "holding cash was better"
+    better = least if evidence.annual_return < cash else "a loss, where cash lost more"
     return Ruling("profit", "rejected", f"{text}: {better}.")
 
 

@@ -99,6 +99,7 @@ _NAMES = {
     "openings": "Looks at the test window",
     "own_openings": "Looks by this configuration",
     "beats": "Baseline to beat",
+    "cash_return": "Return of cash, or of a higher hurdle",
 }
 _SHORT = {"Inverse volatility": "Inv. vol.", "Minimum variance": "Min. var.", "Equal weight": "Equal w."}
 _SMALL = {"ppo", "appo", "impala", "a2c", "dqn", "sac", "tqc", "bc", "marwil", "cql", "iql", "etf"}
