@@ -156,15 +156,6 @@ def test_runs_that_are_their_anchor_are_judged_together_as_that(tmp_path, evalua
     assert any("It is its anchor" in reason for reason in row["verdict"]["reasons"]) is all(own)
 
 
-def test_a_hurdle_that_the_runs_name_is_none_of_cash_on_the_board_either(tmp_path, evaluation):
-    folder = run_dir(tmp_path, "r0", seed=0)
-    content = json.loads((folder / "run.json").read_text())
-    content["verdict"]["evidence"]["hurdle_raised"] = True
-    (folder / "run.json").write_text(json.dumps(content))
-    (row,) = board(tmp_path, evaluation)["rows"]
-    assert row["verdict"]["evidence"]["hurdle_raised"] is True
-
-
 def test_simulated_data_or_a_record_that_does_not_say_is_never_promotable(tmp_path, evaluation):
     for seed in range(3):
         run_dir(tmp_path, f"r{seed}", seed=seed, drift=0.004, data={"source": "simulated", "simulated": True})

@@ -1,11 +1,13 @@
 """What a judgement says is said of what it is of."""
 
+import json
 from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
 from tests.evaluation.test_evaluate import backtests, facts
+from tests.evaluation.test_leaderboard import board, run_dir
 from wealtharena.envs.trajectory import Trades
 from wealtharena.evaluation import evaluate
 
@@ -55,3 +57,12 @@ def test_what_the_window_shows_of_a_policy_stands_before_what_its_validation_sho
 
     assert told(still) == "it never trades"
     assert told(moved) == "on validation it holds 0.26% of its equity on average"
+
+
+def test_a_hurdle_that_the_runs_name_is_none_of_cash_on_the_board_either(tmp_path, settings):
+    folder = run_dir(tmp_path, "r0", seed=0)
+    content = json.loads((folder / "run.json").read_text())
+    content["verdict"]["evidence"]["hurdle_raised"] = True
+    (folder / "run.json").write_text(json.dumps(content))
+    (row,) = board(tmp_path, settings)["rows"]
+    assert row["verdict"]["evidence"]["hurdle_raised"] is True
