@@ -64,5 +64,5 @@ def test_a_hurdle_that_the_runs_name_is_none_of_cash_on_the_board_either(tmp_pat
     content = json.loads((folder / "run.json").read_text())
     content["verdict"]["evidence"]["hurdle_raised"] = True
     (folder / "run.json").write_text(json.dumps(content))
-    (row,) = board(tmp_path, settings)["rows"]
+    (row,) = board(tmp_path, settings[1])["rows"]
     assert row["verdict"]["evidence"]["hurdle_raised"] is True
