@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import fields, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from tests.evaluation.test_evaluate import backtests, facts
 from tests.evaluation.test_leaderboard import board, run_dir
 from wealtharena.envs.trajectory import Trades
-from wealtharena.evaluation import evaluate
+from wealtharena.evaluation import comparison, evaluate
+from wealtharena.evaluation.bootstrap import Interval
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +68,14 @@ def test_a_hurdle_that_the_runs_name_is_none_of_cash_on_the_board_either(tmp_pat
     (folder / "run.json").write_text(json.dumps(content))
     (row,) = board(tmp_path, settings[1])["rows"]
     assert row["verdict"]["evidence"]["hurdle_raised"] is True
+
+
+def test_no_shorter_record_than_the_one_at_hand_is_asked_of_who_is_not_sure_yet():
+    """The interval of several seeds may be longer below its middle: 0 lies inside, and half its width is less than the lead."""
+    interval = SimpleNamespace(sharpe=Interval(1.5, -0.004, 2.6))
+    asked = comparison.Comparison("buy_and_hold", interval, years=1.0)
+    assert asked.years_needed == pytest.approx((1.504 / 1.5) ** 2)
+    of_seeds = comparison.Comparison("buy_and_hold", interval, years=1.0, lasting_share=0.5)
+    assert of_seeds.years_needed > 1.0
+    sure = comparison.Comparison("buy_and_hold", SimpleNamespace(sharpe=Interval(1.5, 0.2, 2.6)), years=1.0)
+    assert sure.years_needed == pytest.approx((1.2 / 1.5) ** 2)
