@@ -155,11 +155,17 @@ def _positions(data: ReportData) -> str:
         figure(
             "Costs so far",
             book.costs(charts.HALF, agent) + book.costs(charts.NARROW_LOW, agent),
-            note="Summed, as a share of the starting equity. Trading costs include what delistings and liquidations took. "
-            "The curves above are net of these.",
+            note="Summed, as a share of the starting equity. Trading costs include what delistings and liquidations took; "
+            f"financing is borrowing and carry less interest{_signs(agent)}. The curves above are net of these.",
         ),
         "</div>",
     )
+
+
+def _signs(agent: Trajectory) -> str:
+    """Return how the lines of costs are read that are none: interest is below zero, a dividend above it is received."""
+    earned = ", below zero where it was earned" if agent.financing.sum() < 0.0 else ""
+    return f"{earned}; dividends are received" if agent.dividends.any() else earned
 
 
 def _stress(data: ReportData) -> str:
