@@ -141,11 +141,12 @@ def _verdict(status: str, *, simulated: bool) -> Text:
 
 def risk_lines(found: Mapping[str, Any]) -> list[str]:
     """Return what `risk_over` found as sentences."""
-    lines = [f"Risk rules: {what}, {count} times" for what, count in found["interventions"].items()]
+    counts = found["interventions"].items()
+    lines = [f"Risk rules: {what}, {count} time{'s' if count != 1 else ''}" for what, count in counts]
     if found["stopped_at"]:
         lines.append(f"Risk rules ended the trading at {found['stopped_at'][:10]}.")
-    cost = found["total_return"] - found["total_return_without"]
-    return [*lines, f"Return with risk rules {found['total_return']:+z.1%}, {cost:+z.1%} against none."]
+    guarded, plain = found["total_return"], found["total_return_without"]
+    return [*lines, f"Return with risk rules {guarded:+z.1%}, without them {plain:+z.1%}."]
 
 
 def spread_line(found: Mapping[str, Any]) -> str:
