@@ -153,6 +153,19 @@ def test_orders_that_do_not_go_through_are_printed_wherever_their_reason_stands(
 
 
 @pytest.mark.slow
+def test_a_page_says_that_risk_rules_stood_before_the_agent_and_what_they_did(here):
+    """An account that they had closed in the ninth week was told as that of an agent that does nothing from then on."""
+    strict = ("risk=default", "risk.drawdown.max_drawdown=0.0005")
+    backtest.run(spec(f"backtest.checkpoints=[{checkpoint(here / 'mine')}]", *strict))
+    content, folder = record(here)
+    page = (folder / "report.html").read_text()
+    assert content["risk"]["stopped_at"]
+    assert "Risk rules stand before the agent" in page
+    assert f"Risk rules ended the trading at {content['risk']['stopped_at'][:10]}." in page
+    assert "Return with risk rules" in page
+
+
+@pytest.mark.slow
 def test_a_run_directory_is_played_by_its_chosen_candidate_and_counts_as_its_own_configuration(here):
     checkpoint(here / "run" / "checkpoints" / "best")
     (here / "run" / "run.json").write_text(
