@@ -10,7 +10,7 @@ import pytest
 from tests.evaluation.test_evaluate import backtests, facts
 from tests.evaluation.test_leaderboard import board, run_dir
 from wealtharena.envs.trajectory import Trades
-from wealtharena.evaluation import comparison, evaluate
+from wealtharena.evaluation import comparison, evaluate, metrics, stress
 from wealtharena.evaluation.bootstrap import Interval
 
 
@@ -79,3 +79,18 @@ def test_no_shorter_record_than_the_one_at_hand_is_asked_of_who_is_not_sure_yet(
     assert of_seeds.years_needed > 1.0
     sure = comparison.Comparison("buy_and_hold", SimpleNamespace(sharpe=Interval(1.5, 0.2, 2.6)), years=1.0)
     assert sure.years_needed == pytest.approx((1.2 / 1.5) ** 2)
+
+
+def test_a_stressed_baseline_that_is_drawn_is_the_draw_that_is_shown_beside_it(settings):
+    """Which draw stands for all goes by ratios above cash in both places."""
+    env, evaluation = settings
+    bare = evaluation.stress.model_copy(update={"windows": {}, "cost_factors": (), "delay_bars": 0})
+    rules = evaluation.verdict.model_copy(update={"beats": ("random",)})
+    asked = evaluation.model_copy(update={"stress": bare, "verdict": rules, "baselines": ("random",)})
+    found = evaluate.evaluate(
+        backtests(env), evaluation=asked, facts=facts(risk_free_per_year=0.3), rng=np.random.default_rng(0)
+    )
+    (row,) = found.stress
+    path = found.baselines["random"]
+    kept = path.returns[stress.not_best_days(path, bare.drop_best_days)]
+    assert row.baseline["total_return"] == pytest.approx(metrics.total_return(kept))

@@ -121,6 +121,7 @@ class _Scene:
             market=base.markets[0],
             cost_factor=cost_factor,
             delay_bars=delay_bars,
+            risk_free_per_year=self.risk_free_per_year,
         )
         return played[self.baseline]
 
