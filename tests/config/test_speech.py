@@ -130,10 +130,11 @@ def whole_job(word: str, place: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_a_whole_quiet_job_prints_where_its_report_is_and_no_more(tmp_path: Path) -> None:
+def test_a_whole_quiet_job_prints_its_verdict_where_its_report_is_and_no_more(tmp_path: Path) -> None:
     done = whole_job("quiet=true", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    (line,) = done.stdout.splitlines()
+    verdict, line = done.stdout.splitlines()
+    assert verdict == "Verdict: rejected  SIMULATED DATA "
     assert (tmp_path / line.removeprefix("Report: ")).is_file()
 
 

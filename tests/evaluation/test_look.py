@@ -43,7 +43,7 @@ def test_a_look_writes_before_it_shows_and_says_what_it_showed(tmp_path):
     assert [entry["kind"] for entry in entries] == ["open"]
     facts = seen.facts(audit="passed", degenerate="it churns", seeds=3)
     assert (facts.openings, facts.trials.count, facts.seeds, facts.audit) == (1, 1, 3, "passed")
-    assert facts.degenerate == "it churns"
+    assert facts.degenerate == "on validation it churns", "of this window nobody has said so"
     assert facts.simulated is False
     assert view.test == seen.sealed.folds[0].test
     assert seen.open_all().bars == view.features.bars
@@ -54,6 +54,23 @@ def test_a_look_that_cannot_be_written_down_shows_nothing(tmp_path):
     (tmp_path / "ledger.jsonl").mkdir()
     with pytest.raises(FirewallError, match="cannot be written"):
         a_look(tmp_path).open()
+
+
+@pytest.mark.parametrize(
+    ("rates", "raised"),
+    [
+        ((100, 0), False),
+        ((100, 100), False),
+        ((100, 300), True),
+        ((-500, 0), False),
+        (("DFF", 0), False),
+        (("DFF", 300), True),
+    ],
+)
+def test_a_hurdle_is_raised_where_a_rate_above_that_of_cash_is_named(tmp_path, rates, raised):
+    named = (f"asset.costs.cash_bps_per_year={rates[0]}", f"asset.risk_free_bps_per_year={rates[1]}")
+    seen = a_look(tmp_path, extra=named)
+    assert seen.facts(audit=None).hurdle_raised is raised
 
 
 def test_what_has_no_configuration_is_no_trial(tmp_path):

@@ -154,6 +154,16 @@ def test_cash_is_not_worse_than_cash_by_rounding(rules, cash):
     assert ruling.reason == f"Annual return {cash:+.1%} on the test window, as cash earned."
 
 
+def test_a_hurdle_that_somebody_set_is_not_told_as_what_cash_earned(rules):
+    """Cash itself, at 1 % a year, stood under a hurdle of 3 % and was told "cash +3.1%: holding cash was better"."""
+    asked = replace(GOOD, annual_return=0.01, cash_return=0.0305, hurdle_raised=True)
+    (told,) = [one for one in judge(asked, rules).rulings if one.rule == "profit"]
+    assert told.status == "rejected"
+    assert told.reason.endswith("on the test window, the hurdle +3.0%: less than asset.risk_free_bps_per_year asks.")
+    above = judge(replace(asked, annual_return=0.04), rules)
+    assert "Annual return +4.0% on the test window, the hurdle +3.0%." in above.reasons
+
+
 def test_the_worst_rule_decides_and_its_reason_comes_first(rules):
     found = judge(replace(GOOD, seeds=1, annual_return=-0.44), rules)
     assert found.status == "rejected"
@@ -244,6 +254,32 @@ def test_where_orders_did_not_go_through_nothing_is_proven(change, rule, words, 
     assert ruling.rule == rule
     assert all(word in ruling.reason for word in words)
     assert judge(replace(GOOD, invested={"buy_and_hold": 0.95}), rules).status == "promotable"
+
+
+def test_what_a_baseline_could_not_buy_has_the_remedy_of_its_own_cause(rules):
+    """Whole contracts are too large for the account: a smaller one would buy still less."""
+    met = (Unfilled("the agent", 0.4, "volume"), Unfilled("buy_and_hold", 0.3, "lots"))
+    found = judge(replace(GOOD, invested={"buy_and_hold": 0.74}, unfilled=met), rules)
+    (told,) = [ruling.reason for ruling in found.rulings if ruling.rule == "invested"]
+    assert "try a larger env.initial_cash, or asset.instrument.lot_size=0." in told
+    assert "smaller" not in told
+
+
+@pytest.mark.parametrize(
+    ("rivals", "words"), [(("anchor",), "its anchor: it"), (("cash",), "its anchor, which is cash: it")]
+)
+def test_who_has_no_anchor_among_those_to_beat_stays_in_cash(rules, rivals, words):
+    found = judge(replace(GOOD, own_anchor=True, rivals=rivals, kept_share=0.0), rules)
+    assert any(reason.startswith(f"It is {words}s validation proved nothing") for reason in found.reasons)
+
+
+@pytest.mark.parametrize(("own_anchor", "status"), [(True, "unproven"), (False, "rejected")])
+def test_an_interval_below_zero_is_never_called_chance(rules, own_anchor, status):
+    below = {"sharpe_difference": -0.002, "sharpe_difference_low": -0.004, "sharpe_difference_high": -0.0004}
+    found = judge(replace(GOOD, **below, own_anchor=own_anchor), rules)
+    (told,) = [ruling for ruling in found.rulings if ruling.rule == "lower_bound"]
+    assert told.status == status
+    assert "interval -0.004 to -0.0004: below it, and not by chance." in told.reason
 
 
 def test_looser_rules_than_ship_are_told_first_and_move_no_status(rules):

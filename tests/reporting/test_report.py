@@ -18,16 +18,6 @@ from wealtharena.reporting.words import finite
 from wealtharena.tasks import judging
 
 
-@pytest.mark.parametrize(("share", "words"), [(0.83, "as much as the validation proved"), (0.0, "is its anchor")])
-def test_how_much_of_what_was_learned_is_kept_stands_on_the_first_screen(share: float, words: str) -> None:
-    made = report_data()
-    checkpoint = {**(made.run.get("checkpoint") or {}), "kept_share": share}
-    shown = head.first_screen(dataclasses.replace(made, run={**made.run, "checkpoint": checkpoint}))
-    assert f'data-metric="checkpoint.kept_share" value="{share!r}"' in shown
-    assert words in shown
-    assert "Lambda" not in head.first_screen(made)
-
-
 def test_the_first_screen_says_what_the_tilts_added() -> None:
     made = report_data()
     part = {"annual_return": 0.012, "information_ratio": 0.4, "active_share": 0.1, "costs": 0.001}

@@ -27,6 +27,7 @@ MARKET = (
     "features.names=[log_return_1,rsi_14]",
     "evaluation.bootstrap_draws=200",
 )
+CRISES = {"later": "03", "tested": "11"}
 
 
 @pytest.fixture
@@ -127,12 +128,41 @@ def test_a_checkpoint_folder_is_played(here):
 
 
 @pytest.mark.slow
+def test_a_crisis_behind_the_dates_that_are_played_is_told_as_seen_where_training_saw_it(here, capsys):
+    dates = ("backtest.start=2024-10-01", "backtest.end=2024-12-31", "data.simulator.end=2025-12-31")
+    crises = [f"+evaluation.stress.windows.{name}=[2025-{month}-01,2025-{month}-28]" for name, month in CRISES.items()]
+    learnt = {"train": ["2024-08-20", "2025-06-01"], "validation": ["2025-06-02", "2025-09-20"]}
+    split = {**learnt, "test": ["2025-09-21", "2025-12-31"]}
+    checkpoint(here / "run" / "checkpoints" / "best")
+    facts = {"agent": "cryptocurrencies", "split": split, "checkpoint": {"path": "checkpoints/best"}}
+    (here / "run" / "run.json").write_text(json.dumps(facts))
+    backtest.run(spec("backtest.checkpoints=[run]", *dates, *crises, "tracking=none"))
+    content, _ = record(here)
+    told = {row["name"]: row["in_sample"] for row in content["stress"] if row["name"] in CRISES}
+    assert told == {"later": True, "tested": False}
+    assert f"Verdict: {content['verdict']['status']}" in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_orders_that_do_not_go_through_are_printed_wherever_their_reason_stands(here, capsys):
     folder = checkpoint(here / "mine")
     backtest.run(spec(f"backtest.checkpoints=[{folder}]", "asset.instrument.lot_size=1000000000000", "tracking=none"))
     reasons, told = record(here)[0]["verdict"]["reasons"], "the agent asked for lapsed or was cut"
     assert next(place for place, reason in enumerate(reasons) if told in reason) >= 3, "or this shows nothing"
     assert " ".join(capsys.readouterr().out.split()).count(told) == 1
+
+
+@pytest.mark.slow
+def test_a_page_says_that_risk_rules_stood_before_the_agent_and_what_they_did(here):
+    """An account that they had closed in the ninth week was told as that of an agent that does nothing from then on."""
+    strict = ("risk=default", "risk.drawdown.max_drawdown=0.0005")
+    backtest.run(spec(f"backtest.checkpoints=[{checkpoint(here / 'mine')}]", *strict))
+    content, folder = record(here)
+    page = (folder / "report.html").read_text()
+    assert content["risk"]["stopped_at"]
+    assert "Risk rules stand before the agent" in page
+    assert f"Risk rules ended the trading at {content['risk']['stopped_at'][:10]}." in page
+    assert "Return with risk rules" in page
 
 
 @pytest.mark.slow

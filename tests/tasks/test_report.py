@@ -78,6 +78,22 @@ def test_baselines_stand_beside_them_where_prices_are_named(mine: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_baseline_that_is_drawn_is_the_mean_of_its_draws_here_too(
+    mine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prices = ("asset=etf", "data=simulated", "data.simulator.end=2024-03-01", "data.simulator.bars=900")
+    few = ("evaluation.baselines=[buy_and_hold,random]", "evaluation.random_seeds=4")
+    record, page = run(*prices, "features.names=[log_return_1]", *few, "asset.costs.cash_bps_per_year=400")
+    random = record["baselines"]["random"]
+    assert random["seeds"] == 4
+    assert random["sharpe_low"] < random["sharpe"] < random["sharpe_high"]
+    assert "turnover" not in random, "nothing is known of the orders behind a record, and none is shown beside it"
+    assert "random (mean of 4)" in capsys.readouterr().out
+    assert "Random is the mean of 4 draws" in page
+    assert record["baselines"]["buy_and_hold"]["invested"] > 0.9
+
+
+@pytest.mark.slow
 def test_prices_that_begin_with_the_returns_are_refused_with_the_warm_up_that_they_lack(mine: Path) -> None:
     prices = ("asset=etf", "data=simulated", "data.simulator.end=2024-01-05", "data.simulator.bars=270")
     with pytest.raises(DataError, match=r"do not cover the returns.*the first 60 bars warm up the features"):

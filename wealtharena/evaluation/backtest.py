@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,13 +23,13 @@ from wealtharena.envs.shortfall import Shortfall, bought, shortfall
 from wealtharena.envs.simulate import Targets, simulate
 from wealtharena.envs.trajectory import Trades, Trajectory, joint_rate
 from wealtharena.errors import FirewallError
-from wealtharena.evaluation import metrics
+from wealtharena.evaluation import chance, metrics
+from wealtharena.evaluation.evidence import ANCHOR as ANCHOR
 from wealtharena.evaluation.splits import Segment
 from wealtharena.evaluation.streams import named
 from wealtharena.features.panel import FeaturePanel, Scaler
 
 FloatArray = npt.NDArray[np.float64]
-ANCHOR: Final = "anchor"  # the baseline that a tilt starts from
 Decide = Callable[[npt.NDArray[np.float32]], FloatArray]
 
 
@@ -198,11 +198,12 @@ def of_baselines(
     market: Market | None = None,
     cost_factor: float = 1.0,
     delay_bars: int = 0,
+    risk_free_per_year: float = 0.0,
 ) -> Baselines:
     """Return the paths of the baselines over `window`, same kernel, costs and dates; one the panel has no data for is left out.
 
     `random` draws from its own stream of `rng`, so that it does not depend on which others are played. It is played
-    `evaluation.random_seeds` times; its path is the one whose Sharpe ratio is nearest their mean.
+    `evaluation.random_seeds` times; its path is the one whose Sharpe ratio, above cash or `risk_free_per_year`, is nearest their mean.
     """
     market = market or Market.build(features, env, plain_scaler(features))
     asked = evaluation.baselines if names is None else names
@@ -231,18 +232,11 @@ def of_baselines(
         if rule(name).drawn:
             seeds = named(rng, name).integers(2**63, size=evaluation.random_seeds)
             draws[name] = tuple(simulated(rule(name, int(seed))) for seed in seeds)
-            paths[name] = typical(draws[name])
+            cash = metrics.risk_free(draws[name][0], risk_free_per_year)
+            paths[name] = chance.typical(draws[name], risk_free=cash)
         else:
             paths[name] = simulated(rule(name))
     return Baselines.of(paths, draws, market, env, once=tuple(name for name in wanted if rule(name).holds))
-
-
-def typical(paths: Sequence[Trajectory]) -> Trajectory:
-    """Return the path whose Sharpe ratio is nearest the mean of all; the first where none has any."""
-    ratios = np.array([metrics.sharpe(path.returns, bars_per_year=path.bars_per_year) for path in paths])
-    if not np.isfinite(ratios).any():
-        return paths[0]
-    return paths[int(np.nanargmin(np.abs(ratios - np.nanmean(ratios))))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,32 +278,22 @@ class Baselines(Mapping[str, Trajectory]):
         return len(self.paths)
 
 
-def measures(played: Mapping[str, Trajectory], *, risk_free: float | FloatArray) -> dict[str, dict[str, float]]:
-    """Return the measures of each baseline; of one that is drawn their means, with `seeds` and a band.
+def measures(
+    played: Mapping[str, Trajectory],
+    *,
+    risk_free: float | FloatArray,
+    of: Callable[..., Mapping[str, float]] = metrics.summary,
+) -> dict[str, dict[str, float]]:
+    """Return the measures of each baseline, `of(path, risk_free=...)`; of one that is drawn their means and a band (`chance.band`).
 
-    The band is the 5 % and the 95 % quantile over the draws, as `<measure>_low` and `<measure>_high`. One that is bought
-    once has `invested`.
+    One that is bought once has `invested`.
     """
-    found = {name: dict(metrics.summary(path, risk_free=risk_free)) for name, path in played.items()}
+    found = {name: dict(of(path, risk_free=risk_free)) for name, path in played.items()}
     if isinstance(played, Baselines):
         for name, draws in played.draws.items():
-            found[name] = _band([metrics.summary(path, risk_free=risk_free) for path in draws])
+            found[name] = chance.band([of(path, risk_free=risk_free) for path in draws])
         for name, share in played.invested.items():
             found[name]["invested"] = share
-    return found
-
-
-def _band(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    found: dict[str, float] = {"seeds": len(rows)}
-    for name in rows[0]:
-        values = np.array([row[name] for row in rows], dtype=np.float64)
-        known = values[~np.isnan(values)]  # an infinite one counts: a mean over the others would be of the lucky draws
-        if known.size == 0:
-            found[name] = float("nan")
-            continue
-        with np.errstate(invalid="ignore"):
-            found[name] = float(known.mean())
-            found[f"{name}_low"], found[f"{name}_high"] = (float(q) for q in np.quantile(known, [0.05, 0.95]))
     return found
 
 

@@ -39,11 +39,13 @@ class Comparison:
         """
         if self.difference is None:
             return math.nan
-        ahead = self.difference.sharpe.value
-        half_width = (self.difference.sharpe.high - self.difference.sharpe.low) / 2.0
+        ahead, low = self.difference.sharpe.value, self.difference.sharpe.low
+        half_width = (self.difference.sharpe.high - low) / 2.0
         lasting = self.lasting_share * half_width**2
         if ahead <= 0.0 or ahead**2 <= lasting:
             return math.inf
+        if low <= 0.0 and half_width < ahead:  # an interval that is longer below holds 0: this record is not enough
+            half_width = ahead - low
         return self.years * (half_width**2 - lasting) / (ahead**2 - lasting)
 
     def to_json(self) -> dict[str, Any]:

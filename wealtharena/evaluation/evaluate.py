@@ -28,21 +28,14 @@ from wealtharena.evaluation import (
 )
 from wealtharena.evaluation.behaviour import degenerate
 from wealtharena.evaluation.evidence import AGENT, TEST_WINDOW, Evidence, Unfilled
+from wealtharena.evaluation.splits import Segment
 from wealtharena.evaluation.trials import Trials
 from wealtharena.files import jsonable
 
 FloatArray = npt.NDArray[np.float64]
 Counted = Callable[[float, Sequence[float]], Trials]
-DOUBTS = (
-    "leaks",
-    "edited",
-    "hindsight",
-    "survivors",
-    "searched",
-    "costless",
-    "window",
-    "assumed",
-)  # facts that stand in the evidence as they are
+# facts that stand in the evidence as they are
+DOUBTS = ("leaks", "edited", "hindsight", "survivors", "searched", "costless", "window", "assumed", "hurdle_raised")
 
 
 @dataclass(frozen=True)
@@ -56,12 +49,11 @@ class Facts:
     own_openings: int = 1  # by this configuration
     benchmark: str | None = None
     risk_free_per_year: float = 0.0  # a share; where cash earns a dated rate, the least that counts, unless 0
+    hurdle_raised: bool = False  # whether that is more than cash earns
     max_gross: float | None = None  # largest gross weight that the agent may hold
-    degenerate: str | None = None  # what training found
+    degenerate: str | None = None  # what was found elsewhere: by the validation, or as a record says it
     kept_share: float | None = None  # lambda: the largest share of what was learned that a validation proved
-    stayed: tuple[
-        bool, ...
-    ] = ()  # whether each record says it is its anchor, whose weights are not kept; none: compare
+    stayed: tuple[bool, ...] = ()  # whether each record says it is its anchor; none: compare their weights
     audit: Literal["passed", "failed"] | None = None
     leaks: tuple[str, ...] = ()  # what the leak test of the data named
     hindsight: str | None = None  # how the universe was chosen, where that was after the window began
@@ -74,6 +66,7 @@ class Facts:
     invested: Mapping[str, float] = field(default_factory=dict)  # share of a baseline bought once that was bought
     edited: tuple[str, ...] = ()  # recorded runs that are not as they ended, in words
     seeds: int | None = None  # behind the agents, where several are paths of one training (cpcv); None: one each
+    saw: Callable[[Segment], bool] | None = None  # see stress.table
     ordered: bool = True  # whether the agents' order is their own, as of seeds; a caller's draws no other numbers
 
 
@@ -164,6 +157,7 @@ def evaluate(
         benchmark=facts.benchmark,
         names=names,
         market=first.markets[0],
+        risk_free_per_year=facts.risk_free_per_year,
     )
     still = backtest.untilted(first)
     anchor = still.parts() if still is not None else ()
@@ -182,6 +176,7 @@ def evaluate(
         rng=streams[0],
         benchmark=facts.benchmark,
         risk_free_per_year=facts.risk_free_per_year,
+        saw=facts.saw,
     )
     tilts = active.by_symbol_of(pieces[agents.index(judged.agent)], anchor, first.markets[0]) if anchor else None
     return Evaluation(**{**vars(judged), "stress": harder, "tilts": tilts})
@@ -342,7 +337,7 @@ def _behaviour(agents: Sequence[Trajectory], stayed: Sequence[bool], facts: Fact
     if not leaving:
         return True, None
     found = (degenerate(path, max_gross=most) for path in leaving)
-    return False, facts.degenerate or next(filter(None, found), None)
+    return False, next(filter(None, found), None) or facts.degenerate
 
 
 def _rates(shown: Trajectory, named: float, risk_free: FloatArray) -> dict[str, Any]:

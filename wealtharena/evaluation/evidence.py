@@ -10,6 +10,7 @@ from wealtharena.envs.shortfall import Shortfall
 
 TEST_WINDOW: Final = "test window"  # what is judged, in words
 PLAYED: Final = "window played"  # training, validation, everything or dates, as a backtest was asked for
+ANCHOR: Final = "anchor"  # the baseline that a tilt starts from
 AGENT: Final = "the agent"  # among those whose orders may not go through
 
 
@@ -56,7 +57,8 @@ class Evidence:
     risk_free_per_year: float = 0.0  # a share; the mean of a dated rate
     risk_free_floor: float = 0.0  # what the spec says of it; see `Facts.risk_free_per_year`
     rivals: tuple[str, ...] = ()  # all that are to be beaten
-    cash_return: float = 0.0  # a year, what an all-cash account earned over the window
+    cash_return: float = 0.0  # a year, what an all-cash account earned over the window, or the hurdle
+    hurdle_raised: bool = False  # whether the spec names a hurdle above what cash earns
     exposure: float | None = None  # mean gross weight of the seed that held least
     max_gross: float | None = None  # what it may hold
     own_anchor: bool = False  # it tilts an anchor, and never leaves it

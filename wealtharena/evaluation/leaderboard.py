@@ -245,6 +245,7 @@ def facts_of(found: Group, ledger: Ledger | None) -> Facts:
         openings=looks,
         own_openings=own,
         risk_free_per_year=risk_free_of(evidence[-1]),
+        hurdle_raised=bool(evidence[-1].get("hurdle_raised")),
         max_gross=next((entry["max_gross"] for entry in evidence if entry.get("max_gross") is not None), None),
         degenerate=next((str(entry["degenerate"]) for entry in evidence if entry.get("degenerate")), None),
         kept_share=largest([entry.get("kept_share") for entry in evidence]),

@@ -79,8 +79,8 @@ class Look:
     def facts(self, *, audit: Audit | None, degenerate: str | None = None, seeds: int = 1, **doubts: Any) -> Facts:
         """Return what the judgement has to know beside the backtests; to be asked after the window was opened.
 
-        `doubts` are further fields of `Facts` that only the task knows. What has no configuration hash, a baseline, is no
-        trial of anything.
+        `degenerate` is what a training's validation found, which is not what this window shows; `doubts` are further fields of
+        `Facts` that only the task knows. What has no configuration hash, a baseline, is no trial of anything.
         """
         asset = self.spec.asset
         who, history = self.identity.config_hash, self.history()
@@ -94,8 +94,9 @@ class Look:
             assumed=asset.assumed,
             benchmark=asset.benchmark,
             risk_free_per_year=asset.risk_free_per_year,
+            hurdle_raised=asset.raises_hurdle,
             max_gross=self.spec.env.limits.max_gross,
-            degenerate=degenerate,
+            degenerate=degenerate and f"on validation {degenerate}",
             audit=audit,
             seeds=seeds,
             **doubts,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,10 +51,16 @@ def table(
     rng: np.random.Generator,
     benchmark: str | None = None,
     risk_free_per_year: float = 0.0,
+    saw: Callable[[Segment], bool] | None = None,
 ) -> tuple[StressResult, ...]:
-    """Return the stress table of `backtests`, whose plain backtests are `agents`."""
+    """Return the stress table of `backtests`, whose plain backtests are `agents`.
+
+    `saw` says whether training or selection saw a bar of a window; by default they saw what lies before the one that was played.
+    """
     spec = evaluation.stress
-    scene = _Scene(backtests, evaluation, baseline, rng, benchmark, risk_free_per_year)
+    scene = _Scene(
+        backtests, evaluation, baseline, rng, benchmark, risk_free_per_year, saw or _before(backtests[0].window)
+    )
     found = [scene.harder(f"{factor:g} times the costs", cost_factor=factor) for factor in spec.cost_factors]
     if spec.delay_bars:
         bars = "bar" if spec.delay_bars == 1 else "bars"
@@ -73,6 +79,7 @@ class _Scene:
     rng: np.random.Generator
     benchmark: str | None
     risk_free_per_year: float
+    saw: Callable[[Segment], bool]
 
     def harder(self, name: str, *, cost_factor: float = 1.0, delay_bars: int = 0) -> StressResult:
         played = [one.simulate(cost_factor=cost_factor, delay_bars=delay_bars) for one in self.backtests]
@@ -91,9 +98,9 @@ class _Scene:
             return StressResult(label, note="the data has no bars there")
         window = Segment(int(rows[0]) - 1, int(rows[-1]) + 1)
         played = [one.simulate(window=window) for one in self.backtests]
-        seen = rows[0] < base.window.start
+        seen = self.saw(Segment(int(rows[0]), window.stop))
         note = "training or selection saw these bars" if seen else ""
-        return StressResult(label, self._middle(played), self._measures(self._beside(window)), bool(seen), note)
+        return StressResult(label, self._middle(played), self._measures(self._beside(window)), seen, note)
 
     def without_best(self, agents: Sequence[Trajectory], days: int) -> StressResult:
         name = f"without the {days} best days"
@@ -114,6 +121,7 @@ class _Scene:
             market=base.markets[0],
             cost_factor=cost_factor,
             delay_bars=delay_bars,
+            risk_free_per_year=self.risk_free_per_year,
         )
         return played[self.baseline]
 
@@ -125,6 +133,10 @@ class _Scene:
         cash = metrics.risk_free(played, self.risk_free_per_year)[rows]
         found = metrics.of_returns(played.returns[rows], bars_per_year=played.bars_per_year, risk_free=cash)
         return {name: found[name] for name in SHOWN}
+
+
+def _before(played: Segment) -> Callable[[Segment], bool]:
+    return lambda bars: bars.start < played.start
 
 
 def not_best_days(played: Trajectory, days: int) -> npt.NDArray[np.bool_]:

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from wealtharena.config.specs.asset import LITTLE
 from wealtharena.config.specs.runs import EvaluationSpec, VerdictSpec
 from wealtharena.envs.shortfall import REMEDIES
-from wealtharena.evaluation.evidence import AGENT, TEST_WINDOW, Evidence, Unfilled
+from wealtharena.evaluation.evidence import AGENT, ANCHOR, TEST_WINDOW, Evidence, Unfilled
 from wealtharena.evaluation.strictness import limits_of, looser_reason
 from wealtharena.evaluation.wording import edited_reason, figure, left_out_reason, limit, patience
 from wealtharena.files import jsonable
@@ -87,8 +87,9 @@ def lower_bound(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     figures = f"Sharpe ratio {figure(difference, 0.0, form='+.2f')} against {evidence.beats}{among} interval {interval}"
     if low > 0.0:
         return Ruling("lower_bound", "promotable", f"{figures}: above it.")
-    if high < 0.0 and not evidence.own_anchor:
-        return Ruling("lower_bound", "rejected", f"{figures}: below it, and not by chance.")
+    if high < 0.0:
+        lost = f"{figures}: below it, and not by chance."
+        return Ruling("lower_bound", "unproven" if evidence.own_anchor else "rejected", lost)
     return Ruling("lower_bound", "unproven", f"{figures}: could be chance. {patience(evidence)}")
 
 
@@ -141,17 +142,18 @@ def drawdown(evidence: Evidence, spec: VerdictSpec) -> Ruling:
 def profit(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """Doing nothing must not have been better."""
     del spec
-    cash = evidence.cash_return
+    cash, name = evidence.cash_return, "the hurdle" if evidence.hurdle_raised else "cash"
     if cash >= 0.0 and abs(evidence.annual_return - cash) < ROUNDING:
-        return Ruling("profit", "promotable", f"Annual return {cash:+.1%} on the {evidence.window}, as cash earned.")
+        return Ruling("profit", "promotable", f"Annual return {cash:+.1%} on the {evidence.window}, as {name} earned.")
     text = f"Annual return {figure(evidence.annual_return, cash, 0.0, form='+.1%')} on the {evidence.window}"
     if cash:
-        text += f", cash {figure(cash, evidence.annual_return, form='+.1%')}"
+        text += f", {name} {figure(cash, evidence.annual_return, form='+.1%')}"
     if not evidence.annual_return < max(cash, 0.0):
         return Ruling("profit", "promotable", f"{text}.")
     if evidence.own_anchor and _is_hardly_invested(evidence):
         return Ruling("profit", "unproven", f"{text}: it is cash, less what a few small trades cost.")
-    better = "holding cash was better" if evidence.annual_return < cash else "a loss, where cash lost more"
+    least = "less than asset.risk_free_bps_per_year asks" if evidence.hurdle_raised else "holding cash was better"
+    better = least if evidence.annual_return < cash else "a loss, where cash lost more"
     return Ruling("profit", "rejected", f"{text}: {better}.")
 
 
@@ -230,12 +232,10 @@ def leaves_anchor(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """A tilt that is its anchor shows what the anchor earns: an honest nothing, and nothing to promote."""
     del spec
     if evidence.own_anchor:
-        why = (
-            "its validation proved nothing that it learned (lambda 0)"
-            if evidence.kept_share == 0.0
-            else "it tilts by next to nothing"
-        )
-        return Ruling("anchor", "unproven", f"It is its anchor: {why}.")
+        nothing = "its validation proved nothing that it learned (lambda 0)"
+        why = nothing if evidence.kept_share == 0.0 else "it tilts by next to nothing"
+        which = "" if ANCHOR in evidence.rivals else ", which is cash"
+        return Ruling("anchor", "unproven", f"It is its anchor{which}: {why}.")
     return Ruling("anchor", "promotable", "It is not the portfolio that it started from.")
 
 
@@ -361,11 +361,13 @@ def invested(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     shown = figure(share, spec.min_invested, form=".0%")
     if share >= spec.min_invested:
         return Ruling("invested", "promotable", f"{name} held {shown} of what it was to hold, over the window.")
+    cause = next((found.cause for found in evidence.unfilled if found.who == name), "volume")
+    more = ", or see whether the bars can be traded (data.volume_unit)" if cause == "volume" else ""
     return Ruling(
         "invested",
         "unproven",
         f"{name} held {shown} of what it was to hold, {limit(spec.min_invested, form='.0%')} is asked: a comparison with "
-        f"it proves nothing; {REMEDIES['volume']}, or see whether the bars can be traded (data.volume_unit).",
+        f"it proves nothing; {REMEDIES[cause]}{more}.",
     )
 
 

@@ -12,6 +12,7 @@ from wealtharena.reporting import charts
 from wealtharena.reporting.charts import paths
 from wealtharena.reporting.data import ReportData
 from wealtharena.reporting.page import figure
+from wealtharena.reporting.tables import drawn
 from wealtharena.reporting.words import (
     MEASURES,
     STATUS,
@@ -26,6 +27,7 @@ from wealtharena.reporting.words import (
     number,
     place,
     prose,
+    stays,
     window_of,
 )
 
@@ -262,7 +264,7 @@ def _kept(run: Mapping[str, Any]) -> str:
     words = (
         "of what was learned is kept, as much as the validation proved"
         if share
-        else "the validation proved nothing of what was learned, so the agent is its anchor"
+        else f"the validation proved nothing of what was learned, so {stays(run)}"
     )
     shown = measured("checkpoint.kept_share", share, Measure("lambda", "lambda", "ratio", False, ""))
     return f'<p class="gap kept"><b>Lambda</b> {shown}: {words}.</p>'
@@ -324,16 +326,19 @@ def _equity(data: ReportData) -> str:
         return ""
     agent = data.agent
     totals = {name: (values or {}).get("total_return") for name, values in (data.run.get("baselines") or {}).items()}
+    totals |= {
+        path.name: float(paths.growth(path)[-1]) - 1.0 for path in data.baselines if path.name in drawn(data.run)
+    }
     totals["agent"] = ((data.run.get("metrics") or {}).get(data.window) or {}).get("total_return")
     over = f", over the {data.window} window" if window_of(data.run) == "test window" else ""
     said = [f"Net of all costs{over}."] if data.held else []
     if data.band is not None:
         said.append(f"Shaded: {data.band.meaning}.")
-    drawn = "".join(
+    charted = "".join(
         paths.equity(size, agent, data.baselines, band=data.band, totals=totals, name="Agent")
         for size in (charts.WIDE, charts.NARROW)
     )
-    return figure("Growth of the account", drawn, note=" ".join(said))
+    return figure("Growth of the account", charted, note=" ".join(said))
 
 
 def _verdict(run: Mapping[str, Any]) -> str:

@@ -96,7 +96,7 @@ def _baselines(data: ReportData) -> str:
         parts.append("<h3>Sharpe ratio against each baseline</h3>" + tables.comparison(data.run))
         parts.append(
             '<p class="soft">A paired block bootstrap: agent and baseline keep the same bars in every draw. An interval that '
-            f"holds zero means that this window can’t tell the two apart.{_of_several(data)}</p>"
+            f"holds zero means that this window can’t tell the two apart.{_of_several(data)}{_of_draws(data)}</p>"
         )
     if data.run.get("metrics"):
         parts.append("<h3>All measures</h3>" + tables.measures(data.run) + tables.baseline_notes(data.run))
@@ -124,6 +124,15 @@ def _of_several(data: ReportData) -> str:
     )
 
 
+def _of_draws(data: ReportData) -> str:
+    """Return what a difference to a baseline that is drawn is to: its figures are means over all draws."""
+    return "".join(
+        f" The difference to {escape(name_of(name).lower())} is to the draw nearest the mean of all; its own Sharpe ratio is that mean."
+        for name in tables.drawn(data.run)
+        if name in (data.run.get("comparison") or {})
+    )
+
+
 def _positions(data: ReportData) -> str:
     if data.agent is None or not data.held:
         return ""
@@ -146,11 +155,17 @@ def _positions(data: ReportData) -> str:
         figure(
             "Costs so far",
             book.costs(charts.HALF, agent) + book.costs(charts.NARROW_LOW, agent),
-            note="Summed, as a share of the starting equity. Trading costs include what delistings and liquidations took. "
-            "The curves above are net of these.",
+            note="Summed, as a share of the starting equity. Trading costs include what delistings and liquidations took; "
+            f"financing is borrowing and carry less interest{_signs(agent)}. The curves above are net of these.",
         ),
         "</div>",
     )
+
+
+def _signs(agent: Trajectory) -> str:
+    """Return how the lines of costs are read that are none: interest is below zero, a dividend above it is received."""
+    earned = ", below zero where it was earned" if agent.financing.sum() < 0.0 else ""
+    return f"{earned}; dividends are received" if agent.dividends.any() else earned
 
 
 def _stress(data: ReportData) -> str:

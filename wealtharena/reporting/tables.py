@@ -36,6 +36,7 @@ _STACKED = ("board", "audit")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 LAST_TRADES = 15
 LARGEST_TRADES = 10
+ROUNDS_TO_NOTHING = 0.005  # a Sharpe ratio of two decimals
 _SHARES = (
     "annual_return",
     "worst_drawdown",
@@ -116,6 +117,12 @@ def baseline_notes(run: Mapping[str, Any]) -> str:
     return f'<p class="soft">{" ".join(notes)}</p>' if notes else ""
 
 
+def drawn(run: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the baselines whose figures are means over draws, and whose path is one of these."""
+    found = (run.get("baselines") or {}).items()
+    return tuple(name for name, values in found if finite((values or {}).get("seeds")) is not None)
+
+
 def comparison(run: Mapping[str, Any]) -> str:
     """Return the difference in Sharpe ratio to each baseline with interval and p-value, drawn on one axis."""
     rows = []
@@ -126,13 +133,17 @@ def comparison(run: Mapping[str, Any]) -> str:
         low, high = ([finite(v) for v in entry.get("ci95") or ()] + [None, None])[:2]
         difference, p_value = finite(entry.get("sharpe_difference")), finite(entry.get("p_value"))
         own = ((run.get("baselines") or {}).get(name) or {}).get("sharpe")
-        path = f"comparison.{name}"
+        path, digits = f"comparison.{name}", _digits(low, high)
         rows.append(
             [
                 escape(name_of(name)),
-                measured(f"{path}.sharpe_difference", difference, MEASURES["sharpe"]),
+                measured(f"{path}.sharpe_difference", difference, MEASURES["sharpe"])
+                if digits == 2
+                else _raw(f"{path}.sharpe_difference", difference, digits=digits),
                 compare.interval(difference, low, high, limits=limits),
-                f"{_raw(f'{path}.ci95.0', low)} to {_raw(f'{path}.ci95.1', high)}" if low is not None else DASH,
+                f"{_raw(f'{path}.ci95.0', low, digits=digits)} to {_raw(f'{path}.ci95.1', high, digits=digits)}"
+                if low is not None
+                else DASH,
                 _raw(f"{path}.p_value", p_value, signed=False, digits=3),
                 measured(f"baselines.{name}.sharpe", own, MEASURES["sharpe"]),
             ]
@@ -298,6 +309,11 @@ def _raw(path: str, value: float | None, *, signed: bool = True, digits: int = 2
     if digits == 3 and 0 <= value < 0.001:
         text = f"<{THIN}0.001"
     return f'<data data-metric="{escape(path)}" value="{value!r}">{escape(text)}</data>'
+
+
+def _digits(*edges: float | None) -> int:
+    """Return how many decimals tell on which side of 0 the edges of an interval lie."""
+    return 4 if any(edge is not None and 0.0 < abs(edge) < ROUNDS_TO_NOTHING for edge in edges) else 2
 
 
 def _row(cells: Sequence[str], labels: Sequence[str] = ()) -> str:

@@ -99,6 +99,7 @@ _NAMES = {
     "openings": "Looks at the test window",
     "own_openings": "Looks by this configuration",
     "beats": "Baseline to beat",
+    "cash_return": "Return of cash, or of a higher hurdle",
 }
 _SHORT = {"Inverse volatility": "Inv. vol.", "Minimum variance": "Min. var.", "Equal weight": "Equal w."}
 _SMALL = {"ppo", "appo", "impala", "a2c", "dqn", "sac", "tqc", "bc", "marwil", "cql", "iql", "etf"}
@@ -128,6 +129,11 @@ def window_of(run: Mapping[str, Any], window: str = "test") -> str:
         return "record"
     played = str((run.get("backtest") or {}).get("window", "test"))
     return f"{window} window" if window != "test" or played == "test" else "window played"
+
+
+def stays(run: Mapping[str, Any]) -> str:
+    """Return what an agent is of which nothing was kept."""
+    return "the agent is its anchor" if "anchor" in (run.get("comparison") or {}) else "the agent stays in cash"
 
 
 def prose(text: object) -> str:

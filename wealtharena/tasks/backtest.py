@@ -8,8 +8,9 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from wealtharena.envs.trajectory import Trajectory
 
 log = logging.getLogger(__name__)
+GUARDED: Final = (
+    "risk rules stand before the agent, and before the anchor of a tilt; the other baselines are played without them"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +81,10 @@ def run(spec: ExperimentSpec) -> int:
         features, seen = open_rows(spec, record, prepared, window, agent)
         found = judged(look_of(spec, record, prepared, window, agent), prepared, features, window, agent)
         record.update(
-            ensemble=spread_over(spec, features, window, agent),
-            risk=risk_over(spec, features, window, agent),
+            ensemble=spread_over(spec, features, window, agent), risk=risk_over(spec, features, window, agent)
         )
+        if record.content["risk"]:
+            record.update(notes=[*prepared.notes, GUARDED, *console.risk_lines(record.content["risk"])])
         blocks = found.to_json()
         verdict = not_a_verdict(spec, blocks["verdict"], seen=seen)
         record.update(
@@ -258,9 +263,13 @@ def open_rows(
     view = None if kept(agent.origins, prepared, window).any() else prepared.sealed.training(0).features
     if view is not None and view.bars >= window.stop:
         return view, True
-    features = look_of(spec, record, prepared, window, agent).open_all()
+    return look_of(spec, record, prepared, window, agent).open_all(), has_seen(prepared, agent, window)
+
+
+def has_seen(prepared: Prepared, agent: Agent, bars: Segment) -> bool:
+    """Return whether training or selection of what is played saw any of these bars."""
     first = min(s.start for s in _tests(prepared, trained=agent.policy is not None))
-    return features, seen_in(agent.origins, prepared, window, unseen=first)
+    return seen_in(agent.origins, prepared, bars, unseen=first)
 
 
 def look_of(spec: ExperimentSpec, record: RunRecord, prepared: Prepared, window: Segment, agent: Agent) -> Look:
@@ -282,7 +291,8 @@ def judged(
     """Return the judgement of the agent over the window; `audit` is `passed`, `failed`, or None for none made."""
     spec, rng = look.spec, look.rng()
     said = TEST_WINDOW if window_name(spec) == "test" else PLAYED
-    facts = look.facts(audit=audit, window=said, **doubts(spec, prepared, first_row=window.start))
+    saw = partial(has_seen, prepared, agent)
+    facts = look.facts(audit=audit, window=said, saw=saw, **doubts(spec, prepared, first_row=window.start))
     if agent.policy is not None:
         from wealtharena.training.shrinkage import share_left
 
@@ -347,7 +357,14 @@ def _all_baselines(
 ) -> Mapping[str, Trajectory]:
     names = tuple(dict.fromkeys((name, *spec.evaluation.baselines, *spec.evaluation.verdict.beats)))
     return backtest.of_baselines(
-        features, spec.env, window, evaluation=spec.evaluation, rng=rng, benchmark=spec.asset.benchmark, names=names
+        features,
+        spec.env,
+        window,
+        evaluation=spec.evaluation,
+        rng=rng,
+        benchmark=spec.asset.benchmark,
+        names=names,
+        risk_free_per_year=spec.asset.risk_free_per_year,
     )
 
 
@@ -372,28 +389,12 @@ def show(content: Mapping[str, Any], folder: Path) -> None:
     for line in console.baseline_notes(content):
         out.print(line, style="dim")
     if content.get("ensemble"):
-        out.print(spread_line(content["ensemble"]))
+        out.print(console.spread_line(content["ensemble"]))
     if content.get("risk"):
-        for line in risk_lines(content["risk"]):
+        for line in console.risk_lines(content["risk"]):
             out.print(line)
+    console.verdict(content)
     for reason in shown(content["verdict"], 3):
         out.print(f"- {reason}", style="dim")
     out.print(f"Paths: {relative(folder / tables.EQUITY_FILE)}")
     console.report(folder)
-
-
-def risk_lines(found: Mapping[str, Any]) -> list[str]:
-    """Return what `risk_over` found as sentences."""
-    lines = [f"Risk rules: {what}, {count} times" for what, count in found["interventions"].items()]
-    if found["stopped_at"]:
-        lines.append(f"Risk rules ended the trading at {found['stopped_at'][:10]}.")
-    cost = found["total_return"] - found["total_return_without"]
-    return [*lines, f"Return with risk rules {found['total_return']:+z.1%}, {cost:+z.1%} against none."]
-
-
-def spread_line(found: Mapping[str, Any]) -> str:
-    """Return what `spread_over` found as a sentence."""
-    return (
-        f"Spread of the {found['members']} members: {found['mean_spread']:.1%} of equity on average, "
-        f"{found['max_spread']:.1%} at most"
-    )

@@ -64,6 +64,7 @@ def show(
         rng=stream(spec.seed, "judgement"),
         benchmark=spec.asset.benchmark,
         market=one.markets[0],
+        risk_free_per_year=spec.asset.risk_free_per_year,
     )
     risk_free = metrics.risk_free(agent, spec.asset.risk_free_per_year)
     anchor = backtest.of_anchor(one)

@@ -13,7 +13,7 @@ from wealtharena.config import speech
 from wealtharena.config.spelling import command_line, override
 from wealtharena.errors import WealthArenaError
 from wealtharena.files import relative
-from wealtharena.reporting.words import challenged, window_of
+from wealtharena.reporting.words import challenged, stays, window_of
 from wealtharena.terminal import Screen, figure, styled
 from wealtharena.tracking.console import duration
 
@@ -119,14 +119,12 @@ def nothing_to_search(folder: Path, *, study: str | None) -> None:
 
 def result(record: Mapping[str, Any], folder: Path) -> None:
     """Say what the test window showed, beside the baselines, with the verdict and where the report is."""
-    out, told = screen(), screen(answer=True)
+    out = screen()
     out.print(comparison_table(record))
     for line in (*kept_share_notes(record), *baseline_notes(record)):
         out.print(line, style="dim")
-    verdict = record.get("verdict") or {}
-    status = verdict.get("status", "unproven")
-    told.print(_verdict(status, simulated=speech.is_quiet() and record["data"]["simulated"]))
-    for reason in verdict.get("reasons", ()):
+    verdict(record)
+    for reason in (record.get("verdict") or {}).get("reasons", ()):
         out.print(f"  - {reason}")
     if record.get("challenge"):
         out.print(challenged(record["challenge"]))
@@ -139,6 +137,30 @@ def _verdict(status: str, *, simulated: bool) -> Text:
     """Return the verdict; `simulated` stamps it where nothing else is said that would."""
     said = Text("Verdict: ").append(status, _STYLE.get(status, "bold"))
     return said.append(" ").append(" SIMULATED DATA ", "bold white on red") if simulated else said
+
+
+def risk_lines(found: Mapping[str, Any]) -> list[str]:
+    """Return what `risk_over` found as sentences."""
+    counts = found["interventions"].items()
+    lines = [f"Risk rules: {what}, {count} time{'s' if count != 1 else ''}" for what, count in counts]
+    if found["stopped_at"]:
+        lines.append(f"Risk rules ended the trading at {found['stopped_at'][:10]}.")
+    guarded, plain = found["total_return"], found["total_return_without"]
+    return [*lines, f"Return with risk rules {guarded:+z.1%}, without them {plain:+z.1%}."]
+
+
+def spread_line(found: Mapping[str, Any]) -> str:
+    """Return what `spread_over` found as a sentence."""
+    return (
+        f"Spread of the {found['members']} members: {found['mean_spread']:.1%} of equity on average, "
+        f"{found['max_spread']:.1%} at most"
+    )
+
+
+def verdict(record: Mapping[str, Any]) -> None:
+    """Say the word of the verdict."""
+    status = (record.get("verdict") or {}).get("status", "unproven")
+    screen(answer=True).print(_verdict(status, simulated=speech.is_quiet() and record["data"]["simulated"]))
 
 
 def report(folder: Path) -> None:
@@ -184,7 +206,7 @@ def kept_share_notes(record: Mapping[str, Any]) -> list[str]:
     if share is None:
         return []
     if share == 0.0:
-        return ["Lambda 0: the validation proved nothing of what was learned, so the agent is its anchor."]
+        return [f"Lambda 0: the validation proved nothing of what was learned, so {stays(record)}."]
     return [f"Lambda {share:.2f}: so much of what was learned is kept, by the evidence of the validation."]
 
 

@@ -197,4 +197,4 @@ def _judge_and_save(
         facts={**record.content, "track_record": track_record(found)},
     )
     record.update(registry=f"{folder.parent.name}/{folder.name}")
-    console.screen().print(backtest.spread_line(spread))
+    console.screen().print(console.spread_line(spread))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from wealtharena import files
 from wealtharena.config.specs.experiment import ExperimentSpec
@@ -15,7 +16,7 @@ from wealtharena.data import cash
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.errors import ConfigError, DataError
-from wealtharena.evaluation import backtest, comparison, metrics, outside, shape
+from wealtharena.evaluation import backtest, chance, comparison, metrics, outside, shape
 from wealtharena.evaluation.look import stream
 from wealtharena.evaluation.splits import Segment
 from wealtharena.features.computing import warmup_bars
@@ -27,6 +28,7 @@ from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.pipeline import describe, notes, open_features
 from wealtharena.tasks.record import RunContext, RunRecord, recorded
 
+FloatArray = npt.NDArray[np.float64]
 NOTE: Final = (
     "How these returns were made is not known here: whether costs are in them, whether anything looked ahead, and how many "
     "others were tried. So there is no verdict."
@@ -45,16 +47,16 @@ def run(spec: ExperimentSpec) -> int:
     with recorded(spec, context) as record:
         dated = cash.rates(path.timestamps, spec.asset, spec.data)
         path = path if dated is None else replace(path, cash_rates=dated[0][:-1])
-        baselines = played(spec, record, path, ledger) if spec.data.source != "auto" else []
-        of_prices = record.content.get("notes") or ()
         risk_free = metrics.risk_free(outside.in_time(path), spec.asset.risk_free_per_year)
+        baselines = played(spec, record, path, ledger, risk_free) if spec.data.source != "auto" else {}
+        of_prices = record.content.get("notes") or ()
         record.update(**measured(spec, path, baselines, risk_free), status="completed")
         said = [*of_prices, *ledger.close().notes, *outside.holes(path), *([] if dated is None else [dated[1]])]
         record.update(notes=[*record.content["notes"], *said])
         data = ReportData(
             run=record.content,
             agent=path,
-            baselines=tuple(baselines),
+            baselines=tuple(baselines.values()),
             band=equity_band(path, rng=stream(spec.seed, "report")),
             notes=record.content["notes"],
             risk_free=risk_free,
@@ -66,7 +68,9 @@ def run(spec: ExperimentSpec) -> int:
     return 0
 
 
-def played(spec: ExperimentSpec, record: RunRecord, path: Trajectory, ledger: Ledger) -> list[Trajectory]:
+def played(
+    spec: ExperimentSpec, record: RunRecord, path: Trajectory, ledger: Ledger, risk_free: FloatArray
+) -> backtest.Baselines:
     """Return the baselines over the prices of the configuration's source, at the dates of the record.
 
     Raises:
@@ -97,12 +101,18 @@ def played(spec: ExperimentSpec, record: RunRecord, path: Trajectory, ledger: Le
     earned = cash_beside(spec, path)
     try:
         beside = outside.beside(list(found.values()), path, ledger)
+        draws = {name: tuple(outside.beside(each, path)) for name, each in found.draws.items()}
     except DataError as error:
         warm = warmup_bars(features.names) + spec.env.window - 1
         raise DataError(
             error.message, hint=f"{error.hint}; of prices the first {warm} bars warm up the features and count as none"
         ) from error
-    return [earned if one.name == earned.name else one for one in beside]
+    paths = {one.name: earned if one.name == earned.name else one for one in beside}
+    return replace(
+        found,
+        paths=paths | {name: chance.typical(each, risk_free=risk_free) for name, each in draws.items()},
+        draws=draws,
+    )
 
 
 def cash_beside(spec: ExperimentSpec, record: Trajectory) -> Trajectory:
@@ -113,22 +123,21 @@ def cash_beside(spec: ExperimentSpec, record: Trajectory) -> Trajectory:
 
 
 def measured(
-    spec: ExperimentSpec, path: Trajectory, baselines: Sequence[Trajectory], risk_free: np.ndarray[Any, Any]
+    spec: ExperimentSpec, path: Trajectory, baselines: Mapping[str, Trajectory], risk_free: FloatArray
 ) -> dict[str, Any]:
     """Return run.json's blocks of a record from outside."""
 
-    def of(one: Trajectory) -> dict[str, float]:
+    def of(one: Trajectory, *, risk_free: FloatArray) -> dict[str, float]:
         return metrics.of_returns(one.returns, bars_per_year=one.bars_per_year, risk_free=risk_free)
 
     compared = comparison.compare_group(
         [path],
-        {one.name: one for one in baselines},
+        baselines,
         rng=stream(spec.seed, "judgement"),
         draws=spec.evaluation.bootstrap_draws,
         risk_free=risk_free,
     )
-    beside = {one.name: one.returns for one in baselines}
-    name = shape.benchmark_of(tuple(beside), spec.evaluation.verdict.beats)
+    name = shape.benchmark_of(tuple(baselines), spec.evaluation.verdict.beats)
     first, last = (str(path.timestamps[at])[:10] for at in (0, -1))
     found: dict[str, Any] = files.jsonable(
         {
@@ -136,14 +145,14 @@ def measured(
             "algo": "returns",
             "returns_of": Path(str(spec.returns)).name,
             "split": {"train": [], "validation": [], "test": [first, last]},
-            "metrics": {"test": of(path)},
-            "baselines": {one.name: of(one) for one in baselines},
+            "metrics": {"test": of(path, risk_free=risk_free)},
+            "baselines": backtest.measures(baselines, risk_free=risk_free, of=of),
             "comparison": {key: value.to_json() for key, value in compared.items()},
             "shape": shape.to_json(
                 path.returns,
                 path.equity,
                 path.timestamps,
-                benchmark=(name, beside[name]) if name is not None else None,
+                benchmark=(name, baselines[name].returns) if name is not None else None,
                 bars_per_year=path.bars_per_year,
                 risk_free=risk_free,
             ),

@@ -139,6 +139,12 @@ class AssetSpec(Spec):
     universe: UniverseSpec
 
     @property
+    def raises_hurdle(self) -> bool:
+        """Return whether `risk_free_bps_per_year`, and not what cash earns, is the hurdle, of single bars where its rate is dated."""
+        named = self.risk_free_bps_per_year
+        return bool(named) and (self.costs.cash_series is not None or named > self.costs.cash_number)
+
+    @property
     def risk_free_per_year(self) -> float:
         """Return the hurdle of every measure, a share: what cash earns, or `risk_free_bps_per_year` where that is more.
 
