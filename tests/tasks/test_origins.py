@@ -268,6 +268,17 @@ def test_a_candidate_is_of_the_configuration_and_seed_of_its_run(tmp_path: Path)
     (tmp_path / "run.json").write_text('{"config_hash": "a", "seed": 7, "status": "completed"}')
     candidate = tmp_path / "checkpoints" / "000008192"
     candidate.mkdir(parents=True)
-    assert trained_as(candidate, {}) == ("a", 7)
-    assert trained_as(candidate, {"config_hash": "b", "seed": 1}) == ("b", 1)
-    assert trained_as(tmp_path.parent, {}) == ("", None)
+    assert trained_as(candidate, {}, candidate) == ("a", 7)
+    assert trained_as(candidate, {"config_hash": "b", "seed": 1}, candidate) == ("b", 1)
+
+
+def test_a_candidate_that_was_copied_out_of_its_run_is_a_configuration_by_what_it_learned(tmp_path: Path) -> None:
+    """Twenty closed seeds were compared on their test window that way, and each look was no trial, as a baseline's."""
+    hashes = []
+    for content in (b"one", b"other", b"one"):
+        (tmp_path / "weights.pt").write_bytes(content)
+        who, seed = trained_as(tmp_path, {}, tmp_path)
+        hashes.append(who)
+        assert seed is None
+    assert "" not in hashes
+    assert (hashes[0] == hashes[2], hashes[0] == hashes[1]) == (True, False)
