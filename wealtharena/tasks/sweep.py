@@ -83,7 +83,7 @@ def run_in(context: RunContext, spec: ExperimentSpec, overrides: Sequence[str]) 
     resuming.check(spec, context, study=study_path(spec, context.folder))
     with recorded(spec, context) as record:
         base = trial_overrides(spec, typed)
-        space.check(spec.sweep, base, compose)
+        space.check(spec.sweep, base, space.alike(compose(base), compose))
         for line in space.unread(spec.sweep, base, compose):
             log.warning("%s", line)
         prepared = prepare(spec)
