@@ -210,14 +210,19 @@ def _run_search(job: Search, record: RunRecord) -> SearchResult:
 
 
 def study_identity(job: Search) -> dict[str, Any]:
-    """Return what the trials are drawn for, flat: market, windows, base configuration, measure and space."""
-    sweep, sealed = job.spec.sweep.model_dump(mode="json"), job.prepared.sealed
-    asked = {f"sweep.{key}": sweep[key] for key in ("metric", "mode", "seeds_per_trial")}
+    """Return what the trials are drawn for, flat: market, windows, base configuration, measure, length and space.
+
+    Of the base configuration `sweep` is left out: it is that of a trial, which searches for nothing.
+    """
+    sweep, sealed, base = job.spec.sweep.model_dump(mode="json"), job.prepared.sealed, compose(job.base)
+    asked = {f"{key} of its trials": sweep[key] for key in ("metric", "mode", "seeds_per_trial")}
+    asked["env_steps of its trials"] = base.train.env_steps
+    plain = {key: value for key, value in settings(base).items() if not key.startswith("sweep.")}
     space_of = {f"sweep.space.{key}": str(value) for key, value in sweep["space"].items()}
     fold = sealed.folds[0]
     windows = {"split.train": str(sealed.dates(fold.train)), "split.validation": str(sealed.dates((fold.validation,)))}
     missing = {"sweep.space": sorted(sweep["space"])}  # a key that only one of two spaces has
-    return {"data.bars": sealed.fingerprint, **windows, **asked, **space_of, **missing, **settings(compose(job.base))}
+    return {"data.bars": sealed.fingerprint, **windows, **asked, **space_of, **missing, **plain}
 
 
 def judge_winner(job: Search, record: RunRecord, winner: TrainedFinalist, trials: Sequence[TrialRow]) -> dict[str, Any]:
