@@ -165,10 +165,9 @@ def ensemble(members: Sequence[Agent]) -> Agent:
                 hint="name the versions that it is of, or train it with algo.members=1",
             )
         networks.append(member.policy)
-    together = "+".join(sorted(member.config_hash for member in members))
-    digest = hashlib.sha256(f"ensemble {together}".encode()).hexdigest()[:16]
-    origins = tuple(origin for member in members for origin in member.origins)
     each = tuple((member.config_hash, member.seed) for member in members)
+    digest = hashlib.sha256(f"ensemble {'+'.join(sorted(who for who, _ in each))}".encode()).hexdigest()[:16]
+    origins = tuple(origin for member in members for origin in member.origins)
     return Agent(f"ensemble of {len(members)}", digest, EnsemblePolicy(networks), origins=origins, members=each)
 
 
