@@ -100,7 +100,13 @@ def trained_as(place: Path, facts: Mapping[str, Any], policy: Path) -> tuple[str
     """
     around = () if facts.get("config_hash") else _around(place.resolve())
     said = records.known(around[0]).content if around else facts
-    return str(said.get("config_hash") or _learned(policy)), said.get("seed")
+    chosen = said.get("checkpoint") or {}
+    inside = place.resolve().relative_to(around[0]) if around else Path()
+    if inside.parts[:1] == ("finalists",) and str(inside) != chosen.get(
+        "path"
+    ):  # of a search, whose run.json is the winner's
+        return _learned(policy), None
+    return str(said.get("config_hash") or _learned(policy)), chosen.get("seed", said.get("seed"))
 
 
 def _learned(policy: Path) -> str:

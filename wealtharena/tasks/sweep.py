@@ -251,7 +251,8 @@ def leave_closed(job: Search, record: RunRecord, winner: TrainedFinalist) -> dic
     folds = train_folds(spec, winner.folders[0], winner.prepared, Silent(), resume=True)
     split = {"name": spec.split.name, **split_of(winner.prepared)}
     record.update(config_hash=identity(spec, winner.prepared), algo=spec.algo.name, split=split)
-    record.update(checkpoint=checkpoint_block(spec, folds[-1], job.folder))
+    chosen = checkpoint_block(spec, folds[-1], job.folder)
+    record.update(checkpoint=chosen and {**chosen, "seed": spec.seed})  # the search's own is no finalist's
     closed.show(spec, job.folder, record, winner.prepared, folds)
     record.update(status="completed")
     return {}
