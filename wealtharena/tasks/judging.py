@@ -298,9 +298,9 @@ def publish(spec: ExperimentSpec, record: RunRecord, found: Judgement) -> str:
     record.update(**retraining.challenge(spec, found.policies[-1], found.features))
     facts = {
         **record.content,
-        "seed": spec.seed,
+        "seed": spec.seed,  # a search's own is another than its winner's
         "track_record": track_record(found.evaluation),
-    }  # a search's is another
+    }
     with StopRequest() as stop:
         folder = save(
             ModelCheckpoint(spec.paths.checkpoints),
