@@ -289,7 +289,7 @@ def standing(root: Path, agent: str, stage: Stage) -> Pointer | None:
         try:
             return _borne_out(root, agent, stage, pointer)
         except CheckpointError:
-            changing = not _OWN.locked and is_held(root / _LOCK)  # before the record is read, which is whole where it is not
+            changing = not _OWN.locked and is_held(root / _LOCK)  # asked before the record is read
             now = read_pointer(root, agent, stage)
             if (now == pointer and not changing) or time.monotonic() > until:
                 raise
