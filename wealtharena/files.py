@@ -185,6 +185,21 @@ def held(path: Path, *, seconds: float = LOCK_SECONDS) -> Iterator[int]:
         os.close(descriptor)
 
 
+def is_held(path: Path) -> bool:
+    """Return whether somebody has `path` by `held` at this moment; False where nobody can tell."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _wait_for(descriptor: int, path: Path, seconds: float) -> None:
     until = time.monotonic() + seconds
     while True:

@@ -60,6 +60,24 @@ def test_what_has_to_be_added_is_told_with_its_plus(word: str, told: str) -> Non
     assert complaint(word).startswith(told)
 
 
+@pytest.mark.parametrize(
+    ("words", "told", "written"),
+    [
+        (("sweep=ppo", "sweep.space.algo.gamma.low=0.9"), "algo.gamma", "sweep.space={algo.gamma: {low: 0.9}}"),
+        (
+            ("asset=stocks", "asset.instrument.lot_sizes.BHP.AX=100"),
+            "BHP.AX",
+            "+asset.instrument.lot_sizes={BHP.AX: 100}",
+        ),
+    ],
+)
+def test_a_name_with_dots_is_told_how_it_is_written(words: tuple[str, ...], told: str, written: str) -> None:
+    """With the + that was advised a range of a search, or a symbol of Sydney, became a block of a block."""
+    assert complaint(*words).startswith(f"{told} is one name in ")
+    assert complaint(*words).endswith(f"dots and all; write '{written}'")
+    assert outcome(words[0], written) == "composed"
+
+
 @pytest.mark.parametrize("word", ["broker.futures.GCF=x", "broker.futures={GCF: x}"])
 def test_a_mapping_of_one_choice_takes_entries_too(word: str) -> None:
     assert complaint("broker=ib", word).endswith(f"add it with a + before it: '+{word}'")

@@ -345,3 +345,15 @@ def test_a_seed_that_a_backtest_has_shown_is_left_out_where_it_is_not_judged(led
     assert known(ledger).left_out("a", group) == ("paper-7", "paper-8")
     assert known(ledger).left_out("b", group[1:]) == ("r0", "paper-7", "paper-8")
     assert known(ledger).left_out("a", [*group, Completed("x", None, 5.0)]) == ()
+
+
+def test_a_seed_that_was_played_in_a_mean_is_left_out_where_it_is_not_judged(ledger):
+    """The mean of a policy and a copy of it is that policy: closed seeds could be looked at two by two."""
+    for seed in range(3):
+        look(ledger, f"r{seed}", "a", sharpe=1.0 + seed, seed=seed)
+    for run, members in (("one", (("a", 7), ("a", 2))), ("other", (("b", 8), ("a", None)))):
+        who = RunIdentity(run, f"mean of {run}", "etf", "backtest", 0, members)
+        ledger.record_opening(who, window=YEAR, fold=None)
+    group = [Completed(f"r{seed}", seed, 1.0 + seed) for seed in range(3)]
+    assert known(ledger).left_out("a", group) == ("one",)
+    assert "members" not in next(ledger.entries()), "a line of one policy is as it was"

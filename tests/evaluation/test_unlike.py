@@ -1,6 +1,7 @@
-"""In what rows of one leaderboard differ, and what a row has no figure for."""
+"""In what rows of one leaderboard differ, what a row has no figure for, and what its runs passed over."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,9 @@ import pytest
 from tests.evaluation import worlds
 from tests.evaluation.test_leaderboard import board, run_dir
 from wealtharena.evaluation import leaderboard, records, tables
+from wealtharena.evaluation.evaluate import Facts, judge
+from wealtharena.evaluation.evidence import Unfilled
+from wealtharena.evaluation.trials import Trials
 
 COSTS = {"commission_bps": 1.0, "half_spread_bps": 2.0}
 
@@ -35,3 +39,27 @@ def test_a_row_says_what_its_runs_traded_by_and_what_never_moved_has_no_interval
     version = records.RunResult(tmp_path, {"data": {"fill": "next_close"}})
     assert leaderboard.identity(version)["fill"] == "next_close", "of which the registry alone is left"
     assert row["intervals"]["sharpe"] == [None, None]
+
+
+@pytest.mark.parametrize("loose", [{"max_unfilled": 1.0}, {"beats": ("cash",)}])
+def test_what_a_run_passed_over_by_looser_rules_is_known_to_its_comparison(tmp_path, spec, loose):
+    """Runs with max_unfilled=1, or that were to beat cash alone, were promotable together by the rules that ship."""
+    short = spec.evaluation.verdict.model_copy(
+        update={"implausible": 50.0, "min_years": 0.3}
+    )  # short records need a strong edge
+    evaluation = spec.evaluation.model_copy(update={"bootstrap_draws": 500, "verdict": short})
+    facts = Facts(simulated=False, unadjusted_rolls=False, trials=Trials(1), openings=1, audit="passed")
+    met = replace(facts, unfilled=(Unfilled("the agent", 0.6, "volume"),), invested={"buy_and_hold": 0.2})
+    rules = evaluation.model_copy(update={"verdict": short.model_copy(update=loose)})
+    for seed in range(3):
+        folder = run_dir(tmp_path, f"r{seed}", seed=seed, drift=0.004)
+        agent, beside = tables.read(folder)
+        own = judge([agent], beside, evaluation=rules, facts=met, rng=np.random.default_rng(0)).verdict.to_json()
+        passed = {rule["rule"] for rule in own["rules"] if rule["status"] == "promotable"}
+        assert ("fills" if "max_unfilled" in loose else "invested") in passed
+        content = json.loads((folder / "run.json").read_text())
+        (folder / "run.json").write_text(json.dumps(content | {"verdict": own}))
+    verdict = board(tmp_path, evaluation)["rows"][0]["verdict"]
+    assert verdict["status"] == "unproven"
+    against = {rule["rule"] for rule in verdict["rules"] if rule["status"] != "promotable"}
+    assert against == {"limits", "fills", "invested"}, "the first for the short records of these tests"

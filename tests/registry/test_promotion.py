@@ -4,9 +4,11 @@ import errno
 import json
 import os
 import shutil
+import threading
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -210,6 +212,31 @@ def test_a_promotion_recorded_but_not_carried_out_is_passed_over_by_rollback(sto
     promote(store, AGENT, "v2")
     history.append(store.root, {"event": "promote", "agent": AGENT, "stage": "production", "version": "v3"})
     assert rollback(store, AGENT).version == "v1"
+
+
+def test_who_reads_a_stage_while_it_changes_hands_waits_for_it(
+    store: ModelCheckpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two writes of a rollback each reader, a service too, called the record damaged and to be mended."""
+    for version in ("v1", "v2"):
+        save(store, version, verdict="promotable")
+        promote(store, AGENT, version)
+    told, read, append = threading.Event(), threading.Event(), history.append
+
+    def slowly(*what: Any, **how: Any) -> None:
+        append(*what, **how)
+        told.set()
+        read.wait(0.2)
+
+    monkeypatch.setattr(history, "append", slowly)
+    writer = threading.Thread(target=rollback, args=(store, AGENT))
+    writer.start()
+    assert told.wait(30)
+    standing = history.standing(store.root, AGENT, "production")
+    read.set()
+    writer.join(30)
+    assert standing is not None
+    assert standing.version == "v1"
 
 
 @pytest.mark.parametrize("goes_on", [promote, withdraw])

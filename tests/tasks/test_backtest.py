@@ -191,6 +191,10 @@ def test_an_ensemble_is_the_mean_of_its_members(here, capsys):
     assert content["ensemble"]["members"] == 2
     assert 0 < content["ensemble"]["mean_spread"] <= content["ensemble"]["max_spread"]
     assert "Spread of the 2 members" in capsys.readouterr().out
+    (look,) = looks()
+    hashes = {who for who, _ in look["members"]}
+    assert len(hashes) == 2, "each by what it learned, since no run says it"
+    assert hashes.isdisjoint({"", look["config_hash"]})
 
 
 @pytest.mark.slow

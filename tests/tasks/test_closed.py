@@ -333,3 +333,17 @@ def test_a_ranking_names_the_ledger_in_its_command_and_tells_of_unlike_windows(
         "resume='a b'",
         "train.test=true",
     ]
+
+
+def test_a_ranking_tells_that_its_scores_are_of_several_costs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a grid over what trading costs the cheapest was ranked first, and the best to open, without a word."""
+    costs = [{"commission_bps": 10.0}, {"commission_bps": 0.0}]
+    runs = [
+        closed_run(tmp_path, str(i), str(i), data={"costs": own, "fill": "next_open"}) for i, own in enumerate(costs)
+    ]
+    closed.ranking(tmp_path, runs)
+    assert "etf: the scores are of several costs, which do not compare." in capsys.readouterr().out
+    closed.ranking(tmp_path, runs[:1])
+    assert "compare" not in capsys.readouterr().out.replace("task=compare", "").replace("compare.", "")

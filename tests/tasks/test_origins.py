@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from tests.tasks.conftest import SMALL, record
 from tests.tasks.test_backtest import MARKET, checkpoint, looks
 from wealtharena.config import compose
 from wealtharena.evaluation.splits import Segment
-from wealtharena.tasks import dispatch
+from wealtharena.registry import publish as publishing
+from wealtharena.tasks import dispatch, judging
 from wealtharena.tasks.origins import Origin, origin_of, seen_in, trained_as
 from wealtharena.tasks.pipeline import Prepared, prepare, split_of
 
@@ -268,6 +270,49 @@ def test_a_candidate_is_of_the_configuration_and_seed_of_its_run(tmp_path: Path)
     (tmp_path / "run.json").write_text('{"config_hash": "a", "seed": 7, "status": "completed"}')
     candidate = tmp_path / "checkpoints" / "000008192"
     candidate.mkdir(parents=True)
-    assert trained_as(candidate, {}) == ("a", 7)
-    assert trained_as(candidate, {"config_hash": "b", "seed": 1}) == ("b", 1)
-    assert trained_as(tmp_path.parent, {}) == ("", None)
+    assert trained_as(candidate, {}, candidate) == ("a", 7)
+    assert trained_as(candidate, {"config_hash": "b", "seed": 1}, candidate) == ("b", 1)
+
+
+def test_a_candidate_that_was_copied_out_of_its_run_is_a_configuration_by_what_it_learned(tmp_path: Path) -> None:
+    """Twenty closed seeds were compared on their test window that way, and each look was no trial, as a baseline's."""
+    hashes = []
+    for content in (b"one", b"other", b"one"):
+        (tmp_path / "weights.pt").write_bytes(content)
+        who, seed = trained_as(tmp_path, {}, tmp_path)
+        hashes.append(who)
+        assert seed is None
+    assert "" not in hashes
+    assert (hashes[0] == hashes[2], hashes[0] == hashes[1]) == (True, False)
+
+
+def test_a_finalist_is_of_its_own_seed_and_one_that_lost_of_another_configuration(tmp_path: Path) -> None:
+    """Played by itself the winner of a search was the seed that the search was typed with: one that its verdict left out."""
+    path = "finalists/trial-3/seed-0/checkpoints/000008192"
+    run = {"config_hash": "a", "seed": 0, "status": "completed", "checkpoint": {"path": path, "seed": 1000}}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    for trial in (3, 5):
+        place = tmp_path / path.replace("trial-3", f"trial-{trial}")
+        place.mkdir(parents=True)
+        (place / "weights.pt").write_bytes(b"%d" % trial)
+    chosen, lost = (tmp_path / path.replace("trial-3", f"trial-{trial}") for trial in (3, 5))
+    assert trained_as(tmp_path, run, chosen) == ("a", 1000)
+    assert trained_as(chosen, {}, chosen) == ("a", 1000)
+    who, seed = trained_as(lost, {}, lost)
+    assert who not in ("", "a")
+    assert seed is None
+
+
+def test_a_version_is_of_the_seed_of_its_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search is typed with one seed, and its finalists are trained with others."""
+    said = {"status": "unproven", "reasons": []}
+    (tmp_path / "metadata.json").write_text(json.dumps({"verdict": said}))
+    saved: dict[str, Any] = {}
+    monkeypatch.setattr(publishing, "publish", lambda *_, facts, **__: saved.update(facts) or tmp_path)
+    monkeypatch.setattr(judging, "track_record", lambda _: {})
+    spec = compose(["asset=crypto"]).model_copy(update={"seed": 1000})
+    record: Any = SimpleNamespace(run_id="s", content={"seed": 0, "verdict": said}, update=lambda **_: None)
+    view = SimpleNamespace(test=[Segment(0, 2)], features=None)
+    found: Any = SimpleNamespace(features=view, policies=[None], evaluation=None)
+    judging.publish(spec, record, found)
+    assert saved["seed"] == 1000

@@ -92,6 +92,8 @@ def test_a_market_that_is_kinder_than_it_ships_is_said():
     )
     said = "The market is kinder than it ships: asset.costs.commission_bps 1 (8), asset.limits.participation 0.5 (0.1)."
     assert said in notes(compose(words), panel)
+    lent = "The market is kinder than it ships: asset.instrument.margin_futures true (false)."
+    assert lent in notes(compose(["asset=etf", "asset.instrument.margin_futures=true"]), panel), "leverage for nothing"
     for asset in ("stocks", "forex", "crypto", "etf", "commodities"):
         assert not any("kinder" in note for note in notes(compose([f"asset={asset}"]), panel)), asset
 

@@ -11,7 +11,7 @@ import yaml
 from tests.registry.shelf import place
 from tests.tasks.conftest import SMALL, record
 from wealtharena.config import compose
-from wealtharena.errors import PromotionError
+from wealtharena.errors import ConfigError, PromotionError
 from wealtharena.registry import ModelCheckpoint
 from wealtharena.registry.history import Pointer, now
 from wealtharena.reporting.words import challenged
@@ -103,6 +103,23 @@ def test_a_warm_start_is_a_configuration_of_the_version_that_it_begins_with(smal
             hashes.append(run["config_hash"])
     assert hashes[0] != hashes[2]
     assert hashes[1] == hashes[3], "the incumbents differ in their seeds alone"
+
+
+@pytest.mark.parametrize(
+    ("split", "end"), [(("split=holdout",), "2018-12-31"), (("split=walk_forward", "split.folds=2"), "2023-12-29")]
+)
+def test_weights_that_have_learnt_from_a_test_window_begin_no_training(
+    small: Small, split: tuple[str, ...], end: str
+) -> None:
+    """Agents that had seen their test in another life were judged on it as on bars that nobody knows."""
+    store = ModelCheckpoint("checkpoints")
+    version = record(small(*OLD, *split)[1])["run_id"]
+    kept = store.load_checkpoint("forex", version).files.manifest_sha256
+    place(store.root, Pointer("currency_pairs", "production", version, kept, "promotable", False, now()))
+    words = ("train.retrain=forex", *OLD[3:], f"data.end={end}")
+    with pytest.raises(ConfigError, match=rf"{version} has learnt from bars up to 20\d\d-"):
+        small(*words, "train.warm_start=true")
+    assert small(*words)[0] == 0, "what begins at nothing knows nothing"
 
 
 def test_a_warm_start_that_goes_on_begins_with_what_it_was_begun_with(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from wealtharena.tasks import finalists, searching, sweep
 from wealtharena.tasks.pipeline import Prepared, prepare
 from wealtharena.tasks.trial import check_metric, own_view
 from wealtharena.tuning.rows import TrialRow
+from wealtharena.tuning.search import open_study
 from wealtharena.tuning.selection import RETURNS_KEY
 
 RECORD: Any = SimpleNamespace(run_id="s", content={})
@@ -161,3 +163,23 @@ def test_trials_that_have_no_room_are_refused_before_the_first(
         asked(4)
     with pytest.raises(ConfigError, match=r"sweep\.space\.algo\.rollout_steps=90000000 .* observations .* would fit"):
         asked(1, "algo.rollout_steps", (256, 90000000))
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("sweep.metric=validation.calmar", "metric of its trials was validation.sharpe, is validation.calmar"),
+     ("sweep.mode=min", "mode of its trials was max, is min"),
+     ("sweep.seeds_per_trial=2", "seeds_per_trial of its trials was 1, is 2"),
+     ("sweep.env_steps=512", "env_steps of its trials was 200000, is 512")],
+)  # fmt: skip
+def test_a_study_takes_no_trials_of_another_measure_or_length(
+    word: str, said: str, job: searching.Search, tmp_path: Path
+) -> None:
+    """Scores of two measures stood in one study, and the best of it was the worst by the one that was asked for."""
+    typed = [*SMALL, "sweep=ppo", f"paths.ledger={tmp_path / 'ledger.jsonl'}", word]
+    spec = compose(typed)
+    other = replace(job, spec=spec, base=sweep.trial_overrides(spec, typed))
+    open_study(job.spec.sweep, job.study_path, seed=0, identity=sweep.study_identity(job))
+    open_study(job.spec.sweep, job.study_path, seed=0, identity=sweep.study_identity(job))
+    with pytest.raises(ConfigError, match=said):
+        open_study(spec.sweep, job.study_path, seed=0, identity=sweep.study_identity(other))

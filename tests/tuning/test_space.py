@@ -118,3 +118,12 @@ def test_values_become_overrides_that_hydra_reads_back() -> None:
     values = {"a.rate": 1.5e-05, "b": None, "c": True, "d": "a b,c", "e": [64, 64], "f": "log_return", "g": 3}
     parsed = OverridesParser.create().parse_overrides(space.overrides(values))
     assert {item.key_or_group: item.value() for item in parsed} == {**values, "d": "a b,c"}
+
+
+@pytest.mark.parametrize(("key", "choice"), [("experiment", "frictionless"), ("asset", "crypto")])
+def test_no_choice_of_a_group_brings_along_what_all_trials_have_in_common(key: str, choice: str) -> None:
+    """`asset.costs.commission_bps` was refused, and a preset without costs was a choice like any other: it won."""
+    base, own = ["asset=forex", "algo=direct"], {"experiment": "none", "asset": "forex"}[key]
+    sweep = dimensions(**{key: {"type": "categorical", "choices": [own, choice]}})
+    with pytest.raises(ConfigError, match=f"space.{key}='{choice}' .* changes asset.costs"):
+        space.check(sweep, base, space.alike(compose(base), compose))

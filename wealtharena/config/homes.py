@@ -27,9 +27,22 @@ def home(key: str) -> str:
 
 def takes_entries(model: type[BaseModel], key: str) -> bool:
     """Return whether a key of conf/ stands for a mapping of names that people choose."""
+    return _values_of(model, key) is not None
+
+
+def takes_values(model: type[BaseModel], key: str) -> bool:
+    """Return whether a key of conf/ stands for a mapping of such names to plain values: numbers or texts."""
+    kind = _values_of(model, key)
+    plain = typing.get_args(kind)[0] if typing.get_origin(kind) is typing.Annotated else kind
+    return plain in (float, int, str)
+
+
+def _values_of(model: type[BaseModel], key: str) -> Any:
+    """Return of what type the values of a mapping are, by its key in conf/; None where it is none."""
     field = field_of(model, _moved(key, [(there, inside) for inside, there in _MOVED]).split("."))
     origin = None if field is None else typing.get_origin(field.annotation)
-    return isinstance(origin, type) and issubclass(origin, Mapping)
+    is_mapping = isinstance(origin, type) and issubclass(origin, Mapping)
+    return typing.get_args(field.annotation)[1] if field is not None and is_mapping else None
 
 
 def field_of(model: type[BaseModel], loc: Sequence[str]) -> FieldInfo | None:

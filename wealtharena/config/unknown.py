@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from wealtharena.config.composition import compose_raw, defaults_for, flatten, groups
-from wealtharena.config.homes import takes_entries
+from wealtharena.config.homes import takes_entries, takes_values
 from wealtharena.config.paths import conf_dirs
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import key_of
@@ -40,7 +40,16 @@ def unknown_key(key: str, overrides: Sequence[str]) -> ConfigError:
         if _takes_entries(key, defaults):
             return ConfigError(f"{key} has no such entry yet", hint=f"add it with a + before it: '+{word}'")
         key = next((name for name in _names(word) if name not in defaults), key)
-    if not removed and any(_takes_entries(block, defaults) for block in _above(key) if block in defaults):
+    block = next((name for name in _above(key) if name in defaults and _takes_entries(name, defaults)), None)
+    if not removed and block is not None:
+        inside = key.removeprefix(f"{block}.")
+        if (entry := _dotted(key, block, defaults)) is not None:
+            written = f"{{{entry}: {{{inside.removeprefix(f'{entry}.')}: {value}}}}}"
+            return ConfigError(f"{entry} is one name in {block}, dots and all", hint=f"write '{block}={written}'")
+        if "." in inside and takes_values(ExperimentSpec, block):
+            return ConfigError(
+                f"{inside} is one name in {block}, dots and all", hint=f"write '+{block}={{{inside}: {value}}}'"
+            )
         return ConfigError(f"{key} is no entry yet", hint=f"add it with a + before it: '+{word}'")
     null = _null_above(key, defaults)
     hint = way_out(key, overrides, defaults)
@@ -121,6 +130,12 @@ def _null_above(key: str, defaults: Mapping[str, Any]) -> str | None:
 def _above(key: str) -> list[str]:
     parts = key.split(".")
     return [".".join(parts[:depth]) for depth in range(1, len(parts))]
+
+
+def _dotted(key: str, block: str, defaults: Mapping[str, Any]) -> str | None:
+    """Return the entry of a block that a key is of, where its name has dots as that of a search's range; None else."""
+    around = [name for name in _above(key) if name in defaults and name.startswith(f"{block}.")]
+    return next((name for one in reversed(around) if "." in (name := one.removeprefix(f"{block}."))), None)
 
 
 def _names(word: str) -> list[str]:

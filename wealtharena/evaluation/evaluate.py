@@ -27,7 +27,7 @@ from wealtharena.evaluation import (
     verdict,
 )
 from wealtharena.evaluation.behaviour import degenerate
-from wealtharena.evaluation.evidence import AGENT, TEST_WINDOW, Evidence, Unfilled
+from wealtharena.evaluation.evidence import AGENT, TEST_WINDOW, Evidence, Unfilled, of_orders
 from wealtharena.evaluation.splits import Segment
 from wealtharena.evaluation.trials import Trials
 from wealtharena.files import jsonable
@@ -304,8 +304,7 @@ def gather(
         own_openings=facts.own_openings,
         **_rates(shown, facts.risk_free_per_year, risk_free),
         **{name: getattr(facts, name) for name in DOUBTS},
-        unfilled=tuple(u for u in facts.unfilled if u.share > evaluation.verdict.max_unfilled),
-        invested={name: share for name, share in facts.invested.items() if name in evaluation.verdict.beats},
+        **of_orders(facts.unfilled, facts.invested, evaluation.verdict),
     )
 
 

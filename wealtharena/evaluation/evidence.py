@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
+from wealtharena.config.specs.runs import VerdictSpec
 from wealtharena.envs.shortfall import Shortfall
+from wealtharena.evaluation.strictness import shipped
 
 TEST_WINDOW: Final = "test window"  # what is judged, in words
 PLAYED: Final = "window played"  # training, validation, everything or dates, as a backtest was asked for
@@ -72,10 +74,23 @@ class Evidence:
     edited: tuple[str, ...] = ()  # recorded runs that are not as they ended, in words
     leaks: tuple[str, ...] = ()  # numbers of the data that seem to know the next tradable return, in words
     hindsight: str | None = None  # how the universe was chosen, where that was after the test window began
-    unfilled: tuple[Unfilled, ...] = ()  # those above the limit, agent and baselines
+    unfilled: tuple[Unfilled, ...] = ()  # by `of_orders`, as the next one
     invested: Mapping[str, float] = field(default_factory=dict)  # of the rivals that are bought once
     survivors: float | None = None  # share of the symbols that still trade at the end of the data
     costless: bool = False  # orders cost next to nothing
     assumed: str | None = None  # what positions are paid by a number that was set, in words
     searched: str | None = None  # what search chose the settings by bars of the test window, in words
     window: str = TEST_WINDOW  # or PLAYED
+
+
+def of_orders(unfilled: Sequence[Unfilled], invested: Mapping[str, float], rules: VerdictSpec) -> dict[str, Any]:
+    """Return `unfilled` and `invested` of the evidence: all that these rules, or those that ship, may hold against a result.
+
+    Who judges the record again, by stricter rules, reads there what a run with looser ones passed over.
+    """
+    usual = shipped()
+    most, rivals = min(rules.max_unfilled, usual.max_unfilled), {*rules.beats, *usual.beats}
+    return {
+        "unfilled": tuple(found for found in unfilled if found.share > most),
+        "invested": {name: share for name, share in invested.items() if name in rivals},
+    }

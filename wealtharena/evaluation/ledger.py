@@ -33,6 +33,12 @@ class RunIdentity:
     agent: str
     purpose: str  # the task: train, backtest, audit, ...
     seed: int | None = None
+    members: tuple[tuple[str, int | None], ...] = ()  # hash and seed of each policy, where the look is at a mean
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as a line of the ledger names them."""
+        found = asdict(self)
+        return found if self.members else {name: value for name, value in found.items() if name != "members"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ class Ledger:
         `fold` is None for rows that are the test window of another split than the one at hand.
         A run that was killed after its opening and goes on with the same configuration takes up that look: one run, one line.
         """
-        self._append({"kind": "open", **asdict(identity), "fold": fold, **window.to_json()})
+        self._append({"kind": "open", **identity.to_json(), "fold": fold, **window.to_json()})
 
     def record_result(
         self, identity: RunIdentity, *, window: Window, sharpe: float, shown: Sequence[tuple[int | None, float]] = ()
@@ -92,11 +98,11 @@ class Ledger:
         """
         each = [{"seed": seed, "sharpe_annual": figure} for seed, figure in shown]
         several = {"shown": each} if each else {}
-        self._append({"kind": "result", **asdict(identity), **window.to_json(), "sharpe_annual": sharpe, **several})
+        self._append({"kind": "result", **identity.to_json(), **window.to_json(), "sharpe_annual": sharpe, **several})
 
     def record_pin(self, identity: RunIdentity, *, window: Window, digests: Digests) -> None:
         """Write the digests of what a run left, as it was when it ended."""
-        self._append({"kind": "pin", **asdict(identity), **window.to_json(), **asdict(digests)})
+        self._append({"kind": "pin", **identity.to_json(), **window.to_json(), **asdict(digests)})
 
     def pinned(self, agent: str, run_id: str) -> Mapping[str, Any] | None:
         """Return the newest pin of an agent's run, None where there is none."""
@@ -105,7 +111,7 @@ class Ledger:
 
     def record_trial(self, identity: RunIdentity, *, window: Window, sharpe: float | None = None) -> None:
         """Write a configuration that was tried for a window, or chosen by it, with its annual Sharpe ratio on validation data if known."""
-        self._append({"kind": "trial", **asdict(identity), **window.to_json(), "sharpe_annual": sharpe})
+        self._append({"kind": "trial", **identity.to_json(), **window.to_json(), "sharpe_annual": sharpe})
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """Yield the entries, oldest first; a last line that a crash cut short is passed over, since it opened nothing.
@@ -164,6 +170,9 @@ def _check(line: Line) -> None:
     shown = line.content.get("shown", [])
     if not (isinstance(shown, list) and all(isinstance(one, dict) for one in shown)):
         raise BadLineError(line.number, "has no list of what was shown")
+    members = line.content.get("members", [])
+    if not (isinstance(members, list) and all(isinstance(one, list) and len(one) == 2 for one in members)):
+        raise BadLineError(line.number, "has members that are none")
     if not _are_pairs(line.content.get("window", [])):
         raise BadLineError(line.number, "has a window that is none")
 

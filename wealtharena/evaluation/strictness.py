@@ -29,7 +29,8 @@ COSTS: Final = (
     "commission_bps", "half_spread_bps", "impact_coefficient", "borrow_bps_per_year", "margin_bps_per_year",
 )  # fmt: skip
 LIMITS: Final = ("maintenance_margin", "liquidation_penalty_bps", "delisting_haircut", "participation")
-KINDER_ABOVE: Final = ("participation",)  # of the others a lower one is kinder
+INSTRUMENT: Final = ("margin_futures",)  # of a margined contract the whole is held for no money, which goes on earning
+KINDER_ABOVE: Final = ("participation", "margin_futures")  # of the others a lower one is kinder
 PRECISION: Final = ("bootstrap_draws", "cscv_blocks")  # of `evaluation` itself: of few a bound is a matter of the seed
 
 
@@ -74,7 +75,7 @@ def kinder_market(asset: AssetSpec) -> str | None:
     """Return, in words, where `asset` pays less or is denied less than its class as it ships; None where nowhere."""
     shipped = _packaged("asset", asset.market)
     found = []
-    for group, names in (("costs", COSTS), ("limits", LIMITS)):
+    for group, names in (("costs", COSTS), ("limits", LIMITS), ("instrument", INSTRUMENT)):
         for name in names:
             value, limit = getattr(getattr(asset, group), name), shipped[group][name]
             if value > limit if name in KINDER_ABOVE else value < limit:

@@ -118,7 +118,7 @@ class History:
             if str(entry.get("run_id")) not in known:
                 found += [run for run in _shown(entry) if not any(run.repeats(other) for other in (*group, *found))]
         seen = {run.seed for run in (*group, *found)}
-        looks = {} if None in seen else {e["seed"]: str(e.get("run_id")) for e in self.entries if _is_played(e, own)}
+        looks = {} if None in seen else {seed: str(e.get("run_id")) for e in self.entries for seed in _played(e, own)}
         return (*(run.run_id for run in found), *(run_id for seed, run_id in looks.items() if seed not in seen))
 
     def _twins(self, group: Sequence[Completed]) -> set[str]:
@@ -234,10 +234,12 @@ class _Market:
         return common > 0 if agent == self.agent else 2 * common > len(ours | theirs)
 
 
-def _is_played(entry: Mapping[str, Any], own: Iterable[str]) -> bool:
-    """Return whether an entry is a look at what a seed of these configurations had learned, which says nothing of what it showed."""
-    of_seed = entry["kind"] == "open" and entry.get("purpose") in SHOWING and entry.get("seed") is not None
-    return of_seed and entry["config_hash"] in own
+def _played(entry: Mapping[str, Any], own: Iterable[str]) -> list[int]:
+    """Return the seeds of these configurations that an entry is a look at, by themselves or in a mean; it does not say what they showed."""
+    if entry["kind"] != "open" or entry.get("purpose") not in SHOWING:
+        return []
+    policies = [(entry["config_hash"], entry.get("seed")), *entry.get("members", ())]
+    return [seed for who, seed in policies if who in own and seed is not None]
 
 
 def _run(entry: Mapping[str, Any]) -> tuple[str, str]:

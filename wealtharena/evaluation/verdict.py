@@ -323,11 +323,12 @@ def audit(evidence: Evidence, spec: VerdictSpec) -> Ruling:
 
 def fills(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """Orders that lapsed or were cut make the test one of another strategy than that asked for."""
-    if not evidence.unfilled:
+    beyond = [found for found in evidence.unfilled if found.share > spec.max_unfilled]
+    if not beyond:
         most = limit(spec.max_unfilled, form=".0%")
         text = f"Of what agent and baselines asked for at most {most} lapsed or was cut."
         return Ruling(FILLS, "promotable", text)
-    return Ruling(FILLS, "unproven", unfilled_reason(evidence.unfilled, spec))
+    return Ruling(FILLS, "unproven", unfilled_reason(beyond, spec))
 
 
 def unfilled_reason(unfilled: Sequence[Unfilled], spec: VerdictSpec) -> str:
@@ -355,9 +356,10 @@ def shown(verdict: Mapping[str, Any], most: int) -> list[str]:
 
 def invested(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """A baseline that could not be bought is no hurdle."""
-    if not evidence.invested:
+    held = {name: share for name, share in evidence.invested.items() if name in spec.beats}
+    if not held:
         return Ruling("invested", "promotable", "No baseline to beat is bought once.")
-    name, share = min(evidence.invested.items(), key=lambda item: item[1])
+    name, share = min(held.items(), key=lambda item: item[1])
     shown = figure(share, spec.min_invested, form=".0%")
     if share >= spec.min_invested:
         return Ruling("invested", "promotable", f"{name} held {shown} of what it was to hold, over the window.")

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -23,6 +25,7 @@ from wealtharena.files import (
     append_line,
     atomic_path,
     held,
+    is_held,
     named_in,
     newer,
     read_log,
@@ -43,6 +46,17 @@ MEND = "task=deploy deploy.action=mend restores it from the history; or promote 
 ADOPT = "look at it, then accept it with: task=deploy deploy.action=adopt"
 PLACED = ("promote", "rollback")
 _MAX_POINTER_BYTES = 64 * 1024
+_LOCK: Final = ".lock"  # of the registry
+_CHANGE_SECONDS: Final = 2.0  # that a change of a stage takes at most between its two writes
+
+
+class _Own(threading.local):
+    """Whether this thread holds the registry's lock itself."""
+
+    locked = False
+
+
+_OWN = _Own()
 
 
 @dataclass(frozen=True)
@@ -165,9 +179,13 @@ def locked(root: Path) -> Iterator[None]:
     """
     with told(root):
         stack = contextlib.ExitStack()
-        stack.enter_context(held(root / ".lock"))
+        stack.enter_context(held(root / _LOCK))
     with stack:
-        yield
+        _OWN.locked = True
+        try:
+            yield
+        finally:
+            _OWN.locked = False
 
 
 @contextlib.contextmanager
@@ -262,16 +280,21 @@ def standing(root: Path, agent: str, stage: Stage) -> Pointer | None:
 
     A promotion that a crash kept from being carried out leaves what stood there before; a rollback or a withdrawal is
     meant to end something, so what it ended does not stand any longer, carried out or not. A record that is gone is no
-    empty stage: another one would answer in its place, and nobody would know.
+    empty stage: another one would answer in its place, and nobody would know. A change that somebody is making, of which
+    the history knows and the record does not yet, is waited for.
     """
+    until = time.monotonic() + _CHANGE_SECONDS
     pointer = read_pointer(root, agent, stage)
-    try:
-        return _borne_out(root, agent, stage, pointer)
-    except CheckpointError:
-        now = read_pointer(root, agent, stage)
-        if now == pointer:
-            raise
-    return _borne_out(root, agent, stage, now)  # it changed hands between the two looks
+    while True:
+        try:
+            return _borne_out(root, agent, stage, pointer)
+        except CheckpointError:
+            changing = not _OWN.locked and is_held(root / _LOCK)  # asked before the record is read
+            now = read_pointer(root, agent, stage)
+            if (now == pointer and not changing) or time.monotonic() > until:
+                raise
+            pointer = now
+        time.sleep(0.02)
 
 
 def _borne_out(root: Path, agent: str, stage: Stage, pointer: Pointer | None) -> Pointer | None:

@@ -57,6 +57,7 @@ class Agent:
     graph: OnnxPolicy | None = None  # of a version of the registry: it decides, as in the service and on paper
     origins: tuple[Origin, ...] = ()  # what each policy of it learnt from and was kept from
     seed: int | None = None  # of the training of a single policy
+    members: tuple[tuple[str, int | None], ...] = ()  # hash and seed of each, of a mean
 
 
 def run(spec: ExperimentSpec) -> int:
@@ -140,7 +141,7 @@ def load(place: Path, spec: ExperimentSpec) -> Agent:
         )
     policy = load_policy(folder)
     name = str(facts.get("algo") or policy.name)
-    who, seed = trained_as(place, facts)
+    who, seed = trained_as(place, facts, folder)
     return Agent(name, who, policy, origins=(origin_of(place, facts),), seed=seed)
 
 
@@ -169,10 +170,10 @@ def ensemble(members: Sequence[Agent]) -> Agent:
                 hint="name the versions that it is of, or train it with algo.members=1",
             )
         networks.append(member.policy)
-    together = "+".join(sorted(member.config_hash for member in members))
-    digest = hashlib.sha256(f"ensemble {together}".encode()).hexdigest()[:16]
+    each = tuple((member.config_hash, member.seed) for member in members)
+    digest = hashlib.sha256(f"ensemble {'+'.join(sorted(who for who, _ in each))}".encode()).hexdigest()[:16]
     origins = tuple(origin for member in members for origin in member.origins)
-    return Agent(f"ensemble of {len(members)}", digest, EnsemblePolicy(networks), origins=origins)
+    return Agent(f"ensemble of {len(members)}", digest, EnsemblePolicy(networks), origins=origins, members=each)
 
 
 def fitted(spec: ExperimentSpec, agent: Agent) -> ExperimentSpec:
@@ -275,7 +276,7 @@ def has_seen(prepared: Prepared, agent: Agent, bars: Segment) -> bool:
 def look_of(spec: ExperimentSpec, record: RunRecord, prepared: Prepared, window: Segment, agent: Agent) -> Look:
     """Return the agent's look at the test window, of the split at hand or of its own."""
     seed = agent.seed if len(agent.origins) == 1 else spec.seed
-    identity = RunIdentity(record.run_id, agent.config_hash, spec.asset.agent, spec.task, seed)
+    identity = RunIdentity(record.run_id, agent.config_hash, spec.asset.agent, spec.task, seed, agent.members)
     return Look(spec, prepared.sealed, identity, beside=beside(agent.origins, prepared, window))
 
 

@@ -22,7 +22,7 @@ from wealtharena.envs.shortfall import Shortfall, shortfall
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.evaluation import active, backtest, comparison, metrics, records
 from wealtharena.evaluation.evidence import AGENT, Unfilled
-from wealtharena.evaluation.leaderboard import window_of
+from wealtharena.evaluation.leaderboard import identity, unlike, window_of
 from wealtharena.evaluation.ledger import Ledger, RunIdentity
 from wealtharena.evaluation.look import stream
 from wealtharena.evaluation.records import RunResult
@@ -218,8 +218,8 @@ def ranking(folder: Path, runs: Sequence[RunResult]) -> dict[str, Any]:
         table.add_row(row["agent"], figure(row["score"], "+.3f"), str(len(row["runs"])), " ".join(row["runs"]))
     out.print(table)
     for agent in dict.fromkeys(run.agent for run in runs):
-        if len({str(run.block("split").get("validation")) for run in runs if run.agent == agent}) > 1:
-            out.print(f"{agent}: the scores are of several validation windows, which do not compare.")
+        if differing := _unlike([run for run in runs if run.agent == agent]):
+            out.print(f"{agent}: the scores are of several {' and '.join(differing)}, which do not compare.")
     best = {row["agent"]: row for row in reversed(rows)}
     places = [word for word in _words(runs[0]) if word.startswith("paths.")]  # where the ledger is that knows them
     for row in best.values():
@@ -230,6 +230,13 @@ def ranking(folder: Path, runs: Sequence[RunResult]) -> dict[str, Any]:
     board: dict[str, Any] = {"schema_version": 1, "window": "validation", "rows": rows}
     files.write_json(folder / "validation.json", files.jsonable(board))
     return board
+
+
+def _unlike(runs: Sequence[RunResult]) -> list[str]:
+    """Return in what runs of one ranking differ that scores of one contest have in common, in words."""
+    windows = {str(run.block("split").get("validation")) for run in runs}
+    others = [words for words in unlike([identity(run) for run in runs]) if words != "test windows"]
+    return [*(["validation windows"] if len(windows) > 1 else []), *others]
 
 
 def _row(group: Sequence[RunResult]) -> dict[str, Any]:

@@ -296,7 +296,11 @@ def publish(spec: ExperimentSpec, record: RunRecord, found: Judgement) -> str:
 
     window = found.features.test[-1]
     record.update(**retraining.challenge(spec, found.policies[-1], found.features))
-    facts = {**record.content, "track_record": track_record(found.evaluation)}
+    facts = {
+        **record.content,
+        "seed": spec.seed,  # a search's own is another than its winner's
+        "track_record": track_record(found.evaluation),
+    }
     with StopRequest() as stop:
         folder = save(
             ModelCheckpoint(spec.paths.checkpoints),

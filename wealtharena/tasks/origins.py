@@ -6,6 +6,7 @@ them unseen, and none of them free to look at.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wealtharena.agents.policy import WEIGHTS_FILE
 from wealtharena.evaluation import records
 from wealtharena.evaluation.splits import Segment
 from wealtharena.registry.metadata import SCHEMA_VERSION
@@ -90,11 +92,25 @@ def facts_of(place: Path) -> Mapping[str, Any]:
     return dict(records.known(found[0]).content) if found else {}
 
 
-def trained_as(place: Path, facts: Mapping[str, Any]) -> tuple[str, int | None]:
-    """Return hash of configuration ("" where nobody says) and seed of a checkpoint, of a candidate's folder those of its run."""
+def trained_as(place: Path, facts: Mapping[str, Any], policy: Path) -> tuple[str, int | None]:
+    """Return hash of configuration and seed of a checkpoint, of a candidate's folder those of its run.
+
+    Where nobody says them, as of a candidate that was copied out of its run, the hash of what it learned stands for the
+    configuration: without one a look at it would be no trial, and any number of them could be compared on a test window.
+    """
     around = () if facts.get("config_hash") else _around(place.resolve())
     said = records.known(around[0]).content if around else facts
-    return str(said.get("config_hash") or ""), said.get("seed")
+    chosen = said.get("checkpoint") or {}
+    inside = place.resolve().relative_to(around[0]) if around else Path()
+    if inside.parts[:1] == ("finalists",) and str(inside) != chosen.get(
+        "path"
+    ):  # of a search, whose run.json is the winner's
+        return _learned(policy), None
+    return str(said.get("config_hash") or _learned(policy)), chosen.get("seed", said.get("seed"))
+
+
+def _learned(policy: Path) -> str:
+    return hashlib.sha256((policy / WEIGHTS_FILE).read_bytes()).hexdigest()[:16]
 
 
 def _around(place: Path) -> list[Path]:

@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from wealtharena.agents.policy import Trained
 from wealtharena.config.specs.experiment import ExperimentSpec
-from wealtharena.errors import PromotionError
+from wealtharena.errors import ConfigError, PromotionError
 from wealtharena.evaluation import challenge as room
 from wealtharena.evaluation.firewall import OpenedView
 from wealtharena.evaluation.look import stream
 from wealtharena.evaluation.splits import Segment
 from wealtharena.features.panel import FeaturePanel, Scaler
+from wealtharena.tasks.origins import facts_of, origin_of
+from wealtharena.tasks.pipeline import Prepared
 
 if TYPE_CHECKING:
     from wealtharena.registry.checkpoints import LoadedCheckpoint
@@ -50,6 +54,26 @@ def warm_start(spec: ExperimentSpec, run: Mapping[str, Any]) -> Path | None:
     )
     found = loaded.metadata
     return (store.root / found.agent / found.version).absolute()
+
+
+def require_unseen(warm: Path | None, prepared: Prepared) -> None:
+    """Raise ConfigError where the version whose weights training begins with has learnt from rows of a test window.
+
+    What is trained from them then, on whatever rows, is tested on what it knows: an earlier `data.end` leads there, and every
+    fold of a split but the last.
+    """
+    if warm is None:
+        return
+    sealed, origin = prepared.sealed, origin_of(warm, facts_of(warm))
+    tested = np.concatenate([segment.rows() for fold in prepared.folds for segment in fold.test])
+    known = tested[origin.learns(sealed.timestamps.astype("datetime64[D]"))[tested]]
+    if not known.size:
+        return
+    days = sealed.timestamps[[tested.min(), known.max()]].astype("datetime64[D]").astype(str)
+    raise ConfigError(
+        f"train.warm_start=true: {warm.name} has learnt from bars up to {days[1]}, and the tests begin on {days[0]}",
+        hint="train.warm_start=false begins at nothing",
+    )
 
 
 def challenge(spec: ExperimentSpec, newcomer: Trained, view: OpenedView) -> dict[str, Any]:

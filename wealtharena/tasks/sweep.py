@@ -83,7 +83,7 @@ def run_in(context: RunContext, spec: ExperimentSpec, overrides: Sequence[str]) 
     resuming.check(spec, context, study=study_path(spec, context.folder))
     with recorded(spec, context) as record:
         base = trial_overrides(spec, typed)
-        space.check(spec.sweep, base, compose)
+        space.check(spec.sweep, base, space.alike(compose(base), compose))
         for line in space.unread(spec.sweep, base, compose):
             log.warning("%s", line)
         prepared = prepare(spec)
@@ -210,14 +210,19 @@ def _run_search(job: Search, record: RunRecord) -> SearchResult:
 
 
 def study_identity(job: Search) -> dict[str, Any]:
-    """Return what the trials are drawn for, flat: market, windows, base configuration, measure and space."""
-    sweep, sealed = job.spec.sweep.model_dump(mode="json"), job.prepared.sealed
-    asked = {f"sweep.{key}": sweep[key] for key in ("metric", "mode", "seeds_per_trial")}
+    """Return what the trials are drawn for, flat: market, windows, base configuration, measure, length and space.
+
+    Of the base configuration `sweep` is left out: it is that of a trial, which searches for nothing.
+    """
+    sweep, sealed, base = job.spec.sweep.model_dump(mode="json"), job.prepared.sealed, compose(job.base)
+    asked = {f"{key} of its trials": sweep[key] for key in ("metric", "mode", "seeds_per_trial")}
+    asked["env_steps of its trials"] = base.train.env_steps
+    plain = {key: value for key, value in settings(base).items() if not key.startswith("sweep.")}
     space_of = {f"sweep.space.{key}": str(value) for key, value in sweep["space"].items()}
     fold = sealed.folds[0]
     windows = {"split.train": str(sealed.dates(fold.train)), "split.validation": str(sealed.dates((fold.validation,)))}
     missing = {"sweep.space": sorted(sweep["space"])}  # a key that only one of two spaces has
-    return {"data.bars": sealed.fingerprint, **windows, **asked, **space_of, **missing, **settings(compose(job.base))}
+    return {"data.bars": sealed.fingerprint, **windows, **asked, **space_of, **missing, **plain}
 
 
 def judge_winner(job: Search, record: RunRecord, winner: TrainedFinalist, trials: Sequence[TrialRow]) -> dict[str, Any]:
@@ -246,7 +251,8 @@ def leave_closed(job: Search, record: RunRecord, winner: TrainedFinalist) -> dic
     folds = train_folds(spec, winner.folders[0], winner.prepared, Silent(), resume=True)
     split = {"name": spec.split.name, **split_of(winner.prepared)}
     record.update(config_hash=identity(spec, winner.prepared), algo=spec.algo.name, split=split)
-    record.update(checkpoint=checkpoint_block(spec, folds[-1], job.folder))
+    chosen = checkpoint_block(spec, folds[-1], job.folder)
+    record.update(checkpoint=chosen and {**chosen, "seed": spec.seed})  # the search's own is no finalist's
     closed.show(spec, job.folder, record, winner.prepared, folds)
     record.update(status="completed")
     return {}

@@ -55,6 +55,7 @@ def run_in(context: RunContext, spec: ExperimentSpec, *, prepared: Prepared | No
         resuming.refuse_other_bars(context.folder, record.content, prepared)
         require_room(spec, prepared, at_once=jobs_at_once())
         warm = retraining.warm_start(spec, record.content)
+        retraining.require_unseen(warm, prepared)
         begun = warm.name if warm is not None else record.content.get("begun_with")
         if begun is None and context.resumed and opened.OPENED not in record.content:  # then none other is let through
             begun = resuming.other_budget(spec, context.folder, prepared)

@@ -82,6 +82,29 @@ def check(sweep: SweepSpec, base: Sequence[str], compose: Compose) -> None:
             ) from error
 
 
+def alike(plain: ExperimentSpec, compose: Compose) -> Compose:
+    """Return a `compose` for `check` that refuses what differs from `plain` in what all trials have in common.
+
+    A choice of a group brings such keys along: `experiment` costs and rules, `asset` all that there is of them.
+    """
+
+    def composed(words: Sequence[str]) -> ExperimentSpec:
+        found = compose(words)
+        for name, (why, way_out) in _COMPARED_ON.items():
+            if _at(found, name) != _at(plain, name):
+                raise ConfigError(f"it changes {name}, and {why}", hint=f"{way_out}, outside the space")
+        return found
+
+    return composed
+
+
+def _at(spec: ExperimentSpec, name: str) -> object:
+    found: object = spec
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
 def unread(sweep: SweepSpec, base: Sequence[str], compose: Compose) -> list[str]:
     """Return a line for each dimension, and each word of `sweep.fixed`, that no trial reads, whatever else it draws."""
     silent: dict[str, str] = {}

@@ -237,7 +237,7 @@ def splits(table: pd.DataFrame, context: Context) -> Detection | None:
     repaired[list(PRICE_COLUMNS)] = prices * factors[:, None]
     repaired["volume"] = volumes / factors
     repaired["dividend"] = paid
-    return Detection(mask, "; ".join(found), repaired, note="splits: " + "; ".join(found))
+    return Detection(mask, "; ".join(found), repaired, note=f"{context.raw.symbol}: splits: {'; '.join(found)}")
 
 
 def _has_splits(volumes: Array, ratios: Array, events: list[int]) -> bool:
@@ -359,8 +359,9 @@ def spikes(table: pd.DataFrame, context: Context) -> Detection | None:
     repaired["low"] = np.where(wick_down, body_bottom, table["low"])
     detail = f"{mask.sum()} bars apart from the close before, {(wick_up | wick_down).sum()} highs or lows beyond reason"
     stayed = ", ".join(f"{table['timestamp'].iloc[place]:%Y-%m-%d} by {ratio:.3g}" for place, ratio in confirmed)
-    note = f"prices jumped and stayed (a split that was missed, or news): {stayed}" if stayed else ""
-    return Detection(touched, "; ".join(filter(None, (detail, note))), repaired[~mask], note=note)
+    told = f"prices jumped and stayed (a split that was missed, or news): {stayed}" if stayed else ""
+    note = f"{context.raw.symbol}: {told}" if told else ""
+    return Detection(touched, "; ".join(filter(None, (detail, told))), repaired[~mask], note=note)
 
 
 def _far(before: Array, high: Array, low: Array, limit: Array, near: np.ndarray[Any, np.dtype[np.bool_]]) -> list[int]:
