@@ -15,9 +15,9 @@ from typing import Any, Final, Literal
 from wealtharena.config.specs.asset import LITTLE
 from wealtharena.config.specs.runs import EvaluationSpec, VerdictSpec
 from wealtharena.envs.shortfall import REMEDIES
-from wealtharena.evaluation.evidence import AGENT, ANCHOR, TEST_WINDOW, Evidence, Unfilled
+from wealtharena.evaluation.evidence import ANCHOR, TEST_WINDOW, Evidence
 from wealtharena.evaluation.strictness import limits_of, looser_reason
-from wealtharena.evaluation.wording import edited_reason, figure, left_out_reason, limit, patience
+from wealtharena.evaluation.wording import edited_reason, figure, left_out_reason, limit, patience, unfilled_reason
 from wealtharena.files import jsonable
 
 Status = Literal["promotable", "unproven", "rejected"]
@@ -329,18 +329,6 @@ def fills(evidence: Evidence, spec: VerdictSpec) -> Ruling:
         text = f"Of what agent and baselines asked for at most {most} lapsed or was cut."
         return Ruling(FILLS, "promotable", text)
     return Ruling(FILLS, "unproven", unfilled_reason(beyond, spec))
-
-
-def unfilled_reason(unfilled: Sequence[Unfilled], spec: VerdictSpec) -> str:
-    """Return whose orders lapsed or were cut beyond the limit, the agent's before any other's, in words."""
-    worst = max(unfilled, key=lambda found: (found.who == AGENT, found.share))
-    others = [found.who for found in unfilled if found is not worst]
-    also = f" (also {', '.join(others)})" if others else ""
-    return (
-        f"{figure(worst.share, spec.max_unfilled, form='.0%')} of the order value that {worst.who} asked for lapsed or "
-        f"was cut{also}, "
-        f"most of it by {worst.cause}: {REMEDIES.get(worst.cause, 'look at the trades')}."
-    )
 
 
 def shown(verdict: Mapping[str, Any], most: int) -> list[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from wealtharena.evaluation.evidence import Evidence
+from wealtharena.config.specs.runs import VerdictSpec
+from wealtharena.envs.shortfall import REMEDIES
+from wealtharena.evaluation.evidence import AGENT, Evidence, Unfilled
 
 MOST_DIGITS = 12  # of a figure that stands near its limit
 NAMED = 5  # runs that a reason names
@@ -71,4 +73,16 @@ def patience(evidence: Evidence) -> str:
     years = f"{needed:.1f}" if needed < 100 else f"{needed:,.0f}" if needed < 1000 else "more than 1,000"
     return (
         f"It would take a record of {years} years to show a difference of this size; this one has {evidence.years:.1f}."
+    )
+
+
+def unfilled_reason(unfilled: Sequence[Unfilled], spec: VerdictSpec) -> str:
+    """Return whose orders lapsed or were cut beyond the limit, the agent's before any other's, in words."""
+    worst = max(unfilled, key=lambda found: (found.who == AGENT, found.share))
+    others = [found.who for found in unfilled if found is not worst]
+    also = f" (also {', '.join(others)})" if others else ""
+    return (
+        f"{figure(worst.share, spec.max_unfilled, form='.0%')} of the order value that {worst.who} asked for lapsed or "
+        f"was cut{also}, "
+        f"most of it by {worst.cause}: {REMEDIES.get(worst.cause, 'look at the trades')}."
     )

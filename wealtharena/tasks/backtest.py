@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -42,9 +42,6 @@ if TYPE_CHECKING:
     from wealtharena.envs.trajectory import Trajectory
 
 log = logging.getLogger(__name__)
-GUARDED: Final = (
-    "risk rules stand before the agent, and before the anchor of a tilt; the other baselines are played without them"
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +82,7 @@ def run(spec: ExperimentSpec) -> int:
             ensemble=spread_over(spec, features, window, agent), risk=risk_over(spec, features, window, agent)
         )
         if record.content["risk"]:
-            record.update(notes=[*prepared.notes, GUARDED, *console.risk_lines(record.content["risk"])])
+            record.update(notes=[*prepared.notes, console.GUARDED, *console.risk_lines(record.content["risk"])])
         blocks = found.to_json()
         verdict = not_a_verdict(spec, blocks["verdict"], seen=seen)
         record.update(

@@ -26,7 +26,7 @@ from wealtharena.evaluation.leaderboard import identity, unlike, window_of
 from wealtharena.evaluation.ledger import Ledger, RunIdentity
 from wealtharena.evaluation.look import stream
 from wealtharena.evaluation.records import RunResult
-from wealtharena.evaluation.verdict import unfilled_reason
+from wealtharena.evaluation.wording import unfilled_reason
 from wealtharena.files import relative
 from wealtharena.reporting import plots, report
 from wealtharena.reporting.data import ReportData

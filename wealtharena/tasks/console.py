@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TextIO, cast
+from typing import Any, Final, Literal, TextIO, cast
 
 from rich.table import Table
 from rich.text import Text
@@ -27,6 +27,9 @@ _MEASURES = (
 )
 LEAST_TOLD = 0.0005  # of an account's order value: what reads as 0.0 % is not told
 TOLD_SECONDS = 3.0  # a task that took longer says so
+GUARDED: Final = (
+    "risk rules stand before the agent, and before the anchor of a tilt; the other baselines are played without them"
+)
 _STYLE = {"promotable": "bold green", "unproven": "bold yellow", "rejected": "bold red"}
 
 
