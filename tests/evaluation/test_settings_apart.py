@@ -1,9 +1,13 @@
 """What tells rows of one name apart."""
 
+import io
 import json
+
+from rich.console import Console
 
 from tests.evaluation.test_leaderboard import board, evaluation, run_dir
 from wealtharena.evaluation.settings_apart import apart
+from wealtharena.tasks.compare import table
 
 __all__ = ["evaluation"]  # a fixture
 
@@ -44,5 +48,10 @@ def test_two_configurations_of_one_agent_can_be_told_apart_on_the_board(tmp_path
     """Both stood as "ETF, PPO, files, 1 seed"."""
     for gamma in (0.9, 0.95):
         run_dir(tmp_path, f"r{gamma}", config=f"c{gamma}", command=f"python run.py asset=etf algo.gamma={gamma} seed=0")
+    run_dir(tmp_path, "lost", config="c", command="python run.py asset=etf algo.gamma=1 seed=0", status="failed")
     found = board(tmp_path, evaluation)
-    assert sorted(json.dumps(row["settings"]) for row in found["rows"]) == ['["algo.gamma=0.9"]', '["algo.gamma=0.95"]']
+    told = ["algo.gamma=0.9", "algo.gamma=0.95", "algo.gamma=1"]
+    assert sorted(json.dumps(row["settings"]) for row in found["rows"]) == [json.dumps([word]) for word in told]
+    terminal = Console(width=200, file=io.StringIO())
+    terminal.print(table(found))
+    assert all(f"{word} " in terminal.file.getvalue() for word in told)

@@ -67,19 +67,19 @@ def build(
         line = rows[place.name]
         line |= {"composite": place.composite, "rank": place.place, "ranks": dict(place.ranks)}
         ordered.append(line)
-    of = {g.key: str(g.newest.content.get("command") or "") for g in groups}
-    told = apart(
-        [(f"{rows[p.name]['agent']} {rows[p.name]['algo']} {rows[p.name]['played']}", of[p.name]) for p in ranked]
-    )
-    for line, settings in zip(ordered, told, strict=True):
+    newest = {g.key: g.newest for g in groups}
+    failed = [run for run in runs if run.status != "completed"]
+    every = [*ordered, *map(failure, failed)]
+    of = [str(run.content.get("command") or "") for run in (*(newest[p.name] for p in ranked), *failed)]
+    names = [f"{line['agent']} {line['algo']} {line['played']}" for line in every]
+    for line, settings in zip(every, apart(list(zip(names, of, strict=True))), strict=True):
         line["settings"] = settings
-    broken = [failure(run) for run in runs if run.status != "completed"]
     board = {
         "schema_version": SCHEMA_VERSION,
         "generated_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "weights": dict(WEIGHTS),
         "unlike": unlike(ordered),
-        "rows": [*ordered, *broken],
+        "rows": every,
     }
     cleaned: dict[str, Any] = jsonable(board)
     return cleaned

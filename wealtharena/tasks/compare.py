@@ -244,7 +244,8 @@ def title_of(board: Mapping[str, Any]) -> str:
 
 
 def _cells(row: Mapping[str, Any]) -> Iterable[str | Text]:
-    who = (title(row), algorithm(row))
+    apart = " ".join(map(str, row.get("settings") or ()))
+    who = (title(row), Text.assemble(algorithm(row), ("\n" + apart if apart else "", "dim")))
     if row["status"] != "completed":
         why = str((row.get("error") or {}).get("message") or "")
         return [
