@@ -138,7 +138,7 @@ MISFITS: dict[str, Callable[[Path], object]] = {"pipe": os.mkfifo, "folder": os.
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, make: Callable[[Path], object]) -> None:
     make(tmp_path / "log.jsonl")
     began = time.monotonic()
-    for ask in (require_appendable, lambda path: add(path, {})):
+    for ask in (read_log, require_appendable, lambda path: add(path, {})):
         with pytest.raises(OSError, match=r"regular file|directory"):
             ask(tmp_path / "log.jsonl")
     assert time.monotonic() - began < files.LOCK_SECONDS

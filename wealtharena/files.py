@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import errno
 import fcntl
+import io
 import json
 import math
 import os
@@ -188,15 +189,10 @@ def held(path: Path, *, seconds: float = LOCK_SECONDS) -> Iterator[int]:
 def is_held(path: Path) -> bool:
     """Return whether somebody has `path` by `held` at this moment; False where nobody can tell."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        with io.FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
         return isinstance(error, BlockingIOError)
-    finally:
-        os.close(descriptor)
     return False
 
 
@@ -301,9 +297,12 @@ def read_lines(content: bytes) -> Iterator[Line]:
 
 
 def read_log(path: Path) -> bytes:
-    """Return the content of a log, nothing where there is none."""
+    """Return the content of a log, nothing where there is none; OSError for what is no regular file, such as a pipe."""
     try:
-        return path.read_bytes()
+        with io.FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as handle:
+            if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
+                raise OSError(errno.EINVAL, "is not a regular file", str(path))
+            return handle.readall()
     except FileNotFoundError:
         return b""
 

@@ -8,6 +8,7 @@ import yaml
 
 from wealtharena.config import compose
 from wealtharena.config.paths import sweeps_dir
+from wealtharena.errors import ConfigError
 from wealtharena.tasks.sweep import trial_overrides, with_fixed
 from wealtharena.tuning import space
 
@@ -54,3 +55,10 @@ def test_the_command_that_a_wandb_agent_would_run_composes_at_every_end(path: Pa
         assert command[:3] == ["${env}", "python", "${program}"]
         assert compose(command[3:]).task == "train"
     assert sweep["metric"]["name"] == "validation/sharpe"
+
+
+@pytest.mark.parametrize("name", ["../x", "..", "''", "a/b", "x" * 101])
+def test_a_study_is_named_by_a_file_of_its_own_folder(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"sweep\.study"):
+        compose(["sweep=ppo", f"sweep.study={name}"])
+    assert compose(["sweep=ppo", "sweep.study='my study.2'"]).sweep.study == "my study.2"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from wealtharena.config.specs.base import Spec
+from wealtharena.config.specs.base import InWords, Spec
 
 
 class DimensionSpec(Spec):
@@ -27,7 +27,11 @@ class SweepSpec(Spec):
     """A Ray Tune search with Optuna; `name: none` does not search."""
 
     name: str = Field(description="a choice of sweep=; none does not search")
-    study: str | None = Field(description="name of the Optuna study; the same name resumes it")
+    study: Annotated[str | None, InWords("a name without / and \\, and not of dots alone, such as momentum")] = Field(
+        description="name of the Optuna study; the same name resumes it",
+        pattern=r"^[^/\\]*[^/\\.][^/\\]*$",
+        max_length=100,
+    )
     fixed: tuple[str, ...] = Field(description="overrides of every trial, such as algo=sac; what is typed wins")
     space: dict[str, DimensionSpec] = Field(description="override key -> dimension")
     metric: str = Field(description="measure of the validation backtest that is searched for")
