@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from wealtharena.trading.actions import OWN_SPLIT
 from wealtharena.trading.broker import FINAL, Event, Fill
 from wealtharena.trading.database import transaction
 from wealtharena.trading.guard import Intervention
@@ -159,6 +160,15 @@ class Books:
         where, values = ("", (self.epoch,)) if bar is None else (" AND bar = ?", (self.epoch, bar))
         rows = self._db.execute(f"SELECT * FROM events WHERE epoch = ?{where} ORDER BY sequence, rowid", values)
         return [dict(row) for row in rows]
+
+    def actions(self) -> dict[str, int]:
+        """Return the broker's number of the newest corporate action that changed a symbol's units, by symbol."""
+        rows = self._db.execute(
+            """SELECT symbol, max(sequence) AS newest FROM events WHERE epoch = ? AND kind IN ('split', 'other')
+               AND units <> 0.0 AND event_id NOT LIKE ? GROUP BY symbol""",
+            (self.epoch, f"{OWN_SPLIT}%"),  # our own word on one comes with the close that decides anew
+        )
+        return {row["symbol"]: row["newest"] for row in rows}
 
     def last_sequence(self) -> int:
         """Return the broker's number of the newest execution that is booked; before the first that of the opening."""

@@ -6,14 +6,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+import numpy as np
+
 from wealtharena.trading.broker import BookedOrder, NotYetError, Order, RejectedError, UnreachableError
 from wealtharena.trading.desk import Close
+from wealtharena.trading.guard import State
 from wealtharena.trading.ledger import Intent, IntentStatus, client_id
 from wealtharena.trading.situation import Floats
 from wealtharena.trading.trader import Trader
 
 _FIRST: Final = 1
 _RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
+_WHY: Final[Mapping[State, str]] = {  # an order was stopped, by the account's state
+    "halted": "halted", "reducing": "everything is being closed", "trading": "sized before a split",
+}  # fmt: skip
 
 
 def intents_of(trader: Trader, close: Close, *, held: Floats, orders: Floats) -> list[Intent]:
@@ -60,10 +66,9 @@ def send(trader: Trader, bar: str, *, fresh: frozenset[str] = frozenset()) -> No
     """
     ledger, off = trader.ledger, stopped(trader)
     waiting = [one for one in ledger.pending() if one.bar == bar and one.status != "open"]
-    halted = ledger.state()[0] == "halted"
-    why = "halted" if halted else "everything is being closed"
-    ledger.mark({one.client_id: ("cancelled", why) for one in waiting if one in off and one.status == "new"})
-    if halted:
+    state = ledger.state()[0]
+    ledger.mark({one.client_id: ("cancelled", _WHY[state]) for one in waiting if one in off and one.status == "new"})
+    if state == "halted":
         return
     waiting = [one for one in waiting if one not in off]
     for leg in sorted({one.leg for one in waiting}):
@@ -74,14 +79,26 @@ def send(trader: Trader, bar: str, *, fresh: frozenset[str] = frozenset()) -> No
 def stopped(trader: Trader) -> list[Intent]:
     """Return the orders that may not go on: all of a halted account, and of one that closes all those that open something.
 
-    They were decided on before it was told to, and wait to be sent or filled.
+    They were decided on before it was told to, and wait to be sent or filled. Nor may those go on whose symbol has been
+    split or exchanged since: they are in units of before.
     """
-    ledger, dust = trader.ledger, trader.broker.capabilities.dust
+    ledger, capabilities = trader.ledger, trader.broker.capabilities
     state = ledger.state()[0]
-    if state == "trading":
-        return []
-    held = ledger.positions()
-    return [one for one in ledger.pending() if state == "halted" or _opens(one, held.get(one.symbol, 0.0), dust=dust)]
+    if state == "halted":
+        return ledger.pending()
+    acted = {} if capabilities.embedded else ledger.actions()
+    held = ledger.positions() if state == "reducing" else {}
+    return [
+        one
+        for one in ledger.pending()
+        if acted.get(one.symbol, 0) >= _day_after(one.bar)
+        or (state == "reducing" and _opens(one, held.get(one.symbol, 0.0), dust=capabilities.dust))
+    ]
+
+
+def _day_after(bar: str) -> int:
+    """Return when the day after a bar's begins, in microseconds since 1970: actions are told by the day."""
+    return int((np.datetime64(bar[:10], "us") + np.timedelta64(1, "D")).astype(np.int64))
 
 
 def _opens(one: Intent, held: float, *, dust: float) -> bool:
