@@ -305,7 +305,7 @@ class Live:
         """Return a symbol's bars up to the session, as they were decided on, each revision told once."""
         stamps = bars.table["timestamp"].to_numpy(dtype="datetime64[ns]")
         kept = stamps <= session.stamp if final else stamps < session.stamp
-        whole, revised = self._seen.as_seen(replace(bars, table=bars.table[kept]), self._now())
+        whole, revised = self._seen.as_seen(replace(bars, table=bars.table[kept]), self._now(), told=bars.table)
         for one in revised:
             numbers: dict[str, float] = {}
             for name, value in one.seen.items():
