@@ -65,7 +65,7 @@ def splits_between(
     moved = {name: (price, now.get(name, 0.0)) for name, price in before.items()}
     moved = {name: one for name, one in moved.items() if min(one) > 0.0 and abs(one[0] / one[1] - 1.0) >= _LEAST_ALIKE}
     pairs = list(earlier()) if moved else []
-    found = {}
+    found: dict[str, float] = {}
     for name, one in moved.items():
         older = [(then.get(name, 0.0), there.get(name, 0.0)) for then, there in pairs]
         ratio = _ratio_of(*one, older=[two for two in older if min(two) > 0.0])
