@@ -70,3 +70,18 @@ def test_a_split_that_is_told_of_after_an_order_was_sized_by_its_prices_stops_no
         loop.tend(day.trader, day.switch)
         day.run(1)
         assert day.exchange.held == day.ledger.positions() == {}
+
+
+def test_an_order_in_a_share_that_is_exchanged_for_another_sells_nothing_that_is_not_held(tmp_path):
+    with days(tmp_path, [[0.5], [0.0]]) as day:
+        day.run(2)
+        units = day.exchange.held.pop("AAPL")
+        day.exchange.held["NEW"], day.exchange.prices["NEW"] = units, 100.0
+        for symbol, sign in (("AAPL", "-"), ("NEW", "")):  # on the evening on which the order was given
+            day.exchange.act({"activity_type": "NC", "symbol": symbol, "qty": f"{sign}{units:g}", "net_amount": "0"})
+        loop.tend(day.trader, day.switch)
+        loop.tend(day.trader, day.switch)
+        day.run(1)
+        assert day.intents()[-1].status == "cancelled"
+        assert day.exchange.held == day.ledger.positions() == {"NEW": units}
+        assert day.ledger.state()[0] == "halted"

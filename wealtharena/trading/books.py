@@ -6,12 +6,12 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from wealtharena.trading.actions import OWN_SPLIT
 from wealtharena.trading.broker import FINAL, Event, Fill
 from wealtharena.trading.database import transaction
 from wealtharena.trading.guard import Intervention
 
 _SAME: Final = 1e-9  # of a quote; what differs by less is rounding
+_DUST: Final = 1e-6  # units, likewise
 
 
 class Books:
@@ -161,14 +161,14 @@ class Books:
         rows = self._db.execute(f"SELECT * FROM events WHERE epoch = ?{where} ORDER BY sequence, rowid", values)
         return [dict(row) for row in rows]
 
-    def actions(self) -> dict[str, int]:
-        """Return the broker's number of the newest corporate action that changed a symbol's units, by symbol."""
+    def acted_on(self) -> frozenset[str]:
+        """Return the symbols of which corporate actions since the last close have made more units, or fewer."""
         rows = self._db.execute(
-            """SELECT symbol, max(sequence) AS newest FROM events WHERE epoch = ? AND kind IN ('split', 'other')
-               AND units <> 0.0 AND event_id NOT LIKE ? GROUP BY symbol""",
-            (self.epoch, f"{OWN_SPLIT}%"),  # our own word on one comes with the close that decides anew
+            """SELECT symbol FROM events WHERE epoch = ? AND bar = '' AND kind IN ('split', 'other')
+               GROUP BY symbol HAVING abs(sum(units)) > ?""",
+            (self.epoch, _DUST),  # one that was known by then is told as it is taken back, and comes to nothing
         )
-        return {row["symbol"]: row["newest"] for row in rows}
+        return frozenset(row["symbol"] for row in rows)
 
     def last_sequence(self) -> int:
         """Return the broker's number of the newest execution that is booked; before the first that of the opening."""

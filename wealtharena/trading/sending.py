@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-import numpy as np
-
 from wealtharena.trading.broker import BookedOrder, NotYetError, Order, RejectedError, UnreachableError
 from wealtharena.trading.desk import Close
 from wealtharena.trading.guard import State
@@ -18,7 +16,7 @@ from wealtharena.trading.trader import Trader
 _FIRST: Final = 1
 _RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
 _WHY: Final[Mapping[State, str]] = {  # an order was stopped, by the account's state
-    "halted": "halted", "reducing": "everything is being closed", "trading": "sized before a split",
+    "halted": "halted", "reducing": "everything is being closed", "trading": "sized in units of before a split",
 }  # fmt: skip
 
 
@@ -86,19 +84,14 @@ def stopped(trader: Trader) -> list[Intent]:
     state = ledger.state()[0]
     if state == "halted":
         return ledger.pending()
-    acted = {} if capabilities.embedded else ledger.actions()
+    acted = frozenset() if capabilities.embedded else ledger.acted_on()
     held = ledger.positions() if state == "reducing" else {}
     return [
         one
         for one in ledger.pending()
-        if acted.get(one.symbol, 0) >= _day_after(one.bar)
+        if one.symbol in acted
         or (state == "reducing" and _opens(one, held.get(one.symbol, 0.0), dust=capabilities.dust))
     ]
-
-
-def _day_after(bar: str) -> int:
-    """Return when the day after a bar's begins, in microseconds since 1970: actions are told by the day."""
-    return int((np.datetime64(bar[:10], "us") + np.timedelta64(1, "D")).astype(np.int64))
 
 
 def _opens(one: Intent, held: float, *, dust: float) -> bool:
