@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from wealtharena.data.bars import BAR_COLUMNS, PRICE_COLUMNS, TIMESTAMP_DTYPE, Bars
-from wealtharena.trading.actions import late_split
+from wealtharena.trading.actions import EARLIER, late_split
 from wealtharena.trading.database import connect, let_go_on_error, transaction
 
 FILE: Final = "bars.sqlite"
@@ -202,7 +202,7 @@ def _after_untold(seen: Floats, now: Floats) -> Floats:
 
     A split on a date of which the source has no bar stands nowhere in its table. The paper broker takes it in the same way.
     """
-    pairs = list(zip(seen[:, _CLOSE].tolist(), now[:, _CLOSE].tolist(), strict=True))[::-1]
+    pairs = list(zip(seen[:, _CLOSE].tolist(), now[:, _CLOSE].tolist(), strict=True))[: -EARLIER - 1 : -1]
     found = late_split([(1.0, 1.0), *pairs])  # which begins with a bar that no split has rescaled
     if found is None:
         return seen
