@@ -87,11 +87,12 @@ def _edges(values: Floats) -> Floats:
 def _counts(window: Floats, edges: tuple[Floats, ...]) -> Floats:
     """Return how many values of each session lie in each bin, [sessions, F, BINS]; what is not known counts nowhere."""
     found = np.zeros((len(window), len(edges), BINS))
+    first = BINS * np.arange(len(window))[:, None]  # bin of each session
     for at, inner in enumerate(edges):
         values = window[:, :, at]
-        place = np.searchsorted(inner, values, side="right")
-        for number in range(len(inner) + 1):
-            found[:, at, number] = ((place == number) & np.isfinite(values)).sum(axis=1)
+        place = first + np.searchsorted(inner, values, side="right")
+        told = np.bincount(place[np.isfinite(values)], minlength=BINS * len(window))
+        found[:, at] = told.reshape(len(window), BINS)
     return found
 
 
