@@ -111,7 +111,7 @@ def _outside(trader: Trader, close: Close) -> tuple[Account, Mapping[str, float]
     if lacking or not _certain(trader, bar, gaps):
         return None
     account = broker.account()
-    ledger.assign(bar, _references(close))
+    ledger.assign(bar, _references(close), decided=close.bar_before)
     account, jumps = _charged(trader, close, account, held, gaps)
     return account, held, [*jumps, *_strangers(trader, bar, gaps)]
 
