@@ -1,5 +1,6 @@
 """Bars that were decided on, after a split whose own bar is not there: it is not final, or there is none of its date."""
 
+import contextlib
 import datetime as dt
 
 import numpy as np
@@ -94,6 +95,21 @@ def test_one_bar_that_is_corrected_by_a_plain_fraction_is_as_it_was_seen(table, 
     shown, revised = seen.as_seen(bars_of(told), NOW, told=told)
     assert closes(shown) == table["close"].tolist()
     assert len(revised) == 1
+
+
+@pytest.mark.parametrize(("more", "news"), [(0, 0), (2, 1)])
+def test_a_volume_that_is_told_in_whole_shares_after_a_reverse_split_is_no_revision(tmp_path, table, more, news):
+    table["volume"] = [120_003.0, 98_765.0, 104_321.0, 77_777.0, 90_000.0, 80_000.0]
+    seen = SeenBars(tmp_path / "whole", synchronous="normal")
+    with contextlib.closing(seen):
+        for row in table.iloc[:SEEN].itertuples():
+            content = {name: float(getattr(row, name)) for name in (*PRICES, "volume", "dividend")}
+            seen.keep(str(row.timestamp.to_datetime64()), {"A": ("yahoo", content)}, NOW)
+        told = after(table, 0.1)
+        told["volume"] = told["volume"].round()
+        told.loc[0, "volume"] += more
+        told.loc[SEEN, "split"] = 0.1
+        assert len(seen.as_seen(bars_of(told), NOW)[1]) == news
 
 
 @pytest.mark.slow

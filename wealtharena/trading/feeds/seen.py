@@ -29,6 +29,8 @@ STEPS: Final = (
 )
 _FACTS: Final = ("provider", "interval", "currency", "volume_unit", "adjusted")
 SAME: Final = 1e-6  # relative; a source that sends single precision differs by less
+_WHOLE: Final = 0.5  # units of volume that rounding to whole ones makes of it
+_WHOLE_SHARE: Final = 1e-3  # of it, at most: few units of a coin may be traded in parts
 _VALUES: Final = (*PRICE_COLUMNS, "volume", "dividend")
 _CLOSE: Final = _VALUES.index("close")
 Row = Mapping[str, float | None]
@@ -179,8 +181,10 @@ def _row(values: Floats) -> dict[str, float | None]:
 
 
 def _alike(one: Floats, other: Floats) -> npt.NDArray[np.bool_]:
-    """Return which rows hold the same values, to rounding, [n]."""
-    close = np.abs(one - other) <= SAME * np.maximum(np.abs(one), np.abs(other))
+    """Return which rows hold the same values, to rounding, [n]; a volume that a split has rescaled is rounded to whole units."""
+    size = np.maximum(np.abs(one), np.abs(other))
+    whole = np.where(np.array(_VALUES) == "volume", np.minimum(_WHOLE, _WHOLE_SHARE * size), 0.0)
+    close = np.abs(one - other) <= np.maximum(SAME * size, whole)
     return np.asarray((close | (np.isnan(one) & np.isnan(other))).all(axis=-1))
 
 
