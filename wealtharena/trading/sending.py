@@ -104,7 +104,8 @@ def _send_leg(trader: Trader, waiting: list[Intent], *, fresh: frozenset[str]) -
     ledger = trader.ledger
     waiting, changes = _due(trader, waiting)
     doubtful = {one.client_id for one in waiting if one.status == "sending"} - fresh
-    ledger.mark({**changes, **{one.client_id: ("sending", one.note) for one in waiting if one.status == "new"}})
+    # why one had to wait is over with its waiting
+    ledger.mark({**changes, **{one.client_id: ("sending", "") for one in waiting if one.status == "new"}})
     flattening = ledger.state()[0] == "reducing"
     changes, told = {}, []
     while waiting:
