@@ -180,9 +180,12 @@ class Live:
 
     def _set_back(self, session: Session, moment: dt.datetime) -> Generator[Due, None, bool]:
         """Let the time pass up to a moment, and return whether the clock was set back to before the session's end meanwhile."""
-        while session.closes <= self._now() < moment:
+        decided = any(self._seen.has(session.bar, one) for one in self._symbols)
+        while (now := self._now()) < moment:
+            if now < session.closes and not decided:
+                return True
             yield Due(moment, early=True)
-        return self._now() < session.closes and not any(self._seen.has(session.bar, one) for one in self._symbols)
+        return False
 
     def _asked(
         self, session: Session, sources: Sequence[Provider], look: _Look, deadline: dt.datetime
