@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from wealtharena.trading.clock import Due, Timer
+from wealtharena.trading.clock import SLICE_SECONDS, Due, Timer
 
 
 def passing(steps: Iterable[Any], timer: Timer) -> Iterator[Any]:
@@ -13,6 +14,10 @@ def passing(steps: Iterable[Any], timer: Timer) -> Iterator[Any]:
     for one in steps:
         if not isinstance(one, Due):
             yield one
-        while isinstance(one, Due) and not timer.until(one.moment):
-            if timer.roused():
+        while isinstance(one, Due):
+            soon = timer.now() + dt.timedelta(seconds=SLICE_SECONDS)
+            passed = timer.until(min(one.moment, soon) if one.early else one.moment)
+            if not passed and timer.roused():
                 return
+            if passed or one.early:  # which is looked at each minute, as the loop does
+                break

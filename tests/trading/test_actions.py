@@ -6,7 +6,7 @@ import doctest
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.envs.markets import features_of, panel_of, spec_of
@@ -112,6 +112,20 @@ def test_a_split_rescales_all_that_came_before_it_though_one_bar_be_corrected_be
         rest[corrected] = (rest[corrected][0], {"A": 7.77})
     found = actions.splits_between(*last, earlier=lambda: rest)
     assert found == {"A": pytest.approx(ratio)}
+
+
+whatever = st.floats(1.02, 3.0).map(lambda ratio: round(ratio, 3))
+
+
+@given(st.lists(st.floats(20.0, 500.0).map(lambda price: round(price, 2)), min_size=4, max_size=20), whatever)
+def test_a_spin_off_rescales_by_whatever_ratio_what_came_before_it_and_one_bar_less_is_a_correction(prices, ratio):
+    last, *rest = [({"A": price}, {"A": price / ratio}) for price in prices]
+    assert actions.splits_between(*last, earlier=lambda: rest) == {
+        "A": pytest.approx(ratio, rel=2e-3)
+    }  # as near as cents tell
+    assume(actions.split_of(prices[0], prices[0] / ratio) is None)
+    rest[1] = (rest[1][0], rest[1][0])
+    assert actions.splits_between(*last, earlier=lambda: rest) == {}
 
 
 @pytest.mark.parametrize("restart", [False, True])

@@ -269,6 +269,7 @@ def test_case_30_an_order_waits_for_its_window_and_the_auction_takes_whole_share
         day.exchange.go(closes + dt.timedelta(hours=4))
         loop.tend(day.trader, day.switch)
         assert [one["time_in_force"] for one in day.exchange.orders.values()] == ["opg"]
+        assert day.intents()[0].note == ""
         day.run(1)
         assert day.intents()[0].status == "filled"
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.trading.days import days
 from tests.trading.desks import a_world, account
 from wealtharena.trading import figures, loop
 from wealtharena.trading.broker import Opening
@@ -102,3 +103,17 @@ def test_a_file_of_before_keeps_what_was_charged_at_its_bar(tmp_path):
     assert told == {name: last[name] for name in ("traded", "costs", "financing", "dividends")}
     trade(tmp_path / "old", CLOSES[5:6])
     assert account(tmp_path / "old") == account(tmp_path / "new")
+
+
+def test_what_was_executed_at_a_bar_that_was_missed_is_no_slippage_of_a_later_one(tmp_path):
+    """A rise of half from one open to the next was a price that was paid too little by a third."""
+    with days(tmp_path, [[0.5]], closes=[100.0, 100.0, 150.0]) as day:
+        day.run(1)
+        day.morning()
+        day.day += 1  # the process sleeps through its close
+        day.run(1)
+        assert [one["reference"] for one in day.ledger.slippage()] == []
+        (fill,) = day.ledger.fills()
+        assert (fill.bar, fill.price) == (day.ledger.last_close()["bar"], 100.0)
+        day.run(1)
+        assert [one["reference"] for one in day.ledger.slippage()] == [150.0]

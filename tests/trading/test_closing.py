@@ -383,3 +383,18 @@ def test_a_closing_order_whose_executions_are_told_before_it_is_left_to_go_on(tm
                 loop.tend(day.trader, day.switch)
         assert 0.0 < day.exchange.held["AAPL"] < 500.0
         assert [one["status"] for one in day.exchange.live()] == ["partially_filled"]
+
+
+def test_what_is_closed_after_a_split_is_what_is_held_since(tmp_path):
+    """Orders of before a split are taken back; those that close all are sized by what is held now."""
+    with days(tmp_path, [[0.5]]) as day:
+        day.run(1)
+        day.morning()
+        noon(day)
+        day.exchange.split("AAPL", 2.0)
+        day.switch.file.write_text("flatten")
+        for _ in range(3):
+            loop.tend(day.trader, day.switch)
+            day.exchange.go(day.exchange.now + dt.timedelta(minutes=1))
+        assert day.exchange.held == {}
+        assert [one.units for one in day.intents()][1:] == [-1000.0]

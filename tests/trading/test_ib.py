@@ -354,3 +354,19 @@ def test_a_loan_in_another_currency_is_followed_by_its_rate(tmp_path, gateway):
         gateway.rates, gateway.cash = {"USD": 1.7}, gateway.cash + 10_000.0  # 2 000 are won, and 10 000 come
         close()
         assert [one["flow"] for one in ledger.closes()] == [0.0, 0.0, 0.0, pytest.approx(10_000.0)]
+
+
+@pytest.mark.slow
+def test_an_order_that_the_gateway_has_forgotten_is_named_with_a_way_out(tmp_path, gateway):
+    """Nothing was decided any more, bar after bar and after each release, and nobody said why."""
+    with ib(tmp_path, gateway) as stage, days_at(gateway, tmp_path, stage) as (close, ledger):
+        gateway.tick = lambda: None  # it is not filled
+        close()
+        (one,) = ledger.intents()
+        assert one.status == "open"
+        gateway.orders.clear()  # another day
+        close()
+        assert ledger.decision().weights is None
+        (post,) = ledger.untold()
+        assert f"the order of {one.bar[:10]} in BHP.AX was open, and the broker does not know it any more" in post.text
+        assert "paper.action=restart" in post.text

@@ -147,7 +147,7 @@ def test_a_dividend_in_time_is_paid_once_and_one_that_is_corrected_by_what_lacks
 
 
 @pytest.mark.parametrize("again", [(), (DATE + 3,)])
-@pytest.mark.parametrize("ratio", [2.0, 1.5, 0.1])
+@pytest.mark.parametrize("ratio", [2.0, 1.5, 0.1, 1.281])  # the last is how a spin-off is told
 def test_a_split_that_is_published_late_rescales_what_was_held_before_its_date(tmp_path, ratio, again):
     found = {}
     for published in (DATE, DATE + 3):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,7 @@ FloatArray = npt.NDArray[np.float64]
 DRIFTS: Final = ("features", "actions")
 RULE: Final = "monitor"  # under which alarms stand among the interventions
 UNWATCHED: Final = Baseline(None, None, None)
+_WINDOWS: Final = "windows"  # a note: what monitors have seen of the sessions of a quarter that is not over
 
 
 def baseline_of(spec: ExperimentSpec, prepared: Prepared, chosen: Chosen) -> Baseline:
@@ -110,7 +112,10 @@ class Watcher:
         self._last: tuple[np.datetime64, float] | None = None
         rows = ledger.closes()
         for row, rate in zip(rows, _rates_up_to(rows, spec), strict=True):
-            self._monitors.tell(excess=self._excess(row, rate), features=None, weights=None)
+            found = self._monitors.tell(excess=self._excess(row, rate), features=None, weights=None)
+            self._alarms += [(row["bar"], one) for one in found]  # which a kill kept from being written down
+        self._monitors.load(json.loads(ledger.note(_WINDOWS) or "{}"))
+        self._write_alarms()
         self.pass_on()
         self._monitors.write(self._facts(), now=True)  # what stands there is of another version, or of days ago
 
@@ -126,14 +131,20 @@ class Watcher:
             latency=seconds,
         )
         self._alarms += [(close.bar, one) for one in found]
-        with contextlib.suppress(FullError):  # they wait for room
-            while self._alarms:
-                self._write(*self._alarms[0])
-                self._alarms.pop(0)
+        if seen := self._monitors.save():
+            with contextlib.suppress(FullError), self._ledger.in_passing():
+                self._ledger.write_note(_WINDOWS, json.dumps(seen))
+        self._write_alarms()
         self.pass_on()
         self._monitors.write(self._facts(), now=bool(found))
         if self._renewing is not None:
             self._renewing.look(drifted=any(one.monitor in DRIFTS for one in found))
+
+    def _write_alarms(self) -> None:
+        with contextlib.suppress(FullError):  # they wait for room
+            while self._alarms:
+                self._write(*self._alarms[0])
+                self._alarms.pop(0)
 
     def _write(self, bar: str, one: Alarm) -> None:
         with self._ledger.at_once():

@@ -19,6 +19,8 @@ _LARGEST: Final = 100  # new shares for old ones, or old for new
 _SMALLEST: Final = 0.045  # 21 for 20 is the least that is taken for a split
 _CENT: Final = 0.01  # what two prices that are rounded to cents may be apart by, together
 _EXACT: Final = (1e-5, 2e-3)  # of a ratio, at least and at most: nearly every ratio is near some plain fraction
+_ALIKE: Final = 3  # bars of before that were all rescaled alike, and say so of whatever ratio, such as a spin-off's
+_LEAST_ALIKE: Final = 0.01  # the least such ratio, far from what rounding makes
 
 
 def split_of(before: float, now: float) -> float | None:
@@ -57,18 +59,33 @@ def splits_between(
     """Return the splits that turned the prices of one bar `before` into those of the same bar `now`, by symbol.
 
     A split rescales all that came before it, a correction does not: `earlier` gives the prices of earlier bars, before
-    and now, and most of those that are known have to be rescaled alike. Where none is, the one bar decides.
+    and now, and most of those that are known have to be rescaled alike. Where none is, the one bar decides. Several that
+    are all rescaled alike say so of any ratio, as of a spin-off's 1281 for 1000.
     """
-    found = {name: split_of(price, now.get(name, 0.0)) for name, price in before.items()}
-    ratios = {name: ratio for name, ratio in found.items() if ratio is not None}
-    pairs = list(earlier()) if ratios else []
-    return {name: ratio for name, ratio in ratios.items() if _all_rescaled(name, ratio, pairs)}
+    moved = {name: (price, now.get(name, 0.0)) for name, price in before.items()}
+    moved = {name: one for name, one in moved.items() if min(one) > 0.0 and abs(one[0] / one[1] - 1.0) >= _LEAST_ALIKE}
+    pairs = list(earlier()) if moved else []
+    found: dict[str, float] = {}
+    for name, one in moved.items():
+        older = [(then.get(name, 0.0), there.get(name, 0.0)) for then, there in pairs]
+        ratio = _ratio_of(*one, older=[two for two in older if min(two) > 0.0])
+        found |= {} if ratio is None else {name: ratio}
+    return found
 
 
-def _all_rescaled(name: str, ratio: float, pairs: Iterable[tuple[Prices, Prices]]) -> bool:
-    """Return whether more than half of the bars that have a price were rescaled: one may have been corrected besides."""
-    told = [one for one in ((before.get(name, 0.0), now.get(name, 0.0)) for before, now in pairs) if min(one) > 0.0]
-    return not told or _mostly(told, ratio)
+def _ratio_of(before: float, now: float, *, older: Sequence[tuple[float, float]]) -> float | None:
+    """Return the split that rescaled a price and those of the bars before it that are known, None for a correction.
+
+    Of a plain fraction more than half of these have to be rescaled alike: one may have been corrected besides. A spin-off
+    is told as a split in whatever ratio, and all have to be.
+    """
+    plain = split_of(before, now)
+    if plain is not None and (not older or _mostly(older, plain)):
+        return plain
+    ratio = before / now
+    apart = abs(ratio - 1.0) >= _LEAST_ALIKE and 1.0 / _LARGEST <= ratio <= _LARGEST
+    alike = len(older) >= _ALIKE and all(_rescales(*one, ratio) for one in older)
+    return ratio if apart and alike else None
 
 
 def late_split(pairs: Sequence[tuple[float, float]]) -> tuple[int, float] | None:
@@ -82,10 +99,10 @@ def late_split(pairs: Sequence[tuple[float, float]]) -> tuple[int, float] | None
     >>> late_split([(50.0, 50.0), (100.0, 50.0), (99.0, 99.0), (98.0, 98.0)]) is None
     True
     """
-    for place, (before, now) in enumerate(pairs):
-        ratio = split_of(before, now) if place else None
-        older = [one for one in pairs[place + 1 :] if min(one) > 0.0]
-        if ratio is not None and older and _mostly(older, ratio):
+    for place, one in enumerate(pairs):
+        older = [two for two in pairs[place + 1 :] if min(two) > 0.0]
+        ratio = _ratio_of(*one, older=older) if place and older and min(one) > 0.0 else None
+        if ratio is not None:
             return place, ratio
     return None
 

@@ -11,6 +11,7 @@ from wealtharena.trading.database import transaction
 from wealtharena.trading.guard import Intervention
 
 _SAME: Final = 1e-9  # of a quote; what differs by less is rounding
+_DUST: Final = 1e-6  # units, likewise
 
 
 class Books:
@@ -143,17 +144,30 @@ class Books:
                     self.book_events([Event(self.last_event(), name, "other", one.symbol, 0.0, cash)], bar="")
         return told
 
-    def assign(self, bar: str, references: Mapping[str, float]) -> None:
-        """Give what belongs to no bar yet to this one, executions beside what the backtest would have paid for them."""
+    def assign(self, bar: str, references: Mapping[str, float], *, decided: str) -> None:
+        """Give what belongs to no bar yet to this one, executions of what was `decided` at the bar before it beside what the
+        backtest would have paid for them.
+
+        What was executed at a bar that was missed is given to this one too, and has no price here to stand beside.
+        """
         fills = self.unassigned()
         if not fills and not self.events(""):
             return
+        ours = {one.client_id for one in fills} & self._decided(decided)
         with transaction(self._db):
             self._db.executemany(
                 "UPDATE fills SET bar = ?, reference = ? WHERE epoch = ? AND execution_id = ?",
-                [(bar, references.get(one.symbol), self.epoch, one.execution_id) for one in fills],
+                [
+                    (bar, references.get(one.symbol) if one.client_id in ours else None, self.epoch, one.execution_id)
+                    for one in fills
+                ],
             )
             self._db.execute("UPDATE events SET bar = ? WHERE epoch = ? AND bar = ''", (bar, self.epoch))
+
+    def _decided(self, bar: str) -> set[str | None]:
+        """Return the client ids of the orders that were decided on at a bar."""
+        rows = self._db.execute("SELECT client_id FROM intents WHERE epoch = ? AND bar = ?", (self.epoch, bar))
+        return {row["client_id"] for row in rows}
 
     def slippage(self) -> list[dict[str, Any]]:
         """Return executions of brokers outside with what the backtest would have paid; `cost` is what more was paid."""
@@ -169,6 +183,15 @@ class Books:
         where, values = ("", (self.epoch,)) if bar is None else (" AND bar = ?", (self.epoch, bar))
         rows = self._db.execute(f"SELECT * FROM events WHERE epoch = ?{where} ORDER BY sequence, rowid", values)
         return [dict(row) for row in rows]
+
+    def acted_on(self) -> frozenset[str]:
+        """Return the symbols of which corporate actions since the last close have made more units, or fewer."""
+        rows = self._db.execute(
+            """SELECT symbol FROM events WHERE epoch = ? AND bar = '' AND kind IN ('split', 'other')
+               GROUP BY symbol HAVING abs(sum(units)) > ?""",
+            (self.epoch, _DUST),  # one that was known by then is told as it is taken back, and comes to nothing
+        )
+        return frozenset(row["symbol"] for row in rows)
 
     def last_sequence(self) -> int:
         """Return the broker's number of the newest execution that is booked; before the first that of the opening."""

@@ -125,12 +125,14 @@ def each_session(
     after: dt.date | None,
     patience: dt.timedelta,
     missed: Callable[[Session], None] = lambda session: None,
+    given_up: Callable[[Session], bool] = lambda session: False,
 ) -> Iterator[Due | tuple[Session, dt.datetime]]:
     """Yield when the next session is over, and then it, each of a later date than `after` once and in order, with its own deadline.
 
     The deadline is `patience` after its end, or the end of the next one where that is earlier. A session whose deadline
     is past before it is come to, as after a long stop, is told to `missed` and not yielded; but where the clock is set back
-    to before its end, it is still to come. Without `after`, the first is the newest that is over and still within its
+    to before its end, it is still to come. So is one that was yielded and `given_up` since, for that very reason, with
+    those that were passed by before it. Without `after`, the first is the newest that is over and still within its
     deadline, or the next to end. Goes on without an end.
     """
     start = after + dt.timedelta(days=1) if after is not None else now().date() - dt.timedelta(days=14)
@@ -149,8 +151,9 @@ def each_session(
         following = next(waiting)
         deadline = min(session.closes + patience, following.closes)
         if now() < deadline:
-            begun, passed = True, []
+            begun = True
             yield session, deadline
+            passed = [*passed, session] if given_up(session) else []
         elif begun:
             missed(session)
             passed.append(session)

@@ -36,6 +36,11 @@ class Close:
         """Return the time of the bar, as every file of the account names it."""
         return str(self.market.timestamps[-1].astype("datetime64[ns]"))
 
+    @property
+    def bar_before(self) -> str:
+        """Return the time of the bar before it, whether that was decided on or not."""
+        return str(self.market.timestamps[-2].astype("datetime64[ns]"))
+
     @cached_property
     def marks(self) -> dict[str, float]:
         """Return what a unit of each symbol is worth."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -92,8 +92,7 @@ def _outside(trader: Trader, close: Close) -> tuple[Account, Mapping[str, float]
     ledger, broker, bar = trader.ledger, trader.broker, close.bar
     check_same(trader)
     _begun(trader)
-    if not _taken_back(trader, bar):
-        return None
+    _take_old_back(trader, bar)
     for seconds in (0.0, *PAUSES):
         if seconds:
             trader.wait(seconds)
@@ -112,7 +111,7 @@ def _outside(trader: Trader, close: Close) -> tuple[Account, Mapping[str, float]
     if lacking or not _certain(trader, bar, gaps):
         return None
     account = broker.account()
-    ledger.assign(bar, _references(close))
+    ledger.assign(bar, _references(close), decided=close.bar_before)
     account, jumps = _charged(trader, close, account, held, gaps)
     return account, held, [*jumps, *_strangers(trader, bar, gaps)]
 
@@ -226,8 +225,8 @@ def take_back(trader: Trader, orders: Iterable[str]) -> int:
 # --- what does not fit
 
 
-def _taken_back(trader: Trader, bar: str) -> bool:
-    """Take back what is still open of earlier bars, ours or booked late, and return whether all of it has come to its end.
+def _take_old_back(trader: Trader, bar: str) -> None:
+    """Take back what is still open of earlier bars, ours or booked late; UnreachableError where not all of it comes to its end.
 
     A cancel is only asked for; until the order has ended, a fill may win.
     """
@@ -246,9 +245,21 @@ def _taken_back(trader: Trader, bar: str) -> bool:
             left = _by_symbol((one.symbol, one.units - one.filled) for one in foreign)
             ledger.intervene(bar, _strangers(trader, bar, left))
         if not old | late:
-            return True
+            return
         take_back(trader, sorted(old | late))
-    return False
+    raise UnreachableError(_unended(trader, min(old | late), known={one.client_id for one in booked}))
+
+
+def _unended(trader: Trader, client_id: str, *, known: Collection[str]) -> str:
+    """Return what is the matter with an order that does not come to its end; `known` are those that the broker has open."""
+    one = trader.ledger.intent(client_id)
+    order = client_id if one is None else f"the order of {one.bar[:10]} in {one.symbol}"
+    if client_id in known:
+        return f"{order} is open at the broker still, though it was asked back"
+    return (
+        f"{order} was open, and the broker does not know it any more; where it came to nothing there, begin the account "
+        "anew: paper.action=restart"
+    )
 
 
 def _ended(trader: Trader, client_id: str) -> bool:

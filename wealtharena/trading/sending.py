@@ -10,17 +10,18 @@ from typing import Final
 from wealtharena.trading import crossing
 from wealtharena.trading.broker import BookedOrder, NotYetError, Order, RejectedError, UnreachableError
 from wealtharena.trading.desk import Close
+from wealtharena.trading.guard import State
 from wealtharena.trading.ledger import NOTHING_LEFT, Decision, Intent, IntentStatus, client_id
 from wealtharena.trading.situation import Floats
 from wealtharena.trading.trader import Trader
 
 _FIRST: Final = 1
-_CLOSING: Final = (
-    3  # the first attempt to close all between two closes; the second at an order is a first one made smaller
-)
+_CLOSING: Final = 3  # the first attempt to close all between two closes; at other orders a second is one made smaller
 _ATTEMPTS: Final = 9  # to close a symbol between two closes
-_CLOSES: Final = "closes all"
 _RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
+_WHY: Final[Mapping[State, str]] = {  # an order was stopped, by the account's state
+    "halted": "halted", "reducing": "everything is being closed", "trading": "sized in units of before a split",
+}  # fmt: skip
 
 
 def intents_of(trader: Trader, close: Close, *, held: Floats, orders: Floats) -> list[Intent]:
@@ -84,7 +85,7 @@ def close_out(trader: Trader, last: Decision) -> None:
     for symbol, units in meant.items():
         attempt = _CLOSING + times[symbol]
         name = _name(trader, last.bar, symbol, leg=_FIRST, attempt=attempt)
-        found.append(Intent(name, last.bar, symbol, _FIRST, attempt, units, "new", _CLOSES))
+        found.append(Intent(name, last.bar, symbol, _FIRST, attempt, units))
     ledger.intend(found)
 
 
@@ -103,10 +104,9 @@ def send(trader: Trader, bar: str, *, fresh: frozenset[str] = frozenset()) -> No
     """
     ledger, off = trader.ledger, stopped(trader)
     waiting = [one for one in ledger.pending() if one.bar == bar and one.status != "open"]
-    halted = ledger.state()[0] == "halted"
-    why = "halted" if halted else "everything is being closed"
-    ledger.mark({one.client_id: ("cancelled", why) for one in waiting if one in off and one.status == "new"})
-    if halted:
+    state = ledger.state()[0]
+    ledger.mark({one.client_id: ("cancelled", _WHY[state]) for one in waiting if one in off and one.status == "new"})
+    if state == "halted":
         return
     waiting = [one for one in waiting if one not in off]
     for leg in sorted({one.leg for one in waiting}):
@@ -117,19 +117,24 @@ def send(trader: Trader, bar: str, *, fresh: frozenset[str] = frozenset()) -> No
 def stopped(trader: Trader) -> list[Intent]:
     """Return the orders that may not go on: all of a halted account, and of one that closes all those that open something.
 
-    They were decided on before it was told to, and wait to be sent or filled.
+    They were decided on before it was told to, and wait to be sent or filled. Nor may those go on whose symbol has been
+    split or exchanged since: they are in units of before.
     """
-    ledger, dust = trader.ledger, trader.broker.capabilities.dust
+    ledger, capabilities = trader.ledger, trader.broker.capabilities
     state = ledger.state()[0]
-    if state == "trading":
-        return []
-    held, pending = ledger.positions(), ledger.pending()
-    done = ledger.executed([one.client_id for one in pending])
-    return [
-        one
-        for one in pending
-        if state == "halted" or _opens(one, held.get(one.symbol, 0.0), executed=done.get(one.client_id, 0.0), dust=dust)
-    ]
+    if state == "halted":
+        return ledger.pending()
+    acted = frozenset() if capabilities.embedded else ledger.acted_on()
+    pending, reducing = ledger.pending(), state == "reducing"
+    held = ledger.positions() if reducing else {}
+    done = ledger.executed([one.client_id for one in pending]) if reducing else {}
+
+    def opens(one: Intent) -> bool:
+        has, executed = held.get(one.symbol, 0.0), done.get(one.client_id, 0.0)
+        return reducing and _opens(one, has, executed=executed, dust=capabilities.dust)
+
+    # what closes all is measured against what is held now
+    return [one for one in pending if (one.symbol in acted and one.attempt < _CLOSING) or opens(one)]
 
 
 def _opens(one: Intent, held: float, *, executed: float, dust: float) -> bool:
@@ -145,7 +150,8 @@ def _send_leg(trader: Trader, waiting: list[Intent], *, fresh: frozenset[str]) -
     ledger = trader.ledger
     waiting, changes = _due(trader, waiting)
     doubtful = {one.client_id for one in waiting if one.status == "sending"} - fresh
-    ledger.mark({**changes, **{one.client_id: ("sending", one.note) for one in waiting if one.status == "new"}})
+    # why one had to wait is over with its waiting
+    ledger.mark({**changes, **{one.client_id: ("sending", "") for one in waiting if one.status == "new"}})
     flattening = ledger.state()[0] == "reducing"
     changes, told = {}, []
     while waiting:

@@ -115,6 +115,7 @@ class Live:
         self._history: dict[str, Bars] = seen.histories()
         self._kept = dict(self._history)  # as they are on disk
         self._stands: np.datetime64 | None = None  # where the account stands; its bar must be shown
+        self._given_up: Session | None = None  # the last that was waited for, and is still to come
 
     def steps(self, last: Decision | None) -> Iterator[Due | Close]:
         """Yield the close of each session after the last decision, with its own where not all of it was sent in time.
@@ -127,12 +128,16 @@ class Live:
             after=None if last is None else self._resume(last),
             patience=self._patience,
             missed=lambda session: self._tell(session, "missed", self._symbols, waited=0.0),
+            given_up=lambda session: session is self._given_up,
         ):
             if isinstance(one, Due):
                 yield one
                 continue
             session, deadline = one
             look = yield from self._wait(session, deadline)
+            if look is None:
+                self._given_up = session
+                continue
             try:
                 close = self._close(session, look)
             except FullError:
@@ -155,8 +160,11 @@ class Live:
 
     # --- waiting for a bar
 
-    def _wait(self, session: Session, deadline: dt.datetime) -> Generator[Due, None, _Look]:
-        """Return what is final of a session, waiting until all of it is or the deadline is reached."""
+    def _wait(self, session: Session, deadline: dt.datetime) -> Generator[Due, None, _Look | None]:
+        """Return what is final of a session, waiting until all of it is or the deadline is reached.
+
+        None where its end is still to come after all, since the clock was set back.
+        """
         sources = self._sources()
         look = _Look(dict.fromkeys(self._symbols, "missing"))
         while True:
@@ -167,7 +175,17 @@ class Live:
             if not look.waiting or self._now() >= deadline:
                 self._report(session, look)
                 return look
-            yield Due(min(self._now() + self._pause(look), deadline))
+            if (yield from self._set_back(session, min(self._now() + self._pause(look), deadline))):
+                return None
+
+    def _set_back(self, session: Session, moment: dt.datetime) -> Generator[Due, None, bool]:
+        """Let the time pass up to a moment, and return whether the clock was set back to before the session's end meanwhile."""
+        decided = any(self._seen.has(session.bar, one) for one in self._symbols)
+        while (now := self._now()) < moment:
+            if now < session.closes and not decided:
+                return True
+            yield Due(moment, early=True)
+        return False
 
     def _asked(
         self, session: Session, sources: Sequence[Provider], look: _Look, deadline: dt.datetime
@@ -305,7 +323,7 @@ class Live:
         """Return a symbol's bars up to the session, as they were decided on, each revision told once."""
         stamps = bars.table["timestamp"].to_numpy(dtype="datetime64[ns]")
         kept = stamps <= session.stamp if final else stamps < session.stamp
-        whole, revised = self._seen.as_seen(replace(bars, table=bars.table[kept]), self._now())
+        whole, revised = self._seen.as_seen(replace(bars, table=bars.table[kept]), self._now(), told=bars.table)
         for one in revised:
             numbers: dict[str, float] = {}
             for name, value in one.seen.items():

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from wealtharena.data.bars import BAR_COLUMNS, PRICE_COLUMNS, TIMESTAMP_DTYPE, Bars
+from wealtharena.trading.actions import EARLIER, late_split
 from wealtharena.trading.database import connect, let_go_on_error, transaction
 
 FILE: Final = "bars.sqlite"
@@ -28,7 +29,10 @@ STEPS: Final = (
 )
 _FACTS: Final = ("provider", "interval", "currency", "volume_unit", "adjusted")
 SAME: Final = 1e-6  # relative; a source that sends single precision differs by less
+_WHOLE: Final = 0.5  # units of volume that rounding to whole ones makes of it
+_WHOLE_SHARE: Final = 1e-3  # of it, at most: few units of a coin may be traded in parts
 _VALUES: Final = (*PRICE_COLUMNS, "volume", "dividend")
+_CLOSE: Final = _VALUES.index("close")
 Row = Mapping[str, float | None]
 Floats = npt.NDArray[np.float64]
 
@@ -99,10 +103,12 @@ class SeenBars:
         rows = self._db.execute("SELECT symbol, content FROM histories").fetchall()
         return {row["symbol"]: _untold(row["symbol"], json.loads(row["content"])) for row in rows}
 
-    def as_seen(self, bars: Bars, moment: datetime) -> tuple[Bars, list[Revision]]:
+    def as_seen(self, bars: Bars, moment: datetime, *, told: pd.DataFrame | None = None) -> tuple[Bars, list[Revision]]:
         """Return the bars with those that were decided on as they were then, and the revisions that are news.
 
-        A bar that has vanished from the source is there still. What was seen before a split is told in units of after it.
+        A bar that has vanished from the source is there still. What was seen before a split is told in units of after it,
+        also before one whose own bar is not among these: it is not final yet, and the source has `told` it, or there is
+        none of that date, and past prices alone show the split.
         A dividend is what its source says now: no decision looks at it, and it is owed whenever it is published.
         Prices that contain dividends change with each of them and are left as they come.
         """
@@ -113,10 +119,11 @@ class SeenBars:
         stamps = table["timestamp"].to_numpy(dtype="datetime64[ns]")
         times = np.array(list(kept), dtype="datetime64[ns]")
         times = times[times >= stamps[0]]
-        seen = _after_splits(_values_of([kept[str(time)] for time in times]), times, table)
         at = np.minimum(np.searchsorted(stamps, times), len(stamps) - 1)
         there = stamps[at] == times
         now = np.where(there[:, None], table[list(_VALUES)].to_numpy(dtype=np.float64)[at], np.nan)
+        values = _values_of([kept[str(time)] for time in times])
+        seen = _after_untold(_after_splits(values, now, times, table if told is None else told), now)
         changed = np.flatnonzero(~_alike(seen, now) | ~there)
         if not len(changed):
             return bars, []
@@ -174,17 +181,43 @@ def _row(values: Floats) -> dict[str, float | None]:
 
 
 def _alike(one: Floats, other: Floats) -> npt.NDArray[np.bool_]:
-    """Return which rows hold the same values, to rounding, [n]."""
-    close = np.abs(one - other) <= SAME * np.maximum(np.abs(one), np.abs(other))
+    """Return which rows hold the same values, to rounding, [n]; a volume that a split has rescaled is rounded to whole units."""
+    size = np.maximum(np.abs(one), np.abs(other))
+    whole = np.where(np.array(_VALUES) == "volume", np.minimum(_WHOLE, _WHOLE_SHARE * size), 0.0)
+    close = np.abs(one - other) <= np.maximum(SAME * size, whole)
     return np.asarray((close | (np.isnan(one) & np.isnan(other))).all(axis=-1))
 
 
-def _after_splits(seen: Floats, times: npt.NDArray[np.datetime64], table: pd.DataFrame) -> Floats:
-    """Return what was seen at `times` in the units that hold after the table's splits."""
+def _after_splits(seen: Floats, now: Floats, times: npt.NDArray[np.datetime64], table: pd.DataFrame) -> Floats:
+    """Return what was seen at `times` in the units that hold after the table's splits.
+
+    A split on a date without a bar stands at the bar before it, which was seen in units of before: what it is `now` says so.
+    """
     splits = table["split"].to_numpy(dtype=np.float64)
     growing = np.append(np.cumprod(np.where(splits > 0.0, splits, 1.0)[::-1])[::-1], 1.0)
     stamps = table["timestamp"].to_numpy(dtype="datetime64[ns]")
-    factor = growing[np.searchsorted(stamps, times, side="right")][:, None]
+    after, own = (_grown(seen, growing[np.searchsorted(stamps, times, side=side)]) for side in ("right", "left"))
+    nearer = np.abs(own[:, _CLOSE] - now[:, _CLOSE]) < np.abs(after[:, _CLOSE] - now[:, _CLOSE])
+    return np.asarray(np.where(nearer[:, None], own, after))
+
+
+def _after_untold(seen: Floats, now: Floats) -> Floats:
+    """Return what was seen in the units that hold after a split that shows in the prices of before it alone.
+
+    A split on a date of which the source has no bar stands nowhere in its table. The paper broker takes it in the same way.
+    """
+    pairs = list(zip(seen[:, _CLOSE].tolist(), now[:, _CLOSE].tolist(), strict=True))[: -EARLIER - 1 : -1]
+    found = late_split([(1.0, 1.0), *pairs])  # which begins with a bar that no split has rescaled
+    if found is None:
+        return seen
+    place, ratio = found
+    rows = np.arange(len(seen)) <= len(seen) - place
+    return _grown(seen, np.where(rows, ratio, 1.0))
+
+
+def _grown(seen: Floats, units: Floats) -> Floats:
+    """Return rows in units of which there are so many for one, [n]."""
+    factor = units[:, None]
     volume = np.array([name == "volume" for name in _VALUES])
     return np.asarray(np.where(volume, seen * factor, seen / factor))
 

@@ -36,7 +36,14 @@ class Reference:
 
     def index(self, window: Floats) -> tuple[float, str]:
         """Return the largest index over the features of a window [sessions, A, F], in its scale, and the feature's name."""
-        counts = _counts(window, self.edges).sum(axis=0)
+        return self.index_of(self.counts(window))
+
+    def counts(self, window: Floats) -> Floats:
+        """Return how many values of a window lie in each bin, [F, BINS]; those of its parts add up."""
+        return np.asarray(_counts(window, self.edges).sum(axis=0))
+
+    def index_of(self, counts: Floats) -> tuple[float, str]:
+        """Return the index of a window of which this is known."""
         found = _psi(counts[None], self.shares)[0] / self.scale
         worst = int(np.argmax(found))
         return float(found[worst]), self.names[worst]
@@ -80,11 +87,12 @@ def _edges(values: Floats) -> Floats:
 def _counts(window: Floats, edges: tuple[Floats, ...]) -> Floats:
     """Return how many values of each session lie in each bin, [sessions, F, BINS]; what is not known counts nowhere."""
     found = np.zeros((len(window), len(edges), BINS))
+    first = BINS * np.arange(len(window))[:, None]  # bin of each session
     for at, inner in enumerate(edges):
         values = window[:, :, at]
-        place = np.searchsorted(inner, values, side="right")
-        for number in range(len(inner) + 1):
-            found[:, at, number] = ((place == number) & np.isfinite(values)).sum(axis=1)
+        place = first + np.searchsorted(inner, values, side="right")
+        told = np.bincount(place[np.isfinite(values)], minlength=BINS * len(window))
+        found[:, at] = told.reshape(len(window), BINS)
     return found
 
 

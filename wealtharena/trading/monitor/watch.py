@@ -43,18 +43,35 @@ class Window:
     """The newest sessions of what is compared with a reference, looked at each time it is full of new ones."""
 
     reference: Reference
-    rows: list[Floats] = field(default_factory=list)
+    sessions: int = 0
+    counts: Floats = field(init=False)  # [F, BINS] of these
     index: float = 0.0
     worst: str = ""
 
+    def __post_init__(self) -> None:
+        self.counts = np.zeros_like(self.reference.shares)
+
     def tell(self, row: Floats) -> bool:
         """Take in a session [A, F]; return whether a window that is full with it lies above the limit."""
-        self.rows.append(row)
-        if len(self.rows) < self.reference.sessions:
+        self.counts, self.sessions = self.counts + self.reference.counts(row[None]), self.sessions + 1
+        if self.sessions < self.reference.sessions:
             return False
-        self.index, self.worst = self.reference.index(np.stack(self.rows))
-        self.rows.clear()
+        self.index, self.worst = self.reference.index_of(self.counts)
+        self.counts, self.sessions = np.zeros_like(self.counts), 0
         return self.index > self.reference.limit
+
+    def save(self) -> dict[str, Any]:
+        """Return where the window stands, for JSON."""
+        return {
+            "sessions": self.sessions, "counts": self.counts.tolist(), "index": self.index, "worst": self.worst,
+        }  # fmt: skip
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Go on where a window of the same reference stood."""
+        counts = np.array(saved["counts"], dtype=np.float64)
+        if counts.shape == self.counts.shape:
+            self.counts, self.sessions = counts, int(saved["sessions"])
+            self.index, self.worst = float(saved["index"]), str(saved["worst"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +148,19 @@ class Monitors:
         new = [one for one in found if one.monitor not in self._alarmed]
         self._alarmed |= {one.monitor for one in new}
         return new
+
+    def save(self) -> dict[str, Any]:
+        """Return where the windows stand, for JSON; what returns come to is told anew at each start."""
+        return {name: window.save() for name, window in self._windows() if window is not None}
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Go on with the windows of a process before."""
+        for name, window in self._windows():
+            if window is not None and name in saved:
+                window.load(saved[name])
+
+    def _windows(self) -> tuple[tuple[str, Window | None], ...]:
+        return ("features", self._features), ("actions", self._actions)
 
     def _record(self, total: Sum) -> Alarm:
         years = total.limit.median_years
