@@ -268,8 +268,7 @@ def test_case_30_an_order_waits_for_its_window_and_the_auction_takes_whole_share
         assert "19:00" in day.intents()[0].note
         day.exchange.go(closes + dt.timedelta(hours=4))
         loop.tend(day.trader, day.switch)
-        assert [one["time_in_force"] for one in day.exchange.orders.values()] == ["opg"]
-        assert day.intents()[0].note == ""
+        assert [(one["time_in_force"], day.intents()[0].note) for one in day.exchange.orders.values()] == [("opg", "")]
         day.run(1)
         assert day.intents()[0].status == "filled"
 

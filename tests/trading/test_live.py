@@ -365,45 +365,6 @@ def test_an_account_that_is_stopped_for_a_while_goes_on_with_what_can_still_be_d
     assert told == days(FIRST + dt.timedelta(days=3), 3)
 
 
-@pytest.mark.parametrize("under_way", [True, False])
-def test_a_clock_that_is_set_back_decides_on_no_session_again(desk, under_way):
-    def back():
-        desk.clock.at -= dt.timedelta(days=2)
-
-    if under_way:
-        desk.clock.plan.append((end_of(FIRST + dt.timedelta(days=2)) + dt.timedelta(hours=1), back))
-        desk.trade(5)
-    else:
-        desk.trade(3)
-        back()
-        desk.trade(2)
-    found = desk.read()
-    assert found["days"] == days(FIRST, 5)
-    assert found["told"] == []
-
-
-def test_a_clock_that_is_set_back_from_within_the_patience_of_a_session_to_come_misses_none(desk):
-    """It waited two days for that session's bars, and those in between were missed."""
-    ahead, day = dt.timedelta(days=1, hours=13), FIRST + dt.timedelta(days=2)
-    whole = {symbol: desk.frames[symbol] for symbol in SYMBOLS}
-
-    def forth():
-        desk.clock.at += ahead
-        for symbol in SYMBOLS:
-            desk.hide(symbol, day)
-
-    def back():
-        desk.clock.at -= ahead
-        desk.frames.update(whole)
-
-    noon = dt.datetime.combine(FIRST + dt.timedelta(days=1), dt.time(12), tzinfo=dt.UTC)
-    desk.clock.plan += [(noon, forth), (noon + ahead + dt.timedelta(hours=1), back)]
-    desk.trade(5)
-    found = desk.read()
-    assert found["days"] == days(FIRST, 5)
-    assert found["told"] == [(str(FIRST + dt.timedelta(days=1)), "missed", SYMBOLS)]  # by the clock that was ahead
-
-
 def test_stale_bars_end_in_a_halt(desk):
     """Case 25: one symbol has no bar any more; the rule about the age of data flattens and halts."""
     desk.look_seldom()
