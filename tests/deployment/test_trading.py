@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import shutil
@@ -70,7 +71,7 @@ def test_orders_and_interventions_of_bars_within_the_day_tell_their_time(paper: 
     part = Board(paper).parts()["account-cryptocurrencies--default"]
     days = len(re.findall(r"<td>\d{4}-\d\d-\d\d</td>", part))
     assert days
-    with sqlite3.connect(paper / "cryptocurrencies" / "default" / FILE) as ledger:
+    with contextlib.closing(sqlite3.connect(paper / "cryptocurrencies" / "default" / FILE)) as ledger, ledger:
         for table in ("intents", "interventions"):
             ledger.execute(f"UPDATE {table} SET bar = replace(bar, 'T00:00', 'T14:30')")
     part = Board(paper).parts()["account-cryptocurrencies--default"]
