@@ -82,10 +82,10 @@ def _ratio_of(before: float, now: float, *, older: Sequence[tuple[float, float]]
     plain = split_of(before, now)
     if plain is not None and (not older or _mostly(older, plain)):
         return plain
-    ratio = before / now
-    apart = abs(ratio - 1.0) >= _LEAST_ALIKE and 1.0 / _LARGEST <= ratio <= _LARGEST
-    alike = len(older) >= _ALIKE and all(_rescales(*one, ratio) for one in older)
-    return ratio if apart and alike else None
+    scale = before / now
+    apart = abs(scale - 1.0) >= _LEAST_ALIKE and 1.0 / _LARGEST <= scale <= _LARGEST
+    alike = len(older) >= _ALIKE and all(_rescales(*one, scale) for one in older)
+    return scale if apart and alike else None
 
 
 def late_split(pairs: Sequence[tuple[float, float]]) -> tuple[int, float] | None:
