@@ -28,6 +28,7 @@ WHOLE = {  # the same by the whole name
     "subprocess.check_output": 99,
     "fcntl.flock": 2,
 }
+_ASKED = {"get", *AWAITED, *(name.rpartition(".")[2] for name in WHOLE)}  # last pieces of names
 QUEUES = ("queue", "inbox", "outbox")  # ends of names of what `get` and `put` wait for
 
 
@@ -39,8 +40,10 @@ def endless(source: Path) -> Iterator[tuple[int, str]]:
 
 
 def _limited(call: ast.Call) -> bool:
+    last = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    if last not in _ASKED:
+        return True
     name = ast.unparse(call.func)
-    last = name.rpartition(".")[2]
     if any(keyword.arg in LIMITS for keyword in call.keywords):
         return True
     if name == "fcntl.flock":

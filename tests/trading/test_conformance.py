@@ -8,6 +8,8 @@ from tests.trading.conformance import STAGES
 from wealtharena.config.plugins import available
 from wealtharena.trading.broker import Order, RejectedError
 
+pytestmark = pytest.mark.slow  # each goes through days at a broker's server
+
 NONE = "agent/account/1/2026-03-02/NONE/1/1"
 
 
@@ -105,7 +107,6 @@ def test_a_refusal_is_for_good_and_nothing_is_booked(sending):
     assert sending.order_by_client_id(order.client_id) is None
 
 
-@pytest.mark.slow
 def test_another_process_finds_it_all(stage, sending):
     first, second = order_of(stage), order_of(stage, symbol=1)
     sending.submit(first)

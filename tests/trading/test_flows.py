@@ -12,6 +12,8 @@ from wealtharena.trading import flows, reading
 from wealtharena.trading.broker import Account
 from wealtharena.trading.ledger import Ledger
 
+pytestmark = pytest.mark.slow  # each goes through days at a broker's server
+
 BRAKES = {"daily_loss": {"max_loss": 0.05, "action": "halt"}, "drawdown": {"max_drawdown": 0.1, "action": "halt"}}
 
 
@@ -116,7 +118,6 @@ def test_only_what_cash_and_equity_both_show_is_a_flow(told, implied, gaps, expe
 amounts = st.floats(min_value=-0.9, max_value=5.0)
 
 
-@pytest.mark.slow
 @given(st.lists(st.tuples(st.floats(min_value=-0.5, max_value=1.0), amounts), min_size=2, max_size=12))
 def test_growth_is_what_the_returns_make_of_it_whatever_comes_and_goes(tmp_path_factory, steps):
     """Each bar has a return, then a flow, a share of what is there."""

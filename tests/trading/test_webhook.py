@@ -33,6 +33,8 @@ from wealtharena.trading.signals import LARGEST, Signals
 from wealtharena.trading.switch import Switch, throw
 from wealtharena.trading.trader import Trader
 
+pytestmark = pytest.mark.slow  # each goes through days at a broker's server
+
 
 @pytest.fixture
 def bridge():
