@@ -53,6 +53,7 @@ def test_an_untrained_agents_backtest_is_its_anchors_in_every_class(asset: str) 
         same_path(*untrained(spec, features), spec.env)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("anchor", ["inverse_volatility", "equal_weight", "cash", "momentum"])
 @pytest.mark.parametrize("assets", [1, 10, 100])
 def test_an_untrained_agents_backtest_is_its_anchors_with_any_number_of_symbols(assets: int, anchor: str) -> None:

@@ -163,6 +163,7 @@ def test_a_grid_is_refused_before_its_first_job_begins() -> None:
         grid.check(["-m", "seed=0,-1"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "told"),
     [

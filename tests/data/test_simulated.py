@@ -182,6 +182,7 @@ def test_specs_carry_the_dates_that_they_were_calibrated_on() -> None:
         assert " to 20" in simulator.calibrated_on
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asset", ["stocks", "forex", "crypto", "etf", "commodities"])
 def test_the_default_market_is_an_ordinary_one_of_its_class(asset: str) -> None:
     spec = compose([f"asset={asset}", "data=simulated"])

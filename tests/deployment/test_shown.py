@@ -37,6 +37,7 @@ def edited(statement: str) -> Callable[[Path, Path], None]:
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [

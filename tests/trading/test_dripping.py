@@ -19,6 +19,7 @@ class Quick(Dripping):
         super().handle()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Dripping, Quick])
 @pytest.mark.parametrize("rest", [b"", b"Content-Length: 60\r\n\r\n", b"Connection: close\r\n\r\n12"])
 def test_an_answer_that_drips_ends_with_the_time_for_it(serve, kind, rest):  # noqa: F811 - the fixture

@@ -67,6 +67,7 @@ def test_a_column_that_says_whether_prices_are_adjusted_holds_none(tmp_path: Pat
     pd.testing.assert_frame_equal(made.tables["plain"], _read(_bars(), tmp_path / "plain.csv").tables["plain"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @pytest.mark.parametrize("names", [["AAPL"], ["V", "MA", "LOW", "C"]])
 @pytest.mark.parametrize("spelling", SPELLED)
