@@ -23,7 +23,7 @@ from wealtharena.trading.desk import Close, Day, ages, rule, seen_at, standing
 from wealtharena.trading.guard import Intervention, Ruling, State, unknown
 from wealtharena.trading.ledger import Decision, Intent
 from wealtharena.trading.reconcile import Known, check_same, follow, reconcile, take_back, take_over
-from wealtharena.trading.sending import again, announce, close_out, intents_of, send, stopped
+from wealtharena.trading.sending import again, announce, close_out, crossed, intents_of, send, stopped
 from wealtharena.trading.situation import Floats
 from wealtharena.trading.standing import NOTE, RETIRED, SINCE, STANDS
 from wealtharena.trading.standing import RULE as VERSION
@@ -265,11 +265,11 @@ def _decide(trader: Trader, close: Close, known: Known | None) -> _Made | None:
         # a broker of our own fills it as the backtest does, so that its record stays the backtest's
         large = np.abs(ruling.orders * close.market.prices[-1]) >= LEAST_ORDER * account.equity
         ruling = replace(ruling, orders=np.where(large, ruling.orders, 0.0))
-    orders, crossed = _uncrossed(trader, close, ruling)
+    orders, uncrossed = _uncrossed(trader, close, ruling)
     trader.at("before persist")
     intents = intents_of(trader, close, held=walker.units, orders=orders)
     decision = Decision(close.bar, close.marks, weights.tolist(), carried, 0)
-    ledger.decide(decision, intents, [*crossed, *ruling.interventions], state=ruling.state)
+    ledger.decide(decision, intents, [*uncrossed, *ruling.interventions], state=ruling.state)
     if ruling.state == "halted":
         return _Made(None, intents)
     asked_for = weights if ruling.state == "trading" else np.zeros_like(weights)
@@ -284,19 +284,15 @@ def _foreign(close: Close, held: Mapping[str, float]) -> str:
 
 
 def _uncrossed(trader: Trader, close: Close, ruling: Ruling) -> tuple[Floats, list[Intervention]]:
-    """Return the orders without those that would trade with another agent's on the same account, and what is told of them.
-
-    A ledger that cannot be read keeps an account from trading, never from getting out.
-    """
+    """Return the orders without those that would trade with another agent's on the same account, and what is told of them."""
     if trader.neighbours is None:
         return ruling.orders, []
     meant = dict(zip(close.market.symbols, ruling.orders.tolist(), strict=True))
-    met = trader.neighbours.against(meant, place=trader.ledger.note(crossing.ACCOUNT))
-    met = [one for one in met if one.known or ruling.state == "trading"]
+    met = crossed(trader, meant, state=ruling.state)
     trader.neighbours.tell(close.bar, f"{trader.agent}/{trader.account}", met, meant)
-    crossed = {symbol for one in met for symbol in one.symbols}
+    left_out = {symbol for one in met for symbol in one.symbols}
     told = [
         Intervention(crossing.RULE, one.action, one.symbols, {symbol: meant[symbol] for symbol in one.symbols})
         for one in met
     ]
-    return np.array([0.0 if symbol in crossed else units for symbol, units in meant.items()]), told
+    return np.array([0.0 if symbol in left_out else units for symbol, units in meant.items()]), told

@@ -77,16 +77,25 @@ def close_out(trader: Trader, last: Decision) -> None:
         return
     both = {symbol: min(ours[symbol], theirs.get(symbol, 0.0), key=abs) for symbol in symbols}
     meant = {symbol: -units for symbol, units in both.items() if units * ours[symbol] > 0.0 and abs(units) > dust}
-    if trader.neighbours is not None:
-        met = trader.neighbours.against(meant, place=ledger.note(crossing.ACCOUNT))
-        for symbol in {symbol for one in met if one.known for symbol in one.symbols}:
-            del meant[symbol]
+    for symbol in {symbol for one in crossed(trader, meant, state=state) for symbol in one.symbols}:
+        del meant[symbol]
     found = []
     for symbol, units in meant.items():
         attempt = _CLOSING + times[symbol]
         name = _name(trader, last.bar, symbol, leg=_FIRST, attempt=attempt)
         found.append(Intent(name, last.bar, symbol, _FIRST, attempt, units))
     ledger.intend(found)
+
+
+def crossed(trader: Trader, meant: Mapping[str, float], *, state: State) -> list[crossing.Met]:
+    """Return what of these orders, in units by symbol, would trade with another agent's on the same account.
+
+    A ledger that cannot be read keeps an account from trading, never from getting out.
+    """
+    if trader.neighbours is None:
+        return []
+    met = trader.neighbours.against(meant, place=trader.ledger.note(crossing.ACCOUNT))
+    return [one for one in met if one.known or state == "trading"]
 
 
 def _name(trader: Trader, bar: str, symbol: str, *, leg: int, attempt: int = _FIRST) -> str:

@@ -141,10 +141,6 @@ class _Training:
         """Return how many spacings between validations lie within the first steps; one is due where another ends."""
         return env_steps * self.spec.train.evaluations // self.spec.train.env_steps
 
-    def _as_before(self, engine: Engine) -> bool:
-        """Return whether nothing was learned since the last validation: this one is no other candidate, and takes no patience."""
-        return isinstance(engine, Counting) and engine.updates == self.learned
-
     def _validated(self, engine: Engine) -> bool:
         return not self.iterations or str(engine.env_steps) in self.degenerate
 
@@ -158,10 +154,11 @@ class _Training:
         measured = {**metrics.summary(trajectory, risk_free=self._risk_free(trajectory)), **found}
         finding = self._finding(trajectory, found)
         score = measured[self.spec.train.select_by]
-        if not self._as_before(engine):
+        learned = engine.updates if isinstance(engine, Counting) else None
+        if learned is None or learned != self.learned:  # else it is no other candidate, and takes no patience
             best = self.store.offer(policy, env_step=engine.env_steps, score=score, metrics=measured)
             self.stale = 0 if best else self.stale + 1
-        self.learned = engine.updates if isinstance(engine, Counting) else None
+        self.learned = learned
         self.degenerate[str(engine.env_steps)] = finding
         record: dict[str, Figure] = {**self._clock(engine), **measured}
         self.listener.on_evaluation(record if finding is None else {**record, "degenerate": finding})
