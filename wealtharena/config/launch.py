@@ -44,10 +44,10 @@ from wealtharena.config.paths import conf_dir, own_config_dirs, use_config_dirs
 from wealtharena.config.problems import UNREADABLE, composition_error
 from wealtharena.config.resume import resumed_argv
 from wealtharena.config.signals import ctrl_c_heard, sigterm_as_ctrl_c
-from wealtharena.config.spelling import command_line, override, plain, with_quoted_paths
+from wealtharena.config.spelling import going_on, plain, with_quoted_paths
 from wealtharena.config.threads import set_threads, thread_variables
 from wealtharena.errors import ConfigError, Interrupted, UsedFolderError, WealthArenaError
-from wealtharena.files import NO_LOCKS, NO_ROOM, named_in, relative, tell, temporary_folder
+from wealtharena.files import NO_LOCKS, NO_ROOM, named_in, tell, temporary_folder
 
 Job = Callable[[DictConfig], int]
 _OF_A_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -246,8 +246,7 @@ def _job(job: Job, cfg: DictConfig, codes: Codes, full_error: bool) -> int:
 
 def _interrupted(folder: Path) -> Interrupted:
     """Return what a job ends with that was stopped at once, with the command that goes on with what its folder has kept."""
-    again = f"go on with: {command_line([override('resume', relative(folder))])}"
-    return Interrupted("interrupted", hint=again if has_state(folder) else "")
+    return Interrupted("interrupted", hint=f"go on with: {going_on(folder)}" if has_state(folder) else "")
 
 
 def of_the_machine(error: Exception) -> WealthArenaError | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from wealtharena.config import speech
 from wealtharena.config.paths import own_config_dirs
+from wealtharena.files import relative
 from wealtharena.shown import without_places
 
 PATHS = (  # keys whose value is one path, which may hold any letter
@@ -97,3 +98,8 @@ def command_line(overrides: Sequence[str]) -> str:
     own = [without_places(f"{folder}/").rstrip("/") or "." for folder in own_config_dirs()]
     beside = [word for folder in own for word in ("--config-dir", folder)]
     return shlex.join([*speech.COMMAND.split(), *beside, *words])
+
+
+def going_on(folder: Path, *more: str) -> str:
+    """Return the command that goes on with the run in a folder."""
+    return command_line([override("resume", relative(folder)), *more])

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from wealtharena import files
 from wealtharena.config.specs.experiment import ExperimentSpec
-from wealtharena.config.spelling import command_line, list_of
+from wealtharena.config.spelling import command_line, going_on, list_of
 from wealtharena.envs.market import Market
 from wealtharena.envs.shortfall import Shortfall, shortfall
 from wealtharena.envs.trajectory import Trajectory
@@ -263,4 +263,4 @@ def _score(run: RunResult) -> float:
 
 def opening(folder: Path) -> str:
     """Return the command that opens the test window for a run that was trained with it closed."""
-    return console.going_on(folder, "train.test=true")
+    return going_on(folder, "train.test=true")

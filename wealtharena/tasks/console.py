@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wealtharena.config import speech
-from wealtharena.config.spelling import command_line, override
+from wealtharena.config.spelling import going_on
 from wealtharena.errors import WealthArenaError
 from wealtharena.files import relative
 from wealtharena.reporting.words import challenged, stays, window_of
@@ -95,11 +95,6 @@ def interrupted(folder: Path) -> None:
     """Say how to go on."""
     form = "[yellow]Interrupted; the last checkpoint is kept.[/] Go on with: {}"
     screen().print(styled(form, going_on(folder)))
-
-
-def going_on(folder: Path, *more: str) -> str:
-    """Return the command that goes on with the run in a folder."""
-    return command_line([override("resume", relative(folder)), *more])
 
 
 def nothing_to_do(folder: Path, *, taken: int | None) -> None:

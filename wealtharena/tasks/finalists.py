@@ -10,6 +10,7 @@ from typing import Any
 from wealtharena import files
 from wealtharena.config import compose
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.spelling import going_on
 from wealtharena.errors import Interrupted, TrainingError
 from wealtharena.evaluation.firewall import TrainingView
 from wealtharena.tasks import console
@@ -78,7 +79,7 @@ def _train_again(job: Search, spec: ExperimentSpec, view: TrainingView, folder: 
     if result.status == "interrupted":
         raise Interrupted(
             "interrupted while the finalists were trained again",
-            hint=f"go on with: {console.going_on(job.folder)}",
+            hint=f"go on with: {going_on(job.folder)}",
         )
     assert result.best is not None
     return score_of(result.best.metrics, job.spec.sweep.metric)
