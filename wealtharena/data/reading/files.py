@@ -176,8 +176,7 @@ def split_symbols(
     leave_out_rates(numbers, groups, read, found, ledger)
     join_copies(numbers, groups, read, ledger)
     unapplied = write_proven(numbers, groups, read, found, ledger)
-    adjusted = _adjusted(numbers, found, ledger)
-    adjusted = "none" if unapplied else adjusted
+    told = _adjusted(numbers, found, ledger)
     if "split" in numbers:
         numbers["split"] = numbers["split"].where(numbers["split"] != 1.0, 0.0)
     tables, unzoned = _tables(numbers, read, groups, venue, ledger)
@@ -187,7 +186,7 @@ def split_symbols(
         tables,
         (ledger.close(),),
         {name: kinds for name in tables if kinds},
-        {name: adjusted for name in tables if adjusted},
+        {name: adjusted for name in tables if (adjusted := "none" if unapplied else told)},
         read.zoned,
         currencies,
         payouts.stated(frame, keep, found.get("dividend", []), numbers, groups, ledger.name),
