@@ -125,6 +125,15 @@ def test_what_tells_no_clock_is_taken_as_utc_and_said(tmp_path: Path) -> None:
         assert "times of AAA have no zone and are taken as UTC" in " ".join(panel.notes)
 
 
+def test_hours_of_another_exchange_are_not_taken_for_those_of_the_universe(tmp_path: Path) -> None:
+    """New York's 9:30 is half an hour before Sydney opens, which bars of an hour on the clock don't begin at."""
+    begins, _ = spans("XNYS", pd.Timedelta("1h"))
+    panel = load_written(
+        _shown(_bars(begins, "ZZZ"), "America/New_York"), tmp_path / "bars.csv", "asset=stocks", "data.interval=1h"
+    )
+    assert str(panel.timestamps[0]).startswith("2023-11-13T09:30")
+
+
 def test_a_coin_and_a_pair_of_currencies_have_no_hours_that_tell(tmp_path: Path) -> None:
     hours = pd.date_range("2023-11-13", "2023-12-08", freq="h", tz="UTC")
     coin = load_written(

@@ -86,8 +86,9 @@ def _fits(stamps: IntArray, step: int, calendar: str) -> bool:
     begins, ends = (pd.DatetimeIndex(hours[name]).as_unit("ns").asi8 for name in ("open", "close"))
     if begins[0] > stamps[0] or ends[-1] < stamps[-1]:
         return False  # of years whose holidays are not known
-    session = np.maximum(np.searchsorted(begins - step, stamps) - 1, 0)  # the last that opens before the bar has ended
-    within = (begins[session] - step < stamps) & (stamps <= ends[session])
+    earliest = begins // step * step  # bars on the clock begin at 9:00 where a session opens at 9:30
+    session = np.maximum(np.searchsorted(earliest, stamps, side="right") - 1, 0)
+    within = (earliest[session] <= stamps) & (stamps <= ends[session])
     seen, starts = np.unique(session[within], return_index=True)
     if len(seen) < _SESSIONS or (~within).sum() > _STRAY * len(seen):
         return False
