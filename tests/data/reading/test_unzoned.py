@@ -66,6 +66,18 @@ def test_a_file_by_its_exchanges_clock_is_the_file_with_offsets(
     assert f"times of {symbol} have no zone and are taken as UTC" in " ".join(utc.notes)
 
 
+@pytest.mark.parametrize("day", [(4, 20), (8, 17), (9, 16)])  # o'clock there
+def test_hours_before_and_after_the_sessions_tell_too(tmp_path: Path, day: tuple[int, int]) -> None:
+    dates = calendars.sessions("XNYS", pd.Timestamp("2023-02-06").date(), pd.Timestamp("2023-11-24").date())
+    hours = [date.tz_localize(None) + pd.Timedelta(hours=hour) for date in dates for hour in range(*day)]
+    frame = _bars(pd.DatetimeIndex(hours).tz_localize("America/New_York"))
+    honest = _load(frame, tmp_path, "1h")
+    for zone in ("America/New_York", "UTC"):
+        panel = _load(_shown(frame, zone), tmp_path, "1h")
+        assert panel.fingerprint == honest.fingerprint
+        assert f"are taken as {zone}" in " ".join(panel.notes)
+
+
 def test_a_future_may_be_by_the_clock_of_its_exchange_or_of_new_york(tmp_path: Path) -> None:
     hours = calendars.opening_hours("CMES", pd.Timestamp("2023-03-06").date(), pd.Timestamp("2023-03-24").date())
     pairs = zip(hours["open"], hours["close"], strict=True)
@@ -115,9 +127,8 @@ def test_a_part_with_offsets_is_not_moved_with_one_without(tmp_path: Path) -> No
 
 def test_what_tells_no_clock_is_taken_as_utc_and_said(tmp_path: Path) -> None:
     begins, _ = spans("XNYS", pd.Timedelta("1h"))
-    around = pd.date_range("2023-11-13 04:00", "2023-12-08", freq="h", tz="America/New_York")
-    around = around[(around.hour >= 4) & (around.hour < 20) & (around.day_of_week < 5)]
-    for name, stamps in (("short", begins[:28]), ("hours around", around), ("by Berlin", begins)):
+    around = pd.date_range("2023-11-13", "2023-12-08", freq="h", tz="America/New_York")
+    for name, stamps in (("short", begins[:28]), ("round the clock", around), ("by Berlin", begins)):
         zone = "Europe/Berlin" if name == "by Berlin" else "America/New_York"
         frame = _shown(_bars(stamps), zone)
         panel = _load(frame, tmp_path, "1h")

@@ -15,8 +15,9 @@ from wealtharena.errors import DataError
 UTC: Final = "UTC"
 _OF_VENDORS: Final = {"America/Chicago": "America/New_York"}  # whose clock American files of futures keep, too
 _SESSIONS: Final = 5  # that tell which clock was read, at least;
-_STRAY: Final = 0.05  # of them may have a bar that lies in none of them, and
-_FITTING: Final = 0.5  # must have one at their open or, where times are the ends of bars, at their close
+_FITTING: Final = 0.5  # of them must have a bar at their open or, where times are the ends of bars, at their close
+_STRAY: Final = 0.05  # of the bars may lie far from any
+_EVEN: Final = 0.005  # of the bars: readings with as many in sessions, but for these, are even
 _WEEK: Final = pd.Timedelta(days=7)
 
 
@@ -56,17 +57,18 @@ def words(names: str, zone: str, calendar: str) -> str:
 
 
 def _zone(wall: IntArray, calendar: str) -> str:
-    """Return the zone that the sessions of a calendar show; nothing where they show none."""
+    """Return the zone in which most bars lie in the sessions of a calendar, UTC where two are even; nothing where none fits."""
     if calendar in (calendars.ALWAYS, calendars.WEEKDAYS) or len(wall) < 2:
         return ""
     steps, counts = np.unique(np.diff(wall), return_counts=True)
-    step = int(steps[counts.argmax()])
-    own = calendars.time_zone(calendar)
+    step, own = int(steps[counts.argmax()]), calendars.time_zone(calendar)
+    found, most = "", 0.0
     for zone in filter(None, (UTC, own, _OF_VENDORS.get(own))):
         stamps = _instants(wall, zone)
-        if stamps is not None and _fits(stamps, step, calendar):
-            return zone
-    return ""
+        share = 0.0 if stamps is None else _inside(stamps, step, calendar)
+        if share > most + _EVEN:
+            found, most = zone, share
+    return found
 
 
 def _instants(wall: IntArray, zone: str) -> IntArray | None:
@@ -77,21 +79,27 @@ def _instants(wall: IntArray, zone: str) -> IntArray | None:
     return None if local.hasnans else np.asarray(local.tz_convert(UTC).as_unit("ns").asi8, dtype=np.int64)
 
 
-def _fits(stamps: IntArray, step: int, calendar: str) -> bool:
-    """Return whether bars, rising, lie in the sessions as those of an exchange do."""
+def _inside(stamps: IntArray, step: int, calendar: str) -> float:
+    """Return the share of bars, rising, that lie in the sessions; 0 where these are no bars of such an exchange.
+
+    Those have next to none outside the hours around sessions, and mostly one at the open or, stamped by their ends, at the close.
+    """
     first, last = pd.Timestamp(int(stamps[0])), pd.Timestamp(int(stamps[-1]))
     hours = calendars.opening_hours(calendar, (first - _WEEK).date(), (last + _WEEK).date())
     if hours.empty:
-        return False
+        return 0.0
     begins, ends = (pd.DatetimeIndex(hours[name]).as_unit("ns").asi8 for name in ("open", "close"))
     if begins[0] > stamps[0] or ends[-1] < stamps[-1]:
-        return False  # of years whose holidays are not known
+        return 0.0  # of years whose holidays are not known
     earliest = begins // step * step  # bars on the clock begin at 9:00 where a session opens at 9:30
-    session = np.maximum(np.searchsorted(earliest, stamps, side="right") - 1, 0)
+    apart = (begins[1:] - ends[:-1]).min() >= calendars.EARLY.value + calendars.LATE.value
+    early, late = (calendars.EARLY.value, calendars.LATE.value) if apart else (0, 0)
+    session = np.maximum(np.searchsorted(earliest - early, stamps, side="right") - 1, 0)
+    near = (earliest[session] - early <= stamps) & (stamps <= ends[session] + late)
     within = (earliest[session] <= stamps) & (stamps <= ends[session])
-    seen, starts = np.unique(session[within], return_index=True)
-    if len(seen) < _SESSIONS or (~within).sum() > _STRAY * len(seen):
-        return False
-    opened = (stamps[within][starts] <= begins[seen]).mean()
+    seen = np.unique(session[within])
+    if len(seen) < _SESSIONS or (~near).mean() > _STRAY:
+        return 0.0
+    opened = np.isin(seen, session[within & (stamps <= begins[session])]).mean()
     closed = np.isin(ends[seen], stamps).mean()
-    return bool(max(opened, closed) >= _FITTING)
+    return float(within.mean()) if max(opened, closed) >= _FITTING else 0.0
