@@ -128,8 +128,9 @@ def test_a_part_with_offsets_is_not_moved_with_one_without(tmp_path: Path) -> No
 def test_what_tells_no_clock_is_taken_as_utc_and_said(tmp_path: Path) -> None:
     begins, _ = spans("XNYS", pd.Timedelta("1h"))
     around = pd.date_range("2023-11-13", "2023-12-08", freq="h", tz="America/New_York")
-    for name, stamps in (("short", begins[:28]), ("round the clock", around), ("by Berlin", begins)):
-        zone = "Europe/Berlin" if name == "by Berlin" else "America/New_York"
+    places = {"by Berlin": "Europe/Berlin", "by Chicago": "America/Chicago"}
+    for name, stamps in (("short", begins[:28]), ("round the clock", around), *((name, begins) for name in places)):
+        zone = places.get(name, "America/New_York")
         frame = _shown(_bars(stamps), zone)
         panel = _load(frame, tmp_path, "1h")
         assert panel.fingerprint == _load(frame.assign(time=frame["time"] + "Z"), tmp_path, "1h").fingerprint, name

@@ -15,8 +15,10 @@ from wealtharena.errors import DataError
 UTC: Final = "UTC"
 _OF_VENDORS: Final = {"America/Chicago": "America/New_York"}  # whose clock American files of futures keep, too
 _SESSIONS: Final = 5  # that tell which clock was read, at least;
-_FITTING: Final = 0.5  # of them must have a bar at their open or, where times are the ends of bars, at their close
-_STRAY: Final = 0.05  # of the bars may lie far from any
+_FITTING: Final = (
+    0.5  # of them must have a bar at their open and one at their close, where bars lie in the hours around them, too
+)
+_STRAY: Final = 0.05  # of the bars may lie far from any session
 _EVEN: Final = 0.005  # of the bars: readings with as many in sessions, but for these, are even
 _WEEK: Final = pd.Timedelta(days=7)
 
@@ -57,7 +59,7 @@ def words(names: str, zone: str, calendar: str) -> str:
 
 
 def _zone(wall: IntArray, calendar: str) -> str:
-    """Return the zone in which most bars lie in the sessions of a calendar, UTC where two are even; nothing where none fits."""
+    """Return the zone in which most bars lie in the sessions of a calendar, UTC where two are even; nothing where that one does not fit."""
     if calendar in (calendars.ALWAYS, calendars.WEEKDAYS) or len(wall) < 2:
         return ""
     steps, counts = np.unique(np.diff(wall), return_counts=True)
@@ -65,9 +67,9 @@ def _zone(wall: IntArray, calendar: str) -> str:
     found, most = "", 0.0
     for zone in filter(None, (UTC, own, _OF_VENDORS.get(own))):
         stamps = _instants(wall, zone)
-        share = 0.0 if stamps is None else _inside(stamps, step, calendar)
+        share, fits = (0.0, False) if stamps is None else _inside(stamps, step, calendar)
         if share > most + _EVEN:
-            found, most = zone, share
+            found, most = zone if fits else "", share
     return found
 
 
@@ -79,18 +81,19 @@ def _instants(wall: IntArray, zone: str) -> IntArray | None:
     return None if local.hasnans else np.asarray(local.tz_convert(UTC).as_unit("ns").asi8, dtype=np.int64)
 
 
-def _inside(stamps: IntArray, step: int, calendar: str) -> float:
-    """Return the share of bars, rising, that lie in the sessions; 0 where these are no bars of such an exchange.
+def _inside(stamps: IntArray, step: int, calendar: str) -> tuple[float, bool]:
+    """Return the share of bars, rising, that lie in the sessions, and whether next to all do or most sessions have bars where they
+    begin and where they end.
 
-    Those have next to none outside the hours around sessions, and mostly one at the open or, stamped by their ends, at the close.
+    The share is 0 where these are no bars of such an exchange: too many lie far from any session.
     """
     first, last = pd.Timestamp(int(stamps[0])), pd.Timestamp(int(stamps[-1]))
     hours = calendars.opening_hours(calendar, (first - _WEEK).date(), (last + _WEEK).date())
-    if hours.empty:
-        return 0.0
+    if len(hours) < _SESSIONS:
+        return 0.0, False
     begins, ends = (pd.DatetimeIndex(hours[name]).as_unit("ns").asi8 for name in ("open", "close"))
     if begins[0] > stamps[0] or ends[-1] < stamps[-1]:
-        return 0.0  # of years whose holidays are not known
+        return 0.0, False  # of years whose holidays are not known
     earliest = begins // step * step  # bars on the clock begin at 9:00 where a session opens at 9:30
     apart = (begins[1:] - ends[:-1]).min() >= calendars.EARLY.value + calendars.LATE.value
     early, late = (calendars.EARLY.value, calendars.LATE.value) if apart else (0, 0)
@@ -99,7 +102,9 @@ def _inside(stamps: IntArray, step: int, calendar: str) -> float:
     within = (earliest[session] <= stamps) & (stamps <= ends[session])
     seen = np.unique(session[within])
     if len(seen) < _SESSIONS or (~near).mean() > _STRAY:
-        return 0.0
-    opened = np.isin(seen, session[within & (stamps <= begins[session])]).mean()
-    closed = np.isin(ends[seen], stamps).mean()
-    return float(within.mean()) if max(opened, closed) >= _FITTING else 0.0
+        return 0.0, False
+    second = np.isin(stamps, begins + step) | np.isin(stamps, earliest + step)  # the first, where times are ends
+    opened = np.isin(seen, session[within & ((stamps <= begins[session]) | second)]).mean()
+    closed = np.isin(seen, session[within & (stamps >= ends[session] - step)]).mean()
+    share = float(within.mean())
+    return share, bool(min(opened, closed) >= _FITTING) or share >= 1.0 - _STRAY
