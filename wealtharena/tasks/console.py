@@ -320,7 +320,8 @@ def paper_result(found: Mapping[str, Any], folder: Path, *, agent: str = "") -> 
         out.print(f"- {what}, {count} time{'s' if count != 1 else ''}", style="dim")
     if lapsed := lapsed_note(found):
         out.print(f"- {lapsed}", style="dim")
-    screen(answer=True).print(styled("State: [bold]{}[/] {}", found["state"], found["reason"]))
+    why = f" {found['reason']}" if found["reason"] else ""
+    screen(answer=True).print(styled("State: [bold]{}[/]{}", found["state"], why))
     if "paper" in found:
         out.print(f"Paths: {relative(folder / 'equity.parquet')}")
         report(folder)
