@@ -148,7 +148,7 @@ def lambda_of(run: Mapping[str, Any]) -> tuple[float, str] | None:
         return share, proved if share else f"the validation proved nothing of what was learned, so {stays(run)}"
     other = "its anchor" if "anchor" in (run.get("comparison") or {}) else "cash"
     side = "less" if beside < 0.0 else "more"
-    found = f"on validation what was learned earned {abs(beside):.1%} a year {side} than {other} (t {t:+.1f})"
+    found = f"on validation what was learned earned {abs(beside):.1%} a year {side} than {other} (t {t:+.2f})"
     return share, f"{found}, and so much of it is kept" if share else f"{found}, which proves nothing, so {stays(run)}"
 
 
