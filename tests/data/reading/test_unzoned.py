@@ -102,6 +102,15 @@ def test_a_share_that_is_seldom_traded_follows_those_that_tell(tmp_path: Path) -
     assert _load(_shown(frame, "UTC"), tmp_path, "1h").fingerprint == honest.fingerprint
 
 
+def test_a_time_that_the_clock_of_the_others_never_shows_is_told(tmp_path: Path) -> None:
+    begins, _ = spans("XNYS", pd.Timedelta("1h"), first="2023-02-27", last="2023-03-24")
+    frame = _shown(_bars(begins, "T"), "America/New_York")
+    odd = _shown(_bars(pd.date_range("2023-03-10 02:00", periods=80, freq="h", tz="UTC"), "SPY"), "UTC")
+    with pytest.raises(DataError, match="SPY has a time that comes there twice, or never") as caught:
+        _load(pd.concat([frame, odd], ignore_index=True), tmp_path, "1h")
+    assert "write an offset" in caught.value.hint
+
+
 def _of_folder(folder: Path) -> Panel:
     spec = with_data(compose(["asset=etf", "data=files", "data.interval=1h"]), path=str(folder))
     return load(spec.asset, spec.data, seed=0)

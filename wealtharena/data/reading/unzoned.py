@@ -15,9 +15,7 @@ from wealtharena.errors import DataError
 UTC: Final = "UTC"
 _OF_VENDORS: Final = {"America/Chicago": "America/New_York"}  # whose clock American files of futures keep, too
 _SESSIONS: Final = 5  # that tell which clock was read, at least;
-_FITTING: Final = (
-    0.5  # of them must have a bar at their open and one at their close, where bars lie in the hours around them, too
-)
+_FITTING: Final = 0.5  # of them must have a bar at their open and one at their close, where bars lie around them, too
 _STRAY: Final = 0.05  # of the bars may lie far from any session
 _EVEN: Final = 0.005  # of the bars: readings with as many in sessions, but for these, are even
 _WEEK: Final = pd.Timedelta(days=7)
@@ -30,7 +28,8 @@ def zones(walls: Mapping[str, tuple[IntArray, str]], *, where: str) -> dict[str,
     that tell nothing themselves, as they are seldom traded, follow those that do.
 
     Raises:
-        DataError: the hours show one symbol of a calendar to be in UTC, and another in the exchange's zone.
+        DataError: the hours show one symbol of a calendar to be in UTC, and another in the exchange's zone; or one that
+            follows has times that its zone has not.
     """
     found = {name: _zone(wall, calendar) for name, (wall, calendar) in walls.items()}
     told: dict[str, str] = {}  # calendar -> the first symbol that tells
@@ -41,7 +40,14 @@ def zones(walls: Mapping[str, tuple[IntArray, str]], *, where: str) -> dict[str,
                 f"{where}: no zone is written, and by the hours of {walls[name][1]} times of {first} are in {found[first]}, of {name} in {zone}",
                 hint="write an offset behind the times of both, as in 2024-01-31T15:00:00Z",
             )
-    return {name: found[told[calendar]] or UTC if calendar in told else UTC for name, (_, calendar) in walls.items()}
+    taken = {name: found[told[calendar]] if calendar in told else UTC for name, (_, calendar) in walls.items()}
+    for name, zone in taken.items():
+        if _instants(walls[name][0], zone) is None:
+            raise DataError(
+                f"{where}: no zone is written, others of {walls[name][1]} are in {zone}, and {name} has a time that comes there twice, or never",
+                hint="write an offset behind the times, as in 2024-01-31T15:00:00Z",
+            )
+    return taken
 
 
 def in_utc(wall: IntArray, zone: str) -> IntArray:
