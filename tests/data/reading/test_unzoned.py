@@ -102,6 +102,38 @@ def test_a_share_that_is_seldom_traded_follows_those_that_tell(tmp_path: Path) -
     assert _load(_shown(frame, "UTC"), tmp_path, "1h").fingerprint == honest.fingerprint
 
 
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Europe/London", "Australia/Sydney", "each its own"])
+def test_shares_of_several_exchanges_may_be_by_the_clock_of_one(tmp_path: Path, zone: str) -> None:
+    """Each by its own evidence, they would stand hours apart of one another where one clock showed them all."""
+    months = {"first": "2023-05-08", "last": "2023-06-30"}
+    places = {"BHP.AX": "XASX", "VOD.L": "XLON", "AAPL.US": "XNYS"}
+    frames = [_bars(spans(calendar, pd.Timedelta("1h"), **months)[0], name) for name, calendar in places.items()]
+    honest = _load(pd.concat(frames, ignore_index=True), tmp_path, "1h")
+    own = zone == "each its own"
+    shown = [
+        _shown(frame, calendars.time_zone(calendar) if own else zone)
+        for frame, calendar in zip(frames, places.values(), strict=True)
+    ]
+    assert _load(pd.concat(shown, ignore_index=True), tmp_path, "1h").fingerprint == honest.fingerprint
+
+
+def test_who_tells_no_clock_follows_one_and_not_two(tmp_path: Path) -> None:
+    months = {"first": "2023-05-08", "last": "2023-06-30"}
+    begins, _ = spans("XNYS", pd.Timedelta("1h"), **months)
+    sydney, _ = spans("XASX", pd.Timedelta("1h"), **months)
+    local = sydney.tz_convert("Australia/Sydney")
+    few = sydney[local.hour.isin([11, 12, 13]) & (local.day < 8) & (local.month == 6)][:9]
+    frame = pd.concat([_bars(begins, "AAPL.US"), _bars(few, "BHP.AX")], ignore_index=True)
+    honest = _load(frame, tmp_path, "1h")
+    assert _load(_shown(frame, "America/New_York"), tmp_path, "1h").fingerprint == honest.fingerprint
+    london = _bars(spans("XLON", pd.Timedelta("1h"), **months)[0], "VOD.L")
+    two = pd.concat([_shown(frame, "America/New_York"), _shown(london, "UTC")], ignore_index=True)
+    with pytest.raises(
+        DataError, match=r"times of BHP.AX tell no clock, and those of others are in America/New_York and in UTC"
+    ):
+        _load(two, tmp_path, "1h")
+
+
 def test_a_time_that_the_clock_of_the_others_never_shows_is_told(tmp_path: Path) -> None:
     begins, _ = spans("XNYS", pd.Timedelta("1h"), first="2023-02-27", last="2023-03-24")
     frame = _shown(_bars(begins, "T"), "America/New_York")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -22,32 +22,42 @@ _WEEK: Final = pd.Timedelta(days=7)
 
 
 def zones(walls: Mapping[str, tuple[IntArray, str]], *, where: str) -> dict[str, str]:
-    """Return the zone in which the times of each symbol are written: UTC, or its exchange's as the sessions' hours tell.
+    """Return the zone in which the times of each symbol are written: UTC, or an exchange's as the sessions' hours tell.
 
-    `walls` has by symbol what a clock showed at its bars, in ns since 1970, rising, and its calendar. Symbols of a calendar
-    that tell nothing themselves, as they are seldom traded, follow those that do.
+    `walls` has by symbol what a clock showed at its bars, in ns since 1970, rising, and its calendar. The clock of one exchange may be that
+    of shares of another, too. Symbols that tell nothing themselves, as they are seldom traded, follow those of their calendar that do, or all
+    others where these are by one clock.
 
     Raises:
-        DataError: the hours show one symbol of a calendar to be in UTC, and another in the exchange's zone; or one that
-            follows has times that its zone has not.
+        DataError: two symbols of a calendar are by different clocks, or one that follows has two to follow, or has times that
+            the clock of the others never shows.
     """
-    found = {name: _zone(wall, calendar) for name, (wall, calendar) in walls.items()}
+    alone = {name: _zone(wall, calendar) for name, (wall, calendar) in walls.items()}
+    others = sorted({*alone.values()} - {"", UTC})
+    found = {name: _zone(wall, calendar, others) for name, (wall, calendar) in walls.items()} if others else alone
     told: dict[str, str] = {}  # calendar -> the first symbol that tells
     for name, zone in found.items():
         first = told.setdefault(walls[name][1], name) if zone else name
         if found[first] != zone:
-            raise DataError(
-                f"{where}: no zone is written, and by the hours of {walls[name][1]} times of {first} are in {found[first]}, of {name} in {zone}",
-                hint="write an offset behind the times of both, as in 2024-01-31T15:00:00Z",
-            )
-    taken = {name: found[told[calendar]] if calendar in told else UTC for name, (_, calendar) in walls.items()}
-    for name, zone in taken.items():
-        if _instants(walls[name][0], zone) is None:
-            raise DataError(
-                f"{where}: no zone is written, others of {walls[name][1]} are in {zone}, and {name} has a time that comes there twice, or never",
-                hint="write an offset behind the times, as in 2024-01-31T15:00:00Z",
-            )
+            of = f"by the hours of {walls[name][1]} times of {first} are in {found[first]}, of {name} in {zone}"
+            raise _unlike(where, of)
+    clocks = sorted({found[first] for first in told.values()}) or [UTC]
+    taken = dict(found)
+    for name, (wall, calendar) in walls.items():
+        if not found[name]:
+            taken[name] = found[told[calendar]] if calendar in told else clocks[0]
+            if calendar not in told and len(clocks) > 1:
+                raise _unlike(
+                    where, f"times of {name} tell no clock, and those of others are in {' and in '.join(clocks)}"
+                )
+        if _instants(wall, taken[name]) is None:
+            raise _unlike(where, f"others are in {taken[name]}, and {name} has a time that comes there twice, or never")
     return taken
+
+
+def _unlike(where: str, words: str) -> DataError:
+    hint = "write an offset behind all times, as in 2024-01-31T15:00:00Z"
+    return DataError(f"{where}: no zone is written, and {words}", hint=hint)
 
 
 def in_utc(wall: IntArray, zone: str) -> IntArray:
@@ -64,14 +74,17 @@ def words(names: str, zone: str, calendar: str) -> str:
     return f"times of {names} have no zone and are taken as {zone}'s, as the hours of {calendar} tell; write an offset if they are not"
 
 
-def _zone(wall: IntArray, calendar: str) -> str:
-    """Return the zone in which most bars lie in the sessions of a calendar, UTC where two are even; nothing where that one does not fit."""
+def _zone(wall: IntArray, calendar: str, others: Sequence[str] = ()) -> str:
+    """Return the zone, maybe of `others`, in which most bars lie in the sessions of a calendar, UTC where two are even.
+
+    Nothing is returned where that one does not fit.
+    """
     if calendar in (calendars.ALWAYS, calendars.WEEKDAYS) or len(wall) < 2:
         return ""
     steps, counts = np.unique(np.diff(wall), return_counts=True)
     step, own = int(steps[counts.argmax()]), calendars.time_zone(calendar)
     found, most = "", 0.0
-    for zone in filter(None, (UTC, own, _OF_VENDORS.get(own))):
+    for zone in dict.fromkeys(filter(None, (UTC, own, _OF_VENDORS.get(own), *others))):
         stamps = _instants(wall, zone)
         share, fits = (0.0, False) if stamps is None else _inside(stamps, step, calendar)
         if share > most + _EVEN:
