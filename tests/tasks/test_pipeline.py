@@ -12,7 +12,7 @@ from wealtharena.config import compose
 from wealtharena.errors import ConfigError, DataError
 from wealtharena.evaluation.splits import make_folds
 from wealtharena.tasks import dispatch
-from wealtharena.tasks.pipeline import describe, doubts, hindsight, notes, short, struck_off_and_back
+from wealtharena.tasks.pipeline import describe, doubts, hindsight, looks_back, notes, short, struck_off_and_back
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +129,23 @@ def test_a_benchmark_that_is_no_symbol_here_is_said(benchmark, played, said):
 def test_next_to_no_bars_to_train_on_or_to_choose_by_are_said(words, bars, said):
     found = short(make_folds(compose(words).split, bars))
     assert [one.partition(":")[0] for one in found] == said
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("split=cpcv",), 0),  # 60 bars, as the default features look back
+        (("split=cpcv", "features=compact"), 252),
+        (("split=cpcv", "features=compact", "split.embargo_bars=250"), 252),
+        (("split=cpcv", "features=compact", "split.embargo_bars=251"), 0),  # and one that is purged
+        (("split=cpcv", "split.embargo_bars=10"), 60),
+        (("split=walk_forward", "features=compact"), 0),  # nothing is trained on behind a test
+    ],
+)
+def test_an_embargo_that_features_look_over_is_told_with_the_bars_that_they_look_back(words, told):
+    spec = compose(["asset=etf", *words])
+    (said,) = looks_back(spec, spec.features.names) or ("",)
+    assert (f"Set split.embargo_bars={told}." in said) if told else not said
 
 
 def test_the_data_block_tells_the_leaks_and_the_share_that_trades_to_the_end():

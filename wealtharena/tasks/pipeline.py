@@ -25,6 +25,7 @@ from wealtharena.evaluation import firewall
 from wealtharena.evaluation.audit import AuditReport, require_bars
 from wealtharena.evaluation.splits import Fold, Windows, make_folds
 from wealtharena.evaluation.strictness import kinder_market, looser_leak_test
+from wealtharena.features.computing import warmup_bars
 from wealtharena.features.panel import FeaturePanel
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,13 @@ def sealed_off(spec: ExperimentSpec, computed: FeaturePanel, *, windows: Windows
             "costs": spec.env.costs.model_dump(mode="json"),
         },
         fill=fill,
-        notes=(*notes(spec, panel), *untrained(panel, folds), *short(folds), *searched(spec, computed, folds)),
+        notes=(
+            *notes(spec, panel),
+            *untrained(panel, folds),
+            *short(folds),
+            *looks_back(spec, computed.names),
+            *searched(spec, computed, folds),
+        ),
         repeat=data.repeat_overrides(panel, spec.data),
     )
 
@@ -203,6 +210,17 @@ def short(folds: Sequence[Fold]) -> tuple[str, ...]:
         f"Only {bars} bars to {what}: what {so} from so few is chance; a longer history (data.start) or another `split` has more."
         for bars, what, so in few
         if bars < _FEW_BARS
+    )
+
+
+def looks_back(spec: ExperimentSpec, names: Sequence[str]) -> tuple[str, ...]:
+    """Return a note where features of training rows behind a test window still look into it."""
+    split, longest = spec.split, warmup_bars(names)
+    if split.name != "cpcv" or split.purge_bars + split.embargo_bars >= longest:
+        return ()
+    return (
+        f"Features look back up to {longest} bars, split.embargo_bars={split.embargo_bars} takes out fewer: those of training rows"
+        f" behind a test window still hold what happened in it. Set split.embargo_bars={longest}.",
     )
 
 
