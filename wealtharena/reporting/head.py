@@ -240,7 +240,9 @@ def _gap(run: Mapping[str, Any]) -> str:
     if len(shown) < 2:
         return ""
     parts = [f"{name} {measured(f'metrics.{name}.sharpe', value, MEASURES['sharpe'])}" for name, value in shown]
-    words = "Memorised: " if memorised(found) else ""
+    # what an agent that tilts has in a market that rose is its anchor's, which learns nothing: `_tilt_gap` says so of the rest
+    tilts = _RATIO in ((run.get("metrics") or {}).get("train") or {})
+    words = "Memorised: " if memorised(found) and not tilts else ""
     more = _luck_of_choice(run.get("selection") or {})
     return f'<p class="gap"><b>{words}Sharpe ratio</b> {", ".join(parts)}.{more}</p>'
 
