@@ -244,6 +244,8 @@ def notes(spec: ExperimentSpec, panel: Panel) -> tuple[str, ...]:
         )
     if said := struck_off_and_back(spec, panel):
         found.append(said)
+    if said := too_small(spec, len(panel.symbols)):
+        found.append(said)
     if spec.asset.costs.trades_for_nothing:
         found.append(f"Orders cost next to nothing here: {LITTLE} (asset.costs). No account trades so.")
     if kinder := kinder_market(spec.asset):
@@ -258,6 +260,20 @@ def notes(spec: ExperimentSpec, panel: Panel) -> tuple[str, ...]:
             "Cash is assumed to earn 0 %: ratios are of whole returns, no interest is taken off (asset.costs.cash_bps_per_year)."
         )
     return tuple(dict.fromkeys(found))
+
+
+def too_small(spec: ExperimentSpec, symbols: int) -> str:
+    """Return what is to be said where `env.min_trade_weight` is more than orders of tilts usually are; "" where it is not.
+
+    An order goes a part of the way, so that of an equal share no more than that part is ever asked for at once.
+    """
+    tilt, least = spec.env.tilt, spec.env.min_trade_weight
+    if tilt is None or least <= (order := tilt.rate * (1.0 - tilt.band) * tilt.equal_share(symbols)):
+        return ""
+    return (
+        f"env.min_trade_weight={least:g} is more than the {order:.2g} that an order from nothing to an equal share of {symbols} symbols"
+        f" asks for (env.trade_rate={tilt.rate:g} of the way): the agent and its anchor hardly ever trade. Take less, or env.trade_rate=1."
+    )
 
 
 def struck_off_and_back(spec: ExperimentSpec, panel: Panel) -> str:
