@@ -13,7 +13,7 @@ import numpy as np
 
 from wealtharena.agents.policy import load_policy
 from wealtharena.config import compose
-from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.specs.experiment import ExperimentSpec, seed_after
 from wealtharena.config.suggest import did_you_mean
 from wealtharena.errors import ConfigError
 from wealtharena.evaluation import backtest, metrics
@@ -51,7 +51,7 @@ class TrainingObjective:
         view = shared if data_key(spec) == self.view_key else own_view(spec, self.windows)
         done: list[float] = []
         for offset in range(self.seeds):
-            seeded = spec.model_copy(update={"seed": spec.seed + offset})
+            seeded = spec.model_copy(update={"seed": seed_after(spec.seed, offset)})
             with temporary_folder("trial") as folder:
                 watch = _Watch(self, seeded, view, folder, report, tuple(done))
                 job = TrainingJob(seeded, view.features, view.train, view.validation, folder)
