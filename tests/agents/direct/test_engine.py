@@ -90,7 +90,7 @@ def test_what_a_network_sees_in_training_is_what_the_environment_shows() -> None
 def test_windows_that_are_longer_than_the_record_are_told_with_what_they_are(caplog: pytest.LogCaptureFixture) -> None:
     built = engine("algo.window_bars=500", "algo.burn_in_bars=4")
     assert built.windows.steps == 399
-    assert "windows have 395 bars, and there are 1 to draw from" in caplog.text
+    assert "windows have 395 bars (different ones to draw from: 1)" in caplog.text
     caplog.clear()
     engine("algo.window_bars=395", "algo.burn_in_bars=4")
     assert not caplog.text

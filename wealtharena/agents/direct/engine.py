@@ -82,7 +82,7 @@ class DirectEngine:
             )
         if self.windows.steps < algo.burn_in_bars + algo.window_bars:
             log.warning(
-                "algo.window_bars=%d: no training segment is as long; windows have %d bars, and there are %d to draw from",
+                "algo.window_bars=%d: no training segment is as long; windows have %d bars (different ones to draw from: %d)",
                 algo.window_bars,
                 self.windows.steps - algo.burn_in_bars,
                 len(self.windows.firsts),
