@@ -22,6 +22,7 @@ from wealtharena.reporting.words import (
     day,
     escape,
     finite,
+    kept_shares,
     measured,
     name_of,
     number,
@@ -260,16 +261,18 @@ def _luck_of_choice(picked: Mapping[str, Any]) -> str:
 
 def _kept(run: Mapping[str, Any]) -> str:
     """Return how much of what was learned is played, where a validation decides that."""
-    share = finite((run.get("checkpoint") or {}).get("kept_share"))
-    if share is None:
+    shares = kept_shares(run)
+    if not shares:
         return ""
+    each = ", by fold: of what each learned is kept, as much as its validation proved" if len(shares) > 1 else ""
     words = (
-        "of what was learned is kept, as much as the validation proved"
-        if share
-        else f"the validation proved nothing of what was learned, so {stays(run)}"
+        each or ": of what was learned is kept, as much as the validation proved"
+        if any(shares.values())
+        else f": the validation proved nothing of what was learned, so {stays(run)}"
     )
-    shown = measured("checkpoint.kept_share", share, Measure("lambda", "lambda", "ratio", False, ""))
-    return f'<p class="gap kept"><b>Lambda</b> {shown}: {words}.</p>'
+    measure = Measure("lambda", "lambda", "ratio", False, "")
+    shown = ", ".join(measured(at, share, measure) for at, share in shares.items())
+    return f'<p class="gap kept"><b>Lambda</b> {shown}{words}.</p>'
 
 
 def _active(run: Mapping[str, Any]) -> tuple[str, str]:

@@ -131,6 +131,14 @@ def window_of(run: Mapping[str, Any], window: str = "test") -> str:
     return f"{window} window" if window != "test" or played == "test" else "window played"
 
 
+def kept_shares(run: Mapping[str, Any]) -> dict[str, float]:
+    """Return lambda of each fold's agent by where it stands in run.json; of the only one where there is no more, none where none is told."""
+    folds = run.get("folds")
+    blocks = {f"folds.{n}.checkpoint": fold for n, fold in enumerate(folds)} if folds else {"checkpoint": run}
+    found = {at: finite((block.get("checkpoint") or {}).get("kept_share")) for at, block in blocks.items()}
+    return {f"{at}.kept_share": share for at, share in found.items() if share is not None}
+
+
 def stays(run: Mapping[str, Any]) -> str:
     """Return what an agent is of which nothing was kept."""
     return "the agent is its anchor" if "anchor" in (run.get("comparison") or {}) else "the agent stays in cash"

@@ -13,7 +13,7 @@ from wealtharena.config import speech
 from wealtharena.config.spelling import going_on
 from wealtharena.errors import WealthArenaError
 from wealtharena.files import relative
-from wealtharena.reporting.words import challenged, stays, window_of
+from wealtharena.reporting.words import challenged, kept_shares, stays, window_of
 from wealtharena.terminal import Screen, figure, styled
 from wealtharena.tracking.console import duration
 
@@ -200,12 +200,17 @@ def comparison_table(record: Mapping[str, Any], *, window: str = "test") -> Tabl
 
 def kept_share_notes(record: Mapping[str, Any]) -> list[str]:
     """Return how much of what was learned is played, one line; none where all of it is."""
-    share = (record.get("checkpoint") or {}).get("kept_share")
-    if share is None:
+    shares = kept_shares(record).values()
+    if not shares:
         return []
-    if share == 0.0:
+    low, high = min(shares), max(shares)
+    if high == 0.0:
         return [f"Lambda 0: the validation proved nothing of what was learned, so {stays(record)}."]
-    return [f"Lambda {share:.2f}: so much of what was learned is kept, by the evidence of the validation."]
+    if len(shares) > 1:
+        return [
+            f"Lambda {low:.2f} to {high:.2f} over {len(shares)} folds: so much of what each learned is kept, by the evidence of its validation."
+        ]
+    return [f"Lambda {high:.2f}: so much of what was learned is kept, by the evidence of the validation."]
 
 
 def baseline_notes(record: Mapping[str, Any]) -> list[str]:
