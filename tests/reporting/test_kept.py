@@ -46,4 +46,7 @@ def test_lambda_of_several_folds_is_not_that_of_the_last(shares: list[float], sh
         assert f'data-metric="folds.{n}.checkpoint.kept_share" value="{share!r}"' in page
     (line,) = console.kept_share_notes(run)
     assert line.startswith(told)
+    saved = "What is saved is of the last fold: the agent "
+    assert (saved in page) == (saved in line) == any(shares)
+    assert saved not in head.first_screen(dataclasses.replace(made, run={**run, "folds": folds[::-1]}))
     assert summary(run)["active/kept_share"] == sum(shares) / 2

@@ -28,6 +28,7 @@ from wealtharena.reporting.words import (
     number,
     place,
     prose,
+    saved_of_nothing,
     stays,
     window_of,
 )
@@ -272,7 +273,7 @@ def _kept(run: Mapping[str, Any]) -> str:
     )
     measure = Measure("lambda", "lambda", "ratio", False, "")
     shown = ", ".join(measured(at, share, measure) for at, share in shares.items())
-    return f'<p class="gap kept"><b>Lambda</b> {shown}{words}.</p>'
+    return f'<p class="gap kept"><b>Lambda</b> {shown}{words}.{saved_of_nothing(run)}</p>'
 
 
 def _active(run: Mapping[str, Any]) -> tuple[str, str]:

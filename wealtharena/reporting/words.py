@@ -139,6 +139,12 @@ def kept_shares(run: Mapping[str, Any]) -> dict[str, float]:
     return {f"{at}.kept_share": share for at, share in found.items() if share is not None}
 
 
+def saved_of_nothing(run: Mapping[str, Any]) -> str:
+    """Return a sentence where several folds kept something and the last, whose agent is saved, nothing; "" elsewhere."""
+    shares = [*kept_shares(run).values()]
+    return f" What is saved is of the last fold: {stays(run)}." if any(shares) and not shares[-1] else ""
+
+
 def stays(run: Mapping[str, Any]) -> str:
     """Return what an agent is of which nothing was kept."""
     return "the agent is its anchor" if "anchor" in (run.get("comparison") or {}) else "the agent stays in cash"

@@ -13,7 +13,7 @@ from wealtharena.config import speech
 from wealtharena.config.spelling import going_on
 from wealtharena.errors import WealthArenaError
 from wealtharena.files import relative
-from wealtharena.reporting.words import challenged, kept_shares, stays, window_of
+from wealtharena.reporting.words import challenged, kept_shares, saved_of_nothing, stays, window_of
 from wealtharena.terminal import Screen, figure, styled
 from wealtharena.tracking.console import duration
 
@@ -209,6 +209,7 @@ def kept_share_notes(record: Mapping[str, Any]) -> list[str]:
     if len(shares) > 1:
         return [
             f"Lambda {low:.2f} to {high:.2f} over {len(shares)} folds: so much of what each learned is kept, by the evidence of its validation."
+            f"{saved_of_nothing(record)}"
         ]
     return [f"Lambda {high:.2f}: so much of what was learned is kept, by the evidence of the validation."]
 
