@@ -13,7 +13,7 @@ from wealtharena.config import speech
 from wealtharena.config.spelling import going_on
 from wealtharena.errors import WealthArenaError
 from wealtharena.files import relative
-from wealtharena.reporting.words import challenged, lambda_of, window_of
+from wealtharena.reporting.words import challenged, kept_shares, learned, window_of
 from wealtharena.terminal import Screen, figure, styled
 from wealtharena.tracking.console import duration
 
@@ -200,8 +200,12 @@ def comparison_table(record: Mapping[str, Any], *, window: str = "test") -> Tabl
 
 def kept_share_notes(record: Mapping[str, Any]) -> list[str]:
     """Return how much of what was learned is played and why, one line; none where nothing is shrunk."""
-    found = lambda_of(record)
-    return [] if found is None else [f"Lambda {found[0]:.2f}: {found[1]}."]
+    shares = kept_shares(record).values()
+    if not shares:
+        return []
+    low, high = min(shares), max(shares)
+    told = f"{high:.2f}" if low == high else f"{low:.2f} to {high:.2f} over {len(shares)} folds"
+    return [f"Lambda {told}: {learned(record)}"]
 
 
 def baseline_notes(record: Mapping[str, Any]) -> list[str]:

@@ -187,7 +187,7 @@ def _run_search(job: Search, record: RunRecord) -> SearchResult:
     sweep, spec = job.spec.sweep, job.spec
     steps = spec.train.evaluations * sweep.seeds_per_trial
     objective = TrainingObjective(
-        job.base, sweep.metric, sweep.mode, sweep.seeds_per_trial, data_key(compose(job.base)), job.prepared.windows
+        job.base, sweep.metric, sweep.seeds_per_trial, data_key(compose(job.base)), job.prepared.windows
     )
     display = SearchDisplay(sweep.metric, mode=sweep.mode, trials=sweep.trials, steps=steps, kind=spec.tracking.console)
     try:

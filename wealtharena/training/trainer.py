@@ -255,6 +255,8 @@ class _Training:
 
     def _restore(self, engine: Engine, state: Mapping[str, Any]) -> None:
         sameness.refuse_another(self.job, state["job"])
+        fitted = fit_scaler(self.job.features, self.job.train, clip=self.spec.features.clip)
+        sameness.refuse_other_features(self.job, self.scaler, fitted)
         engine.set_state(state["engine"])
         self.store.set_state(state["candidates"])
         progress = state["progress"]
