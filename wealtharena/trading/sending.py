@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +12,7 @@ from wealtharena.trading import crossing
 from wealtharena.trading.broker import BookedOrder, NotYetError, Order, RejectedError, UnreachableError
 from wealtharena.trading.desk import Close
 from wealtharena.trading.guard import State
-from wealtharena.trading.ledger import NOTHING_LEFT, Decision, Intent, IntentStatus, client_id
+from wealtharena.trading.ledger import NOTHING_LEFT, PENDING, Decision, Intent, IntentStatus, client_id
 from wealtharena.trading.situation import Floats
 from wealtharena.trading.trader import Trader
 
@@ -19,6 +20,7 @@ _FIRST: Final = 1
 _CLOSING: Final = 3  # the first attempt to close all between two closes; at other orders a second is one made smaller
 _ATTEMPTS: Final = 9  # to close a symbol between two closes
 _RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
+_STUCK: Final = "stuck"  # a note: a bar, and of which symbols people were told at it that they do not get closed
 _WHY: Final[Mapping[State, str]] = {  # an order was stopped, by the account's state
     "halted": "halted", "reducing": "everything is being closed", "trading": "sized in units of before a split",
 }  # fmt: skip
@@ -120,7 +122,31 @@ def send(trader: Trader, bar: str, *, fresh: frozenset[str] = frozenset()) -> No
     waiting = [one for one in waiting if one not in off]
     for leg in sorted({one.leg for one in waiting}):
         _send_leg(trader, [one for one in waiting if one.leg == leg], fresh=fresh)
+    if state == "reducing":
+        _tell_stuck(trader, bar)
     trader.at("acknowledged")
+
+
+def _tell_stuck(trader: Trader, bar: str) -> None:
+    """Tell people, once a close, what does not get closed before the next: the broker refuses its orders.
+
+    At a broker outside that is so once it has refused what goes at once too, between two closes.
+    """
+    ledger, last = trader.ledger, _CLOSING + _ATTEMPTS - 1
+    meant, held = ledger.intents_at(bar), ledger.positions()
+    first = _FIRST if trader.broker.capabilities.embedded else _CLOSING
+    tried = {one.symbol: one for one in meant if one.attempt >= first and one.symbol in held}
+    stuck = {name: one for name, one in tried.items() if one.status == "rejected" or one.attempt == last}
+    known = json.loads(ledger.note(_STUCK) or "{}").get(bar, [])
+    waiting = {one.symbol for one in meant if one.status in PENDING}
+    new = [name for name in stuck if name not in waiting and name not in known]
+    if not new:
+        return
+    why = "; ".join(stuck[name].note or f"{name}: no reason is given" for name in new)
+    words = f"{', '.join(new)}: held still, and ordered anew at the next close. The broker's last word: {why}"
+    with ledger.at_once():
+        ledger.write_note(_STUCK, json.dumps({bar: [*known, *new]}))
+        ledger.post(f"not everything gets closed at {bar[:10]}", words)
 
 
 def stopped(trader: Trader) -> list[Intent]:

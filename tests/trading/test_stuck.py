@@ -1,0 +1,71 @@
+"""Everything is to be closed and the broker refuses it: people are told."""
+
+import pytest
+
+from tests.trading.bridge import Bridge
+from tests.trading.days import days
+from tests.trading.test_webhook import account
+from wealtharena.trading import loop
+from wealtharena.trading.switch import throw
+
+pytestmark = pytest.mark.slow  # each goes through days at a broker's server
+REFUSED = {"method": "POST", "answer": (403, 40310000, "account is restricted")}
+
+
+def posts(ledger):
+    return [one for one in ledger.untold() if one.title.startswith("not everything gets closed")]
+
+
+def test_what_a_broker_refuses_to_close_is_told_once_a_close(tmp_path):
+    """The account stood as `reducing`, day after day, and nobody heard why."""
+    with days(tmp_path, [[0.3, 0.3]], symbols=("AAPL", "MSFT")) as day:
+        day.run(1)
+        day.morning()
+        throw(day.folder, "flatten")
+        day.exchange.fail("refuse", times=1e9, **REFUSED)
+        for _ in range(3):
+            loop.tend(day.trader, day.switch)
+        (told,) = posts(day.ledger)
+        assert told.title == f"not everything gets closed at {day.closes[0].bar[:10]}"
+        assert told.text.startswith("AAPL, MSFT: held still, and ordered anew at the next close.")
+        assert "AAPL: account is restricted" in told.text
+        day.evening()
+        assert len(posts(day.ledger)) == 1  # what goes at once was not tried yet
+        day.again()
+        for _ in range(2):
+            loop.tend(day.trader, day.switch)
+        assert len(posts(day.ledger)) == 2
+        day.exchange.faults.clear()
+        day.run(2)
+        assert (day.exchange.held, day.ledger.state()[0], len(posts(day.ledger))) == ({}, "halted", 2)
+
+
+def test_a_refusal_while_the_account_trades_is_no_alert(tmp_path):
+    with days(tmp_path, [[0.5]]) as day:
+        day.exchange.fail("refuse", times=1e9, **REFUSED)
+        day.run(2)
+        assert day.intents()[-1].status == "rejected"
+        assert posts(day.ledger) == []
+
+
+def test_what_a_bridge_refuses_to_close_is_told_at_that_close(tmp_path):
+    bridge = Bridge()
+    with account(tmp_path, bridge) as (trader, switch, closes):
+        for _ in range(3):
+            loop.on_close(trader, next(closes), switch)
+        held = trader.ledger.positions()
+        assert held
+        throw(tmp_path, "flatten")
+        take = bridge.take
+
+        def refuses(headers, body):
+            status, content = take(headers, body)
+            return (422 if bridge.messages[-1]["kind"] == "order" else status), content
+
+        bridge.take = refuses
+        close = next(closes)
+        loop.on_close(trader, close, switch)
+        loop.tend(trader, switch)
+        (told,) = posts(trader.ledger)
+        assert all(name in told.text for name in trader.ledger.positions())
+        assert "the bridge answered 422" in told.text
