@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from wealtharena.trading import crossing
 from wealtharena.trading.broker import BookedOrder, NotYetError, Order, RejectedError, UnreachableError
@@ -15,12 +15,16 @@ from wealtharena.trading.guard import State
 from wealtharena.trading.ledger import NOTHING_LEFT, PENDING, Decision, Intent, IntentStatus, client_id
 from wealtharena.trading.situation import Floats
 from wealtharena.trading.trader import Trader
+from wealtharena.trading.unsaid import gaps_of
 
 _FIRST: Final = 1
 _CLOSING: Final = 3  # the first attempt to close all between two closes; at other orders a second is one made smaller
 _ATTEMPTS: Final = 9  # to close a symbol between two closes
 _RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
 _STUCK: Final = "stuck"  # a note: a bar, and of which symbols people were told at it that they do not get closed
+_LOOKED: Final = (
+    "looked"  # a note: what was held beside our books at the last look between two closes, and what came of it
+)
 _WHY: Final[Mapping[State, str]] = {  # an order was stopped, by the account's state
     "halted": "halted", "reducing": "everything is being closed", "trading": "sized in units of before a split",
 }  # fmt: skip
@@ -160,7 +164,7 @@ def stopped(trader: Trader) -> list[Intent]:
     if state == "halted":
         return ledger.pending()
     acted = frozenset() if capabilities.embedded else ledger.acted_on()
-    pending, reducing = ledger.pending(), state == "reducing"
+    pending, reducing, outgrown = ledger.pending(), state == "reducing", _looked(trader)["outgrown"]
     held = ledger.positions() if reducing else {}
     done = ledger.executed([one.client_id for one in pending]) if reducing else {}
 
@@ -168,8 +172,41 @@ def stopped(trader: Trader) -> list[Intent]:
         has, executed = held.get(one.symbol, 0.0), done.get(one.client_id, 0.0)
         return reducing and _opens(one, has, executed=executed, dust=capabilities.dust)
 
-    # what closes all is measured against what is held now
-    return [one for one in pending if (one.symbol in acted and one.attempt < _CLOSING) or opens(one)]
+    def of_before(one: Intent) -> bool:  # what closes all is measured against what is held now
+        return one.client_id in outgrown or (one.symbol in acted and one.attempt < _CLOSING)
+
+    return [one for one in pending if of_before(one) or opens(one)]
+
+
+def outgrow(trader: Trader) -> None:
+    """Note which orders wait while the broker holds, at two looks in a row, what no execution since the close explains.
+
+    A split, most likely, before any price shows it, at a broker that tells of none. What closes all goes on while it is
+    not larger than what is held.
+    """
+    ledger, dust = trader.ledger, trader.broker.capabilities.dust
+    executed = {one.symbol for one in ledger.unassigned()}
+    waiting = [one for one in ledger.pending() if one.symbol not in executed]
+    held = trader.broker.positions() if waiting else None
+    if held is None or ledger.lacking(dust=dust):
+        return
+    gaps, before = gaps_of(ledger.positions(), held, dust=dust), _looked(trader)
+    stood = {name for name, gap in gaps.items() if before["gaps"].get(name) == gap}
+    found = {
+        one.client_id
+        for one in waiting
+        if one.symbol in stood
+        and (one.attempt < _CLOSING or _opens(one, held.get(one.symbol, 0.0), executed=0.0, dust=dust))
+    }
+    orders = found | {one.client_id for one in waiting if one.client_id in before["outgrown"]}
+    if gaps or before["gaps"]:
+        ledger.write_note(_LOOKED, json.dumps({"gaps": gaps, "outgrown": sorted(orders)}))
+
+
+def _looked(trader: Trader) -> Mapping[str, Any]:
+    """Return what was noted at the last look between two closes: gaps of positions, and orders that they have outgrown."""
+    found: Mapping[str, Any] = json.loads(trader.ledger.note(_LOOKED) or '{"gaps": {}, "outgrown": []}')
+    return found
 
 
 def _opens(one: Intent, held: float, *, executed: float, dust: float) -> bool:
