@@ -18,6 +18,9 @@ from tests.registry.shelf import stocked
 from tests.trading.test_outbox import watching
 from wealtharena.deployment import keys
 from wealtharena.deployment.board import Board
+from wealtharena.deployment.page import chart
+from wealtharena.deployment.style import STYLE
+from wealtharena.trading.broker import Fill
 from wealtharena.trading.ledger import FILE, Ledger
 from wealtharena.trading.reading import HEALTH
 from wealtharena.trading.switch import FILE as KILL
@@ -199,3 +202,51 @@ def test_an_account_that_is_closing_all_is_told_of(service: Client, paper: Path)
     told = service.get("/metrics").text
     assert 'wealtharena_account_closing{agent="etf",account="second"} 1\n' in told
     assert 'wealtharena_account_closing{agent="cryptocurrencies",account="default"} 0\n' in told
+
+
+def test_what_was_executed_since_the_last_close_is_told_beside_what_was_held_there(
+    service: Client, paper: Path
+) -> None:
+    """An account that had closed all stood with all its positions until the next session, under "nothing is held any more"."""
+    place = paper / "cryptocurrencies" / "default"
+    assert "booked since" not in service.get("/trading").text
+    ledger = Ledger(place)
+    held = ledger.positions()
+    sold = [
+        Fill(10**6 + n, f"sold{n}", None, "", name, -units, 1.0, 1.0, 0.0)
+        for n, (name, units) in enumerate(held.items())
+    ]
+    ledger.book(sold[1:])
+    told = {one["agent"]: one for one in service.get("/trading/accounts").json()["accounts"]}["cryptocurrencies"]
+    first = sold[0].symbol
+    assert told["held"] == {first: held[first]}
+    assert {one["symbol"]: one["units"] for one in told["positions"]} == held
+    gauge = 'wealtharena_account_positions{agent="cryptocurrencies",account="default"}'
+    assert f"{gauge} 1\n" in service.get("/metrics").text
+    assert f"What was booked since then leaves {held[first]:,.6g} {first}." in service.get("/trading").text
+    ledger.book(sold)
+    ledger.close()
+    assert f"{gauge} 0\n" in service.get("/metrics").text
+    page = service.get("/trading").text
+    assert "Positions at the last close" in page
+    assert "What was booked since then leaves nothing." in page
+
+
+def test_what_is_held_and_not_traded_is_worth_what_nobody_knows(service: Client, paper: Path) -> None:
+    """It was worth 0.00."""
+    ledger = paper / "cryptocurrencies" / "default" / FILE
+    ledger.rename(paper / "before")
+    edited("""UPDATE closes SET positions = '{"TSLA": 5.0}'""")(paper / "before", ledger)
+    assert "<td>TSLA</td><td>5</td><td>–</td><td>–</td>" in service.get("/trading").text
+    told = {one["agent"]: one for one in service.get("/trading/accounts").json()["accounts"]}["cryptocurrencies"]
+    assert told["positions"] == [{"symbol": "TSLA", "units": 5.0, "value": None}]
+
+
+@pytest.mark.parametrize("ends", [1.3, 1.003, 12.5, 123.0])
+def test_the_marks_of_a_line_fit_beside_it_on_a_telephone(ends: float) -> None:
+    """Those of three digits, of an account that had hardly moved, were cut."""
+    drawn = chart(["2026-01-01", "2026-01-02"], {"equity": [1.0, ends]})
+    marks = re.findall(r"<text x=([\d.]+) y=[\d.]+ text-anchor=end>([\d.]+)</text>", drawn)
+    size = float(re.search(r"520px\).*\.chart text\{font-size:(\d+)px", STYLE).group(1))
+    assert len(marks) >= 3
+    assert all(float(x) >= 0.64 * size * (len(text) - 0.5) for x, text in marks)  # a point is half as wide as a digit

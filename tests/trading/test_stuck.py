@@ -5,6 +5,7 @@ import pytest
 from tests.trading.bridge import Bridge
 from tests.trading.days import days
 from tests.trading.test_webhook import account
+from wealtharena.tasks import console, paper
 from wealtharena.trading import loop
 from wealtharena.trading.switch import throw
 
@@ -38,6 +39,19 @@ def test_what_a_broker_refuses_to_close_is_told_once_a_close(tmp_path):
         day.exchange.faults.clear()
         day.run(2)
         assert (day.exchange.held, day.ledger.state()[0], len(posts(day.ledger))) == ({}, "halted", 2)
+
+
+def test_the_status_of_an_account_that_has_closed_all_names_nothing_as_held_now(tmp_path, capsys):
+    with days(tmp_path, [[0.5]]) as day:
+        day.run(2)
+        day.morning()
+        throw(day.folder, "flatten")
+        for _ in range(3):
+            loop.tend(day.trader, day.switch)
+        assert day.ledger.state()[0] == "halted"
+        console.paper_status(paper._standing(day.ledger, tmp_path), agent="aapl")
+        told = capsys.readouterr().out
+        assert told.index("AAPL  500 units") < told.index("What was booked since then leaves nothing.")
 
 
 def test_a_refusal_while_the_account_trades_is_no_alert(tmp_path):

@@ -296,10 +296,12 @@ def _curve(view: AccountView) -> str:
 def _positions(view: AccountView) -> str:
     rows = "".join(
         f"<tr><td>{escape(one.symbol)}</td><td>{_units(one.units)}</td><td>{_money(one.value)}</td>"
-        f"<td>{_percent(one.value / view.equity) if view.equity > 0 else '–'}</td></tr>"
+        f"<td>{_percent(one.value / view.equity) if one.value is not None and view.equity > 0 else '–'}</td></tr>"
         for one in view.positions
     )
-    return _table("Positions", ("Symbol", "Units", "Worth", "Share"), rows, none="Nothing is held.")
+    since = f"<p class=facts>{escape(view.since)}</p>" if view.bars and view.since else ""
+    heads = ("Symbol", "Units", "Worth", "Share")
+    return _table("Positions at the last close", heads, rows, none="Nothing was held.") + since
 
 
 def _orders(view: AccountView) -> str:
@@ -377,8 +379,8 @@ def drawdown(view: AccountView) -> float:
     return grown(view.equity, view.peak)
 
 
-def _money(value: float) -> str:
-    return f"{value:,.2f}".replace("-", "−")
+def _money(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.2f}".replace("-", "−")
 
 
 def _units(value: float, *, sign: str = "") -> str:

@@ -28,6 +28,7 @@ _MEASURES = (
     ("max_drawdown", "Worst drawdown", True),
 )
 _MAX_LINES = 6
+_LETTER = 12.0  # width of a chart's mark, a letter, with room beside it: letters are largest on a telephone
 _HELD = 5e-4  # smaller weights round to 0.0 %
 
 
@@ -162,7 +163,7 @@ def chart(dates: Sequence[str], equity: Mapping[str, Sequence[float]], *, over: 
     values = [value for line in equity.values() for value in line if math.isfinite(value)]
     if len(dates) < 2 or not values:
         return ""
-    width, height, left, right, top, bottom = 560.0, 180.0, 48.0, 8.0, 10.0, 22.0
+    width, height, right, top, bottom = 560.0, 180.0, 8.0, 10.0, 22.0
     low, high = min(values), max(values)
     pad = 0.06 * (high - low) or 0.05
     low, high = low - pad, high + pad
@@ -170,9 +171,10 @@ def chart(dates: Sequence[str], equity: Mapping[str, Sequence[float]], *, over: 
     def y(value: float) -> float:
         return top + (high - value) / (high - low) * (height - top - bottom)
 
-    step = (width - left - right) / (len(dates) - 1)
     marks = _ticks(low, high)
     digits = max(2, math.ceil(-math.log10(marks[1] - marks[0]) - 1e-9))  # so that no two marks read alike
+    left = max(48.0, _LETTER * max(len(f"{mark:.{digits}f}") for mark in marks))
+    step = (width - left - right) / (len(dates) - 1)
     grid = "".join(
         f"<line class=grid x1={left:g} x2={width - right:g} y1={y(v):.1f} y2={y(v):.1f} />"
         f"<text x={left - 6:g} y={y(v) + 4:.1f} text-anchor=end>{v:.{digits}f}</text>"

@@ -158,6 +158,7 @@ def as_json(view: AccountView) -> dict[str, Any]:
         "total_return": grown(view.equity, view.opened_with),
         "flows": view.flows,
         "positions": [vars(one) for one in view.positions],
+        "held": dict(view.held),
         "orders": [vars(one) for one in view.orders],
         "interventions": [{**vars(one), "numbers": dict(one.numbers)} for one in view.interventions],
     }
