@@ -242,6 +242,17 @@ def test_what_is_held_and_not_traded_is_worth_what_nobody_knows(service: Client,
     assert told["positions"] == [{"symbol": "TSLA", "units": 5.0, "value": None}]
 
 
+def test_why_an_order_was_refused_is_told_once_beneath_the_orders(service: Client, paper: Path) -> None:
+    """The page said `rejected`, and the broker's words stood in the JSON alone."""
+    with contextlib.closing(sqlite3.connect(paper / "cryptocurrencies" / "default" / FILE)) as ledger, ledger:
+        (symbol,) = ledger.execute("SELECT symbol FROM intents ORDER BY rowid DESC LIMIT 1").fetchone()
+        ledger.execute("UPDATE intents SET status = 'rejected', note = '<b>restricted</b>' WHERE symbol = ?", (symbol,))
+        ledger.execute("UPDATE intents SET status = 'filled', note = 'made smaller' WHERE symbol <> ?", (symbol,))
+    page = service.get("/trading").text
+    assert page.count(f"<p class=facts>{symbol}, rejected: &lt;b&gt;restricted&lt;/b&gt;</p>") == 1
+    assert "made smaller" not in page
+
+
 @pytest.mark.parametrize("ends", [1.3, 1.003, 12.5, 123.0])
 def test_the_marks_of_a_line_fit_beside_it_on_a_telephone(ends: float) -> None:
     """Those of three digits, of an account that had hardly moved, were cut."""

@@ -42,6 +42,7 @@ _MEASURED = (
     ("Alerts that were dropped", "alerts_lost"),
 )
 _SHOWN = 6  # rows of a table
+_ENDED = ("rejected", "expired", "cancelled")  # statuses of orders of which a note says why
 _EMPTY = (
     "<section class=card><h2>No account yet</h2><p class=facts>Trade a promoted agent on paper: "
     f"<code>{speech.COMMAND} task=paper asset=crypto</code>, then look here again.</p></section>"
@@ -309,7 +310,10 @@ def _orders(view: AccountView) -> str:
         f"<tr><td>{escape(one.symbol)}</td><td>{moment(one.bar)}</td><td>{_units(one.units, sign='+')}</td><td>{escape(one.status)}</td></tr>"
         for one in view.orders[:_SHOWN]
     )
-    return _table("Orders", ("Symbol", "Decided", "Units", "Status"), rows, none="No order yet.")
+    ended = [one for one in view.orders[:_SHOWN] if one.note and one.status in _ENDED]
+    why = dict.fromkeys(f"{one.symbol}, {one.status}: {one.note}" for one in ended)
+    told = "".join(f"<p class=facts>{escape(words)}</p>" for words in why)
+    return _table("Orders", ("Symbol", "Decided", "Units", "Status"), rows, none="No order yet.") + told
 
 
 def _interventions(view: AccountView) -> str:
@@ -393,8 +397,3 @@ def _percent(value: float) -> str:
 
 def _change(value: float) -> str:
     return f"<td class={'up' if value >= 0 else 'down'}>{_percent(value)}</td>"
-
-
-def changed(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
-    """Return the parts that are not as they were."""
-    return {name: text for name, text in now.items() if before.get(name) != text}
