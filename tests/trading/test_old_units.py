@@ -170,6 +170,18 @@ def test_what_closes_all_at_a_gateway_is_ordered_anew_in_units_of_after_a_split(
         assert place.gateway.held == {}
 
 
+def test_positions_that_are_all_gone_for_a_while_stop_no_order(tmp_path):
+    """Brokers answer so at night, when they fail."""
+    with at_a_gateway(tmp_path, 0.0) as place:
+        (order,), held = place.gateway.orders, dict(place.gateway.held)
+        place.gateway.held.clear()
+        for _ in range(4):
+            place.look()
+        place.gateway.held.update(held)
+        place.look()
+        assert order.status == "Submitted"
+
+
 def test_an_order_beside_which_something_was_executed_is_left_where_it_is(tmp_path):
     """Positions may be told before executions, and both before the order's end."""
     with at_a_gateway(tmp_path, 0.0) as place:

@@ -188,7 +188,7 @@ def outgrow(trader: Trader) -> None:
     executed = {one.symbol for one in ledger.unassigned()}
     waiting = [one for one in ledger.pending() if one.symbol not in executed]
     held = trader.broker.positions() if waiting else None
-    if held is None or ledger.lacking(dust=dust):
+    if not held or ledger.lacking(dust=dust):  # an empty answer may be a failure of theirs, and stops nothing
         return
     gaps, before = gaps_of(ledger.positions(), held, dust=dust), _looked(trader)
     stood = {name for name, gap in gaps.items() if before["gaps"].get(name) == gap}
