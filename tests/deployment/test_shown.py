@@ -242,6 +242,20 @@ def test_what_is_held_and_not_traded_is_worth_what_nobody_knows(service: Client,
     assert told["positions"] == [{"symbol": "TSLA", "units": 5.0, "value": None}]
 
 
+def test_what_rounds_to_nothing_from_below_is_nothing_and_times_say_of_which_clock(
+    service: Client, paper: Path
+) -> None:
+    ledger = paper / "cryptocurrencies" / "default" / FILE
+    ledger.rename(paper / "before")
+    lower = "UPDATE closes SET equity = equity - 1e-6, cash = -1e-6 WHERE bar = (SELECT max(bar) FROM closes)"
+    edited("UPDATE closes SET equity = 1000.0")(paper / "before", paper / "even")
+    edited(lower)(paper / "even", ledger)
+    page = service.get("/trading").text
+    assert "\u22120.00" not in page
+    assert "<dt>Cash</dt><dd>0.00</dd>" in page
+    assert "Times of the day are UTC." in page
+
+
 def test_why_an_order_was_refused_is_told_once_beneath_the_orders(service: Client, paper: Path) -> None:
     """The page said `rejected`, and the broker's words stood in the JSON alone."""
     with contextlib.closing(sqlite3.connect(paper / "cryptocurrencies" / "default" / FILE)) as ledger, ledger:

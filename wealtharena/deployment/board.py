@@ -129,7 +129,7 @@ class Board:
             "<nav><a href='/'>Agents</a> <a href='/docs'>API</a> <a href='/metrics'>Metrics</a></nav></header>"
             f"<main><section class='card wide' aria-label='All accounts'><div id=totals>{_totals(views, lost)}</div></section>{cards or _EMPTY}</main>"
             "<footer><p>Equity is what the broker said at the last close, after costs. Orders and interventions are those of the "
-            f"account's ledger, newest first.</p></footer><script>{SCRIPT}</script></body></html>"
+            f"account's ledger, newest first. Times of the day are UTC.</p></footer><script>{SCRIPT}</script></body></html>"
         )
 
     def throw(self, agent: str, account: str, command: Command) -> bool:
@@ -384,7 +384,7 @@ def drawdown(view: AccountView) -> float:
 
 
 def _money(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.2f}".replace("-", "−")
+    return "–" if value is None else f"{value:z,.2f}".replace("-", "−")
 
 
 def _units(value: float, *, sign: str = "") -> str:
@@ -392,7 +392,7 @@ def _units(value: float, *, sign: str = "") -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:+.2f}\N{NO-BREAK SPACE}%".replace("-", "−")
+    return f"{100 * value:+z.2f}\N{NO-BREAK SPACE}%".replace("-", "−")
 
 
 def _change(value: float) -> str:

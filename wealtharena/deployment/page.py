@@ -150,7 +150,7 @@ def _measures(name: str, text: str, figures: Mapping[str, Any], order: Mapping[s
 def _number(value: object, *, share: bool) -> str:
     if not isinstance(value, int | float) or not abs(value) < 1e15:
         return "–"
-    return f"{100 * value:+.1f}\N{NO-BREAK SPACE}%".replace("-", "−") if share else f"{value:.2f}".replace("-", "−")
+    return f"{100 * value:+z.1f}\N{NO-BREAK SPACE}%".replace("-", "−") if share else f"{value:z.2f}".replace("-", "−")
 
 
 def moment(bar: str) -> str:
