@@ -256,6 +256,18 @@ def test_what_rounds_to_nothing_from_below_is_nothing_and_times_say_of_which_clo
     assert "Times of the day are UTC." in page
 
 
+def test_orders_that_are_rounding_hide_none_that_is_one(service: Client, paper: Path) -> None:
+    """A tilt at rest orders a millionth of a share at each close, and nothing else was to be seen."""
+    with contextlib.closing(sqlite3.connect(paper / "cryptocurrencies" / "default" / FILE)) as ledger, ledger:
+        held = dict(ledger.execute("SELECT rowid, abs(units) FROM intents"))
+        rounding = sorted(held)[-20:]
+        ledger.executemany("UPDATE intents SET units = 1e-9 WHERE rowid = ?", [(row,) for row in rounding])
+    told = {one["agent"]: one for one in service.get("/trading/accounts").json()["accounts"]}["cryptocurrencies"]
+    assert len(told["orders"]) == 10
+    assert [abs(one["units"]) for one in told["orders"]] == [held[row] for row in sorted(held)[-30:-20]][::-1]
+    assert "1e\u221209" not in service.get("/trading").text
+
+
 def test_why_an_order_was_refused_is_told_once_beneath_the_orders(service: Client, paper: Path) -> None:
     """The page said `rejected`, and the broker's words stood in the JSON alone."""
     with contextlib.closing(sqlite3.connect(paper / "cryptocurrencies" / "default" / FILE)) as ledger, ledger:

@@ -6,7 +6,9 @@ Needs neither the kernel nor anything that decides, so that the service can show
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
+import math
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from wealtharena.envs.trajectory import LEAST_ORDER
 from wealtharena.trading.database import LedgerError, look_at
 from wealtharena.trading.standing import NOTE, STANDS
 from wealtharena.trading.switch import FILE as KILL
@@ -26,6 +29,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _WAIT_SECONDS: Final = 1.0
 _POINTS: Final = 240  # of a line of equity
 _ROWS: Final = 10  # newest orders and interventions
+_SEARCHED: Final = 1000  # newest orders among which those that are more than rounding are looked for
 _RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
 UNFIT: Final = (ValueError, TypeError, LookupError, AttributeError)  # what a cell ends in that somebody has edited
 
@@ -296,7 +300,7 @@ def _view(db: sqlite3.Connection, agent: str, account: str, folder: Path) -> Acc
         flows=float(found["flows"] or 0.0),
         positions=_positions(last[0]) if last else (),
         held=_held(db, epoch),
-        orders=_orders(db, epoch),
+        orders=_orders(db, epoch, last[0] if last else None),
         interventions=_told(db, epoch),
         line=_line(db, epoch, int(found["bars"]), scale=scale),
         switch=asked(folder / KILL),
@@ -317,12 +321,15 @@ def _held(db: sqlite3.Connection, epoch: int) -> dict[str, float]:
     return {row["symbol"]: float(row["units"]) for row in rows}
 
 
-def _orders(db: sqlite3.Connection, epoch: int) -> tuple[SentOrder, ...]:
+def _orders(db: sqlite3.Connection, epoch: int, last: sqlite3.Row | None) -> tuple[SentOrder, ...]:
+    """Return the newest orders without those that are rounding, as a tilt at rest gives at each close, by the last close's prices."""
+    marks, least = ({}, 0.0) if last is None else (json.loads(last["marks"]), LEAST_ORDER * float(last["equity"]))
     rows = db.execute(
         "SELECT bar, symbol, units, status, note FROM intents WHERE epoch = ? ORDER BY rowid DESC LIMIT ?",
-        (epoch, _ROWS),
+        (epoch, _SEARCHED),
     )
-    return tuple(SentOrder(**dict(row)) for row in rows)
+    large = (row for row in rows if abs(row["units"]) * (marks.get(row["symbol"]) or math.inf) >= least)
+    return tuple(SentOrder(**dict(row)) for row in itertools.islice(large, _ROWS))
 
 
 def _told(db: sqlite3.Connection, epoch: int) -> tuple[Told, ...]:
