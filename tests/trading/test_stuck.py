@@ -41,6 +41,26 @@ def test_what_a_broker_refuses_to_close_is_told_once_a_close(tmp_path):
         assert (day.exchange.held, day.ledger.state()[0], len(posts(day.ledger))) == ({}, "halted", 2)
 
 
+def test_what_a_broker_takes_no_order_for_is_told_at_the_next_close(tmp_path):
+    """It answers questions and fails at each order: nothing was refused, and nobody heard of it."""
+    with days(tmp_path, [[0.5]]) as day:
+        day.run(1)
+        day.morning()
+        throw(day.folder, "flatten")
+        day.exchange.fail("500", times=1e9, method="POST")
+        for _ in range(2):
+            loop.tend(day.trader, day.switch)
+        assert posts(day.ledger) == []  # it may pass
+        day.evening()
+        (told,) = posts(day.ledger)
+        assert told.text.startswith(
+            "AAPL: what was to close it was never taken, and is ordered anew. Last heard: alpaca: "
+        )
+        day.exchange.faults.clear()
+        day.run(2)
+        assert (day.exchange.held, day.ledger.state()[0]) == ({}, "halted")
+
+
 def test_the_status_of_an_account_that_has_closed_all_names_nothing_as_held_now(tmp_path, capsys):
     with days(tmp_path, [[0.5]]) as day:
         day.run(2)
