@@ -6,7 +6,6 @@ Needs neither the kernel nor anything that decides, so that the service can show
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import math
 import re
@@ -322,14 +321,17 @@ def _held(db: sqlite3.Connection, epoch: int) -> dict[str, float]:
 
 
 def _orders(db: sqlite3.Connection, epoch: int, last: sqlite3.Row | None) -> tuple[SentOrder, ...]:
-    """Return the newest orders without those that are rounding, as a tilt at rest gives at each close, by the last close's prices."""
+    """Return the newest orders without those that are rounding, as a tilt at rest gives at each close, by the last close's prices.
+
+    Where there have been no others for long, these.
+    """
     marks, least = ({}, 0.0) if last is None else (json.loads(last["marks"]), LEAST_ORDER * float(last["equity"]))
     rows = db.execute(
         "SELECT bar, symbol, units, status, note FROM intents WHERE epoch = ? ORDER BY rowid DESC LIMIT ?",
         (epoch, _SEARCHED),
-    )
-    large = (row for row in rows if abs(row["units"]) * (marks.get(row["symbol"]) or math.inf) >= least)
-    return tuple(SentOrder(**dict(row)) for row in itertools.islice(large, _ROWS))
+    ).fetchall()
+    large = [row for row in rows if abs(row["units"]) * (marks.get(row["symbol"]) or math.inf) >= least]
+    return tuple(SentOrder(**dict(row)) for row in (large or rows)[:_ROWS])
 
 
 def _told(db: sqlite3.Connection, epoch: int) -> tuple[Told, ...]:

@@ -87,10 +87,10 @@ class Live:
     """The closes of a venue's sessions, as they come.
 
     A bar is final when it is there with every value that its symbol's bars have, and two looks in a row, `bar_poll`
-    apart, show it alike; none is looked for before its venue's official close can be told. What is not final by the session's deadline is not there: its symbol has no price at this bar.
-    Bars that were decided on stay as they were seen, whatever their source says of them later. A look is carried out by
-    a thread: who takes the steps gets its turn back while a source lets itself be waited for, and `wake` is called when
-    it has answered.
+    apart, show it alike; none is looked for before its venue's official close can be told. What is not final by the
+    session's deadline is not there: its symbol has no price at this bar. Bars that were decided on stay as they were seen,
+    whatever their source says of them later. A look is carried out by a thread: who takes the steps gets its turn back
+    while a source lets itself be waited for, and `wake` is called when it has answered.
     """
 
     def __init__(
