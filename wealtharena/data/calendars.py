@@ -14,6 +14,8 @@ from wealtharena.errors import ConfigError
 
 ALWAYS: Final = "24/7"
 WEEKDAYS: Final = "weekday24"  # foreign exchange: round the clock from Monday to Friday
+EARLY: Final = pd.Timedelta(hours=5.5)  # before the open, and
+LATE: Final = pd.Timedelta(hours=4)  # after the close: 4:00 to 20:00 in New York, the widest hours of any shares
 _FX_ZONE: Final = "America/New_York"
 _FX_CLOSE: Final = 17  # o'clock there: the end of a day, and on Friday of the week
 _HOUR: Final = pd.Timedelta(hours=1)

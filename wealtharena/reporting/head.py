@@ -22,12 +22,12 @@ from wealtharena.reporting.words import (
     day,
     escape,
     finite,
+    lambda_of,
     measured,
     name_of,
     number,
     place,
     prose,
-    stays,
     window_of,
 )
 
@@ -258,16 +258,11 @@ def _luck_of_choice(picked: Mapping[str, Any]) -> str:
 
 def _kept(run: Mapping[str, Any]) -> str:
     """Return how much of what was learned is played, where a validation decides that."""
-    share = finite((run.get("checkpoint") or {}).get("kept_share"))
-    if share is None:
+    found = lambda_of(run)
+    if found is None:
         return ""
-    words = (
-        "of what was learned is kept, as much as the validation proved"
-        if share
-        else f"the validation proved nothing of what was learned, so {stays(run)}"
-    )
-    shown = measured("checkpoint.kept_share", share, Measure("lambda", "lambda", "ratio", False, ""))
-    return f'<p class="gap kept"><b>Lambda</b> {shown}: {words}.</p>'
+    shown = measured("checkpoint.kept_share", found[0], Measure("lambda", "lambda", "ratio", False, ""))
+    return f'<p class="gap kept"><b>Lambda</b> {shown}: {prose(found[1])}.</p>'
 
 
 def _active(run: Mapping[str, Any]) -> tuple[str, str]:

@@ -136,6 +136,22 @@ def stays(run: Mapping[str, Any]) -> str:
     return "the agent is its anchor" if "anchor" in (run.get("comparison") or {}) else "the agent stays in cash"
 
 
+def lambda_of(run: Mapping[str, Any]) -> tuple[float, str] | None:
+    """Return lambda of the checkpoint that is played, and what it says of what was learned; None where nothing is shrunk."""
+    chosen = run.get("checkpoint") or {}
+    share = finite(chosen.get("kept_share"))
+    if share is None:
+        return None
+    beside, t = finite(chosen.get("learned_less_anchor")), finite(chosen.get("learned_t"))
+    if beside is None or t is None:  # it learned nothing at all, or was trained before this was told
+        proved = "so much of what was learned is kept, by the evidence of the validation"
+        return share, proved if share else f"the validation proved nothing of what was learned, so {stays(run)}"
+    other = "its anchor" if "anchor" in (run.get("comparison") or {}) else "cash"
+    side = "less" if beside < 0.0 else "more"
+    found = f"on validation what was learned earned {abs(beside):.1%} a year {side} than {other} (t {t:+.2f})"
+    return share, f"{found}, and so much of it is kept" if share else f"{found}, which proves nothing, so {stays(run)}"
+
+
 def prose(text: object) -> str:
     """Return a sentence of run.json, escaped, with baselines by name and true minus signs."""
     words = re.sub(r"(?<![\w-])-(?=\d)", MINUS, str(text))

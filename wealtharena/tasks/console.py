@@ -13,7 +13,7 @@ from wealtharena.config import speech
 from wealtharena.config.spelling import going_on
 from wealtharena.errors import WealthArenaError
 from wealtharena.files import relative
-from wealtharena.reporting.words import challenged, stays, window_of
+from wealtharena.reporting.words import challenged, lambda_of, window_of
 from wealtharena.terminal import Screen, figure, styled
 from wealtharena.tracking.console import duration
 from wealtharena.trading.reading import since_close
@@ -200,13 +200,9 @@ def comparison_table(record: Mapping[str, Any], *, window: str = "test") -> Tabl
 
 
 def kept_share_notes(record: Mapping[str, Any]) -> list[str]:
-    """Return how much of what was learned is played, one line; none where all of it is."""
-    share = (record.get("checkpoint") or {}).get("kept_share")
-    if share is None:
-        return []
-    if share == 0.0:
-        return [f"Lambda 0: the validation proved nothing of what was learned, so {stays(record)}."]
-    return [f"Lambda {share:.2f}: so much of what was learned is kept, by the evidence of the validation."]
+    """Return how much of what was learned is played and why, one line; none where nothing is shrunk."""
+    found = lambda_of(record)
+    return [] if found is None else [f"Lambda {found[0]:.2f}: {found[1]}."]
 
 
 def baseline_notes(record: Mapping[str, Any]) -> list[str]:
@@ -327,7 +323,8 @@ def paper_result(found: Mapping[str, Any], folder: Path, *, agent: str = "") -> 
         out.print(f"- {what}, {count} time{'s' if count != 1 else ''}", style="dim")
     if lapsed := lapsed_note(found):
         out.print(f"- {lapsed}", style="dim")
-    screen(answer=True).print(styled("State: [bold]{}[/] {}", found["state"], found["reason"]))
+    why = f" {found['reason']}" if found["reason"] else ""
+    screen(answer=True).print(styled("State: [bold]{}[/]{}", found["state"], why))
     if "paper" in found:
         out.print(f"Paths: {relative(folder / 'equity.parquet')}")
         report(folder)
