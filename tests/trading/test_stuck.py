@@ -61,6 +61,20 @@ def test_what_a_broker_takes_no_order_for_is_told_at_the_next_close(tmp_path):
         assert (day.exchange.held, day.ledger.state()[0]) == ({}, "halted")
 
 
+def test_what_is_closed_at_once_has_no_price_of_a_backtest_beside_it(tmp_path):
+    """The market's move from noon to the next open counted as slippage."""
+    with days(tmp_path, [[0.5]], closes=[100.0, 100.0, 90.0], opens={2: 80.0}) as day:
+        day.run(2)
+        day.morning()
+        throw(day.folder, "flatten")
+        for _ in range(3):
+            loop.tend(day.trader, day.switch)
+        day.evening()
+        bought, sold = day.ledger.fills()
+        assert sold.units == -bought.units
+        assert [one["client_id"] for one in day.ledger.slippage()] == [bought.client_id]
+
+
 def test_the_status_of_an_account_that_has_closed_all_names_nothing_as_held_now(tmp_path, capsys):
     with days(tmp_path, [[0.5]]) as day:
         day.run(2)

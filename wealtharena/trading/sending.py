@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from wealtharena.trading import crossing
+from wealtharena.trading.books import CLOSING
 from wealtharena.trading.broker import BookedOrder, NotYetError, Order, RejectedError, UnreachableError
 from wealtharena.trading.desk import Close
 from wealtharena.trading.guard import State
@@ -18,7 +19,6 @@ from wealtharena.trading.trader import Trader
 from wealtharena.trading.unsaid import gaps_of
 
 _FIRST: Final = 1
-_CLOSING: Final = 3  # the first attempt to close all between two closes; at other orders a second is one made smaller
 _ATTEMPTS: Final = 9  # to close a symbol between two closes
 _RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
 _STUCK: Final = "stuck"  # a note: a bar, and of which symbols people were told at it that they do not get closed
@@ -75,7 +75,7 @@ def close_out(trader: Trader, last: Decision) -> None:
         if not ledger.lacking(dust=dust) and trader.broker.positions() == {}:
             ledger.set_state("halted", f"{why}; {NOTHING_LEFT}", bar=last.bar)
         return
-    tried = [one for one in ledger.intents_at(last.bar) if one.attempt >= _CLOSING]
+    tried = [one for one in ledger.intents_at(last.bar) if one.attempt >= CLOSING]
     times = Counter(one.symbol for one in tried)
     stuck = on_their_way | {one.symbol for one in tried if one.status == "rejected" or times[one.symbol] >= _ATTEMPTS}
     symbols = [symbol for symbol in ours if symbol in last.seen and symbol not in stuck]
@@ -87,7 +87,7 @@ def close_out(trader: Trader, last: Decision) -> None:
         del meant[symbol]
     found = []
     for symbol, units in meant.items():
-        attempt = _CLOSING + times[symbol]
+        attempt = CLOSING + times[symbol]
         name = _name(trader, last.bar, symbol, leg=_FIRST, attempt=attempt)
         found.append(Intent(name, last.bar, symbol, _FIRST, attempt, units))
     ledger.intend(found)
@@ -136,9 +136,9 @@ def _tell_stuck(trader: Trader, bar: str) -> None:
 
     At a broker outside that is so once it has refused what goes at once too, between two closes.
     """
-    ledger, last = trader.ledger, _CLOSING + _ATTEMPTS - 1
+    ledger, last = trader.ledger, CLOSING + _ATTEMPTS - 1
     meant, held = ledger.intents_at(bar), ledger.positions()
-    first = _FIRST if trader.broker.capabilities.embedded else _CLOSING
+    first = _FIRST if trader.broker.capabilities.embedded else CLOSING
     tried = {one.symbol: one for one in meant if one.attempt >= first and one.symbol in held}
     stuck = {name: one for name, one in tried.items() if one.status == "rejected" or one.attempt == last}
     known = json.loads(ledger.note(_STUCK) or "{}").get(bar, [])
@@ -173,7 +173,7 @@ def stopped(trader: Trader) -> list[Intent]:
         return reducing and _opens(one, has, executed=executed, dust=capabilities.dust)
 
     def of_before(one: Intent) -> bool:  # what closes all is measured against what is held now
-        return one.client_id in outgrown or (one.symbol in acted and one.attempt < _CLOSING)
+        return one.client_id in outgrown or (one.symbol in acted and one.attempt < CLOSING)
 
     return [one for one in pending if of_before(one) or opens(one)]
 
@@ -196,7 +196,7 @@ def outgrow(trader: Trader) -> None:
         one.client_id
         for one in waiting
         if one.symbol in stood
-        and (one.attempt < _CLOSING or _opens(one, held.get(one.symbol, 0.0), executed=0.0, dust=dust))
+        and (one.attempt < CLOSING or _opens(one, held.get(one.symbol, 0.0), executed=0.0, dust=dust))
     }
     orders = found | {one.client_id for one in waiting if one.client_id in before["outgrown"]}
     if gaps or before["gaps"]:
@@ -264,7 +264,7 @@ def _due(trader: Trader, waiting: list[Intent]) -> tuple[list[Intent], dict[str,
 
 def _submitted(trader: Trader, one: Intent) -> BookedOrder:
     """Return the order as booked. After no answer it is looked up in all statuses, and only then sent again, once."""
-    urgent = one.attempt >= _CLOSING
+    urgent = one.attempt >= CLOSING
     order, broker = Order(one.client_id, one.symbol, one.units, one.leg, urgent=urgent), trader.broker
     try:
         return broker.submit(order)
