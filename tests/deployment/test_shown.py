@@ -268,6 +268,12 @@ def test_orders_that_are_rounding_hide_none_that_is_one(service: Client, paper: 
     assert "1e\u221209" not in service.get("/trading").text
 
 
+def test_how_a_halted_account_trades_again_is_told_with_it_alone(paper: Path) -> None:
+    parts = Board(paper).parts()
+    assert "paper.action=release" in parts["account-etf--second"]
+    assert "paper.action=release" not in parts["account-cryptocurrencies--default"]
+
+
 def test_why_an_order_was_refused_is_told_once_beneath_the_orders(service: Client, paper: Path) -> None:
     """The page said `rejected`, and the broker's words stood in the JSON alone."""
     with contextlib.closing(sqlite3.connect(paper / "cryptocurrencies" / "default" / FILE)) as ledger, ledger:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wealtharena.config import speech
-from wealtharena.deployment.page import chart, moment, title
+from wealtharena.deployment.page import RELEASE, chart, moment, title
 from wealtharena.deployment.script import SCRIPT
 from wealtharena.deployment.style import STYLE
 from wealtharena.trading import reading, switch
@@ -253,7 +253,7 @@ def _account(view: AccountView) -> str:
     return (
         f"<div class=top><h2>{escape(title(view.agent))}</h2><div class=badges><span class='badge {kind}'>{escape(state)}</span>"
         f"<span class='badge {'rejected' if view.live else 'paper'}'>{escape(words)}</span>{stamp}</div></div>{told if made_up else ''}"
-        f"<p class=facts>Account {escape(view.account)} \N{MIDDLE DOT} {escape(version)}{when}{_heard(view)}</p>{reason}{asked}"
+        f"<p class=facts>Account {escape(view.account)} \N{MIDDLE DOT} {escape(version)}{when}{_heard(view)}</p>{reason}{asked}{RELEASE if view.state == 'halted' else ''}"
         f"{_figures(view) if view.bars else ''}{_curve(view)}{_positions(view)}{_orders(view)}{_interventions(view)}{_health(view)}"
     )
 
