@@ -88,12 +88,27 @@ def test_the_status_of_an_account_that_has_closed_all_names_nothing_as_held_now(
         assert told.index("AAPL  500 units") < told.index("What was booked since then leaves nothing.")
 
 
-def test_a_refusal_while_the_account_trades_is_no_alert(tmp_path):
-    with days(tmp_path, [[0.5]]) as day:
+@pytest.mark.parametrize(("wants", "told"), [(0.5, True), (0.005, False)], ids=["much", "little"])
+def test_what_a_broker_refuses_of_what_was_decided_is_told_once_a_close_where_it_is_not_little(tmp_path, wants, told):
+    """An account traded nothing for weeks, and only who looked at its page knew."""
+    with days(tmp_path, [[wants]]) as day:
         day.exchange.fail("refuse", times=1e9, **REFUSED)
         day.run(2)
-        assert day.intents()[-1].status == "rejected"
-        assert posts(day.ledger) == []
+        for _ in range(2):
+            loop.tend(day.trader, day.switch)
+        assert [one.status for one in day.intents()] == ["rejected"] * 2
+        found = [one for one in day.ledger.untold() if one.title.startswith("orders were refused at ")]
+        assert len(found) == 2 * told
+        assert all("AAPL: decided on anew at the next close." in one.text for one in found)
+        assert all("AAPL: account is restricted" in one.text for one in found)
+
+
+def test_an_order_that_is_taken_once_it_is_smaller_is_no_alert(tmp_path):
+    with days(tmp_path, [[0.5]], resize=0.05) as day:
+        day.exchange.fail("refuse", method="POST", answer=(403, 40310000, "insufficient buying power"))
+        day.run(2)
+        assert day.intents()[0].status == "rejected"
+        assert day.ledger.untold() == []
 
 
 def test_what_a_bridge_refuses_to_close_is_told_at_that_close(tmp_path):

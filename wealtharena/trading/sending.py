@@ -22,6 +22,8 @@ _FIRST: Final = 1
 _ATTEMPTS: Final = 9  # to close a symbol between two closes
 _RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
 _STUCK: Final = "stuck"  # a note: a bar, and of which symbols people were told at it that they do not get closed
+_REFUSED: Final = "refused"  # the same of orders that a broker refused
+_LITTLE: Final = 0.01  # of equity: such orders may be too small for a broker, at each close
 _LOOKED: Final = (
     "looked"  # a note: what was held beside our books at the last look between two closes, and what came of it
 )
@@ -126,8 +128,7 @@ def send(trader: Trader, bar: str, *, fresh: frozenset[str] = frozenset()) -> No
     waiting = [one for one in waiting if one not in off]
     for leg in sorted({one.leg for one in waiting}):
         _send_leg(trader, [one for one in waiting if one.leg == leg], fresh=fresh)
-    if state == "reducing":
-        _tell_stuck(trader, bar)
+    (_tell_stuck if state == "reducing" else _tell_refused)(trader, bar)
     trader.at("acknowledged")
 
 
@@ -141,16 +142,46 @@ def _tell_stuck(trader: Trader, bar: str) -> None:
     first = _FIRST if trader.broker.capabilities.embedded else CLOSING
     tried = {one.symbol: one for one in meant if one.attempt >= first and one.symbol in held}
     stuck = {name: one for name, one in tried.items() if one.status == "rejected" or one.attempt == last}
-    known = json.loads(ledger.note(_STUCK) or "{}").get(bar, [])
     waiting = {one.symbol for one in meant if one.status in PENDING}
-    new = [name for name in stuck if name not in waiting and name not in known]
+    found = {name: one for name, one in stuck.items() if name not in waiting}
+    _tell(
+        trader,
+        bar,
+        found,
+        title="not everything gets closed",
+        note=_STUCK,
+        words="held still, and ordered anew at the next close",
+    )
+
+
+def _tell_refused(trader: Trader, bar: str) -> None:
+    """Tell people, once a close, what a broker outside has refused of what was decided, where it is not little.
+
+    A bridge refuses what no signal confirms, as it was asked to.
+    """
+    ledger = trader.ledger
+    decision, last = ledger.decision(bar), ledger.last_close()
+    if trader.broker.capabilities.embedded or decision is None or last is None:
+        return
+    meant = ledger.intents_at(bar)
+    taken = {one.symbol for one in meant if one.status in (*PENDING, "filled", "partly")}
+    found = {one.symbol: one for one in meant if one.status == "rejected" and one.symbol not in taken}
+    worth = sum(abs(one.units) * decision.seen.get(name, 0.0) for name, one in found.items())
+    if worth >= _LITTLE * last["equity"]:
+        _tell(trader, bar, found, title="orders were refused", note=_REFUSED, words="decided on anew at the next close")
+
+
+def _tell(trader: Trader, bar: str, found: Mapping[str, Intent], *, title: str, note: str, words: str) -> None:
+    """Tell people of orders, by symbol, but for symbols of which they were told at this bar, as the note has them."""
+    ledger = trader.ledger
+    known = json.loads(ledger.note(note) or "{}").get(bar, [])
+    new = [name for name in found if name not in known]
     if not new:
         return
-    why = "; ".join(stuck[name].note or f"{name}: no reason is given" for name in new)
-    words = f"{', '.join(new)}: held still, and ordered anew at the next close. The broker's last word: {why}"
+    why = "; ".join(found[name].note or f"{name}: no reason is given" for name in new)
     with ledger.at_once():
-        ledger.write_note(_STUCK, json.dumps({bar: [*known, *new]}))
-        ledger.post(f"not everything gets closed at {bar[:10]}", words)
+        ledger.write_note(note, json.dumps({bar: [*known, *new]}))
+        ledger.post(f"{title} at {bar[:10]}", f"{', '.join(new)}: {words}. The broker's last word: {why}")
 
 
 def stopped(trader: Trader) -> list[Intent]:
