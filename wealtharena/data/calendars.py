@@ -19,13 +19,14 @@ LATE: Final = pd.Timedelta(hours=4)  # after the close: 4:00 to 20:00 in New Yor
 _FX_ZONE: Final = "America/New_York"
 _FX_CLOSE: Final = 17  # o'clock there: the end of a day, and on Friday of the week
 _HOUR: Final = pd.Timedelta(hours=1)
-# Minutes from the end of a session here, that of continuous trading, until free sources tell its official close: an auction
-# comes after it, five to twelve minutes later, in Sydney trades at its price after that, and who tells of it for nothing
-# does so fifteen or twenty minutes late.
+# Minutes from the end of a session here, mostly that of continuous trading, until free sources tell its official close: an
+# auction comes after it, five to twelve minutes later, in Sydney trades at its price after that, and who tells of it for
+# nothing does so fifteen to thirty minutes late. In Tokyo, Seoul, Taipei and Shanghai the auction is within the session.
 _SETTLING: Final = {
     "XASX": 45,
-    "XHKG": 35,
+    **dict.fromkeys(("XHKG", "XSHG"), 35),
     **dict.fromkeys(("XLON", "XETR", "XPAR", "XAMS", "XBRU", "XMIL", "XMAD"), 30),
+    **dict.fromkeys(("XTKS", "XKRX", "XTAI"), 25),
 }
 _EXCHANGE_RULES_FROM: Final = pd.Timestamp("1960-01-01")  # older sessions are taken as plain weekdays
 
