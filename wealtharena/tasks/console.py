@@ -16,6 +16,7 @@ from wealtharena.files import relative
 from wealtharena.reporting.words import challenged, kept_shares, learned, window_of
 from wealtharena.terminal import Screen, figure, styled
 from wealtharena.tracking.console import duration
+from wealtharena.trading.reading import since_close
 
 _MEASURES = (
     ("total_return", "return", "+.1%"),
@@ -299,6 +300,8 @@ def paper_status(found: Mapping[str, Any], *, agent: str) -> None:
             mark = last["marks"].get(symbol)
             worth = "of a price that is not known" if mark is None else f"worth {units * mark:,.2f}"
             out.print(f"  {symbol}  {units:,.6g} units, {worth}")
+        if since := since_close(last["positions"], found["held"]):
+            out.print(since)
     for one in found["interventions"]:
         out.print(f"{one['bar'][:19]}  {one['rule']}: {one['action']} {' '.join(one['symbols'])}", style="dim")
 
