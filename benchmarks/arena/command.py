@@ -130,11 +130,16 @@ def _twice(names: Sequence[str]) -> str | None:
 
 
 def check_places(asked: argparse.Namespace, where: Sequence[courses.Course]) -> None:
-    """Raise ValueError or FirewallError where what is found out could not be written, before anything is played."""
+    """Raise ValueError or FirewallError where bars are missing, or what is found out could not be written, before anything is played."""
     if asked.docs is not None and not asked.docs.is_file():
         raise ValueError(f"--docs {asked.docs} is no page; name one that is there")
     if any(not course.planted for course in where):
         Ledger(asked.ledger).check()
+    words = [(course, word) for course in where for word in course.overrides if word.startswith("data.path=")]
+    lacking = [course for course, word in words if not Path(word.partition("=")[2]).is_file()]
+    if lacking:
+        files_of = ", ".join(f"{Path(word).name} ({course.name})" for course, word in words if course in lacking)
+        raise ValueError(f"--market {asked.market} lacks {files_of}; name the courses that it has bars of by --courses")
     try:
         files.require_appendable(asked.out / TURNS / "any")  # with a lock, by which cells are played one at a time
     except OSError as error:

@@ -125,6 +125,10 @@ def test_other_bars_under_the_same_path_are_another_cell(tmp_path: Path) -> None
             "saved.zip:PPO: ",
         ),  # no archive, or no library that reads it
         (["--market", "{0}/nowhere"], "nowhere is no folder"),
+        (
+            ["--market", "{0}"],
+            "lacks stocks_asx_daily.parquet (recorded-stocks), crypto_daily.parquet (recorded-crypto)",
+        ),
     ],
 )
 def test_an_entry_that_can_play_nowhere_is_refused_before_a_cell(words, said, tmp_path: Path, capsys) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from wealtharena.config.composition import with_preset_files
 from wealtharena.config.foreign import check_foreign, check_overrides
+from wealtharena.config.preset_files import with_preset_files
 from wealtharena.config.resume import resumed_argv
 from wealtharena.errors import ConfigError
 

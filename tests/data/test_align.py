@@ -131,6 +131,25 @@ def test_stray_bars_before_a_long_hole_are_left_out_and_said(make_bars: Callable
     assert any("AVAX-USD: 2 stray bars" in note for note in panel.notes)
 
 
+def test_hours_at_which_an_exchange_rests_while_others_trade_are_no_hole(make_bars: Callable[..., Bars]) -> None:
+    """After each long weekend a share's newest bars were strays beside coins: the service answered without them."""
+    hours = pd.date_range("2024-04-01", "2024-04-30T18:00", freq="h")
+    opened = hours[(hours.day_of_week < 5) & (hours.hour >= 14) & (hours.hour < 21) & (hours.day != 29)]
+    coin = make_bars("BTC-USD", hours, np.linspace(100, 200, len(hours)))
+    fund = make_bars("IBIT", opened, np.linspace(30, 40, len(opened)))
+    panel = _panel(compose(["asset=crypto", "data=files", "data.interval=1h"]), coin, fund)
+    assert np.isfinite(panel.close[:, 1]).sum() == len(opened)
+    assert not any("stray" in note for note in panel.notes)
+
+
+def test_strays_within_the_day_are_left_out_before_a_hole_of_their_own_bars(make_bars: Callable[..., Bars]) -> None:
+    hours = pd.date_range("2024-04-01", periods=500, freq="h")
+    whole = make_bars("BTC-USD", hours, np.linspace(100, 200, 500))
+    stray = make_bars("AVAX-USD", hours[[0, 1, *range(71, 500)]], np.linspace(5, 10, 431))
+    panel = _panel(compose(["asset=crypto", "data=files", "data.interval=1h"]), whole, stray)
+    assert any("AVAX-USD: 2 stray bars" in note for note in panel.notes)
+
+
 def test_a_long_halt_between_two_long_lives_loses_neither(make_bars: Callable[..., Bars]) -> None:
     days = pd.date_range("2024-01-01", periods=300, freq="D")
     whole = make_bars("BTC-USD", days, np.linspace(100, 200, 300))

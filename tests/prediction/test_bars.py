@@ -16,6 +16,7 @@ from wealtharena.prediction.answers import Prediction
 from wealtharena.prediction.bars import observe
 from wealtharena.prediction.inputs import InputError
 from wealtharena.prediction.manager import ProductionModelManager
+from wealtharena.registry.metadata import Metadata
 
 
 @pytest.fixture
@@ -162,10 +163,14 @@ def test_a_bar_that_is_stamped_by_its_last_moment_stands_at_its_beginning_as_in_
     np.testing.assert_array_equal(ended[0], begun[0])
 
 
-def test_hours_by_the_exchanges_clock_are_read_as_a_files_are(manager: ProductionModelManager) -> None:
+def _of(manager: ProductionModelManager, traded: dict[str, Any], **more: Any) -> Metadata:
+    """Return what the shelf's version says of itself, of another market."""
     meta = manager.load_agent_model("crypto").metadata
-    recipe = meta.recipe.model_copy(update={"asset": {"universe": {"calendar": "XASX"}}})
-    meta = meta.model_copy(update={"asset": "stocks", "frequency": "1h", "recipe": recipe})
+    return meta.model_copy(update={"recipe": meta.recipe.model_copy(update={"asset": traded}), **more})
+
+
+def test_hours_by_the_exchanges_clock_are_read_as_a_files_are(manager: ProductionModelManager) -> None:
+    meta = _of(manager, {"universe": {"calendar": "XASX"}}, asset="stocks", frequency="1h")
     hours = calendars.opening_hours("XASX", date(2026, 2, 9), date(2026, 2, 27))
     begins = [
         pd.date_range(a, b, freq="h", inclusive="left") for a, b in zip(hours["open"], hours["close"], strict=True)
@@ -188,10 +193,7 @@ def test_hours_by_the_exchanges_clock_are_read_as_a_files_are(manager: Productio
 
 
 def test_stale_bars_are_refused_where_a_limit_is_given(manager: ProductionModelManager) -> None:
-    meta = manager.load_agent_model("crypto").metadata
-    meta = meta.model_copy(
-        update={"recipe": meta.recipe.model_copy(update={"asset": {"universe": {"calendar": "24/7"}}})}
-    )
+    meta = _of(manager, {"universe": {"calendar": "24/7"}})
     now = pd.Timestamp("2026-03-04T12:00", tz="UTC").to_pydatetime()
     observe(meta, frame(), max_stale_bars=3, now=now)
     with pytest.raises(InputError, match=r"bars\.BTC-USD: is stale: its last bar is of 2026-03-01"):
@@ -219,12 +221,23 @@ def test_stale_bars_are_refused_where_a_limit_is_given(manager: ProductionModelM
 )
 def test_bars_that_could_have_come_are_those_of_the_calendar(calendar, interval, last, now, come) -> None:
     """An agent of hours was refused bars as stale on every morning, though none was missing."""
-    recipe = SimpleNamespace(asset={"universe": {"calendar": calendar}})
-    meta: Any = SimpleNamespace(recipe=recipe, frequency=interval)
-    assert room._bars_between(meta, np.datetime64(last, "ns"), np.datetime64(now, "ns")) == come
+    assert room._bars_between(calendar, interval, np.datetime64(last, "ns"), np.datetime64(now, "ns")) == come
 
 
 def test_weekends_make_no_stale_bars_where_nothing_trades(manager: ProductionModelManager) -> None:
-    meta = manager.load_agent_model("crypto").metadata
+    meta = _of(manager, {"universe": {"calendar": "weekday24"}})
     monday = pd.Timestamp("2026-03-02T08:00", tz="UTC").to_pydatetime()
     observe(meta, frame(end="2026-02-27"), max_stale_bars=1, now=monday)  # the last bar is Friday's
+
+
+@pytest.mark.parametrize("universe", ["XNYS", "XTKS"])
+def test_a_symbol_is_as_stale_as_its_own_exchange_makes_it(manager: ProductionModelManager, universe: str) -> None:
+    """Shares of Tokyo beside those of New York were stale all through Golden Week, and so was the agent."""
+    traded = {"market": "stocks", "universe": {"calendar": universe}}
+    meta = _of(manager, traded, asset="stocks", symbols=("7203.T", "SPY.US"))
+    tokyo, york = (frame(60, (name,), end) for name, end in (("7203.T", "2019-04-26"), ("SPY.US", "2019-05-06")))
+    days = tokyo.timestamp.dt.day_of_week < 5
+    bars = pd.concat([tokyo[days], york[york.timestamp.dt.day_of_week < 5]])
+    observe(meta, bars, max_stale_bars=1, now=pd.Timestamp("2019-05-07T06:00", tz="UTC").to_pydatetime())
+    with pytest.raises(InputError, match=r"7203\.T: is stale: its last bar is of 2019-04-26"):
+        observe(meta, bars, max_stale_bars=3, now=pd.Timestamp("2019-05-10T12:00", tz="UTC").to_pydatetime())

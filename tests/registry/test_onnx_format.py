@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -104,3 +105,11 @@ def test_a_trier_that_is_gone_is_said_and_started_again(monkeypatch: pytest.Monk
     with together():
         assert try_out(graph, SHAPES, 9) == "the process that tried it failed"
         assert try_out(graph, SHAPES, 9) is None
+
+
+@pytest.mark.slow
+def test_a_graph_is_tried_with_the_packages_of_the_one_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Installed by `pip install --user`, or on PYTHONPATH, no version could be saved: "find out who wrote it"."""
+    bare = getattr(sys, "_base_executable", sys.executable)  # of a venv the Python that lacks its packages
+    monkeypatch.setattr(sys, "executable", bare)
+    assert try_out(constant_onnx((0.3, 0.3, 0.1)), SHAPES, 127) is None

@@ -327,17 +327,18 @@ def test_a_ranking_names_the_ledger_in_its_command_and_tells_of_unlike_windows(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own conf").mkdir()
     monkeypatch.setattr(spelling, "own_config_dirs", lambda: (tmp_path / "own conf", tmp_path))
-    said = "wealtharena asset=etf 'paths.ledger=my ledger.jsonl' seed=0"
     windows = (["2019-01-01", "2019-12-30"], ["2019-02-01" if other else "2019-01-01", "2019-12-30"])
     runs = [
-        closed_run(
-            tmp_path, name, name, command=said, split={"validation": window, "test": ["2020-01-01", "2020-12-31"]}
-        )
+        closed_run(tmp_path, name, name, split={"validation": window, "test": ["2020-01-01", "2020-12-31"]})
         for name, window in zip("ab", windows, strict=True)
     ]
+    (tmp_path / "a" / ".hydra").mkdir()
+    (tmp_path / "a" / ".hydra" / "config.yaml").write_text(
+        "paths: {ledger: my ledger.jsonl}\nevaluation: {verdict: {min_seeds: 5}}\n"
+    )
     best = closed.ranking(tmp_path, runs)["rows"][0]
     words = shlex.split(best["open"])
-    assert "paths.ledger=my ledger.jsonl" in words
+    assert words[-2:] == ["evaluation.verdict.min_seeds=5", "paths.ledger='my ledger.jsonl'"]
     assert words[words.index("--config-dir") :][:4] == ["--config-dir", "own conf", "--config-dir", "."]
     assert ("of several validation windows" in capsys.readouterr().out) is other
     going_on = shlex.split(closed.opening(tmp_path / "a b"))

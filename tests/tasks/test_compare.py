@@ -14,13 +14,15 @@ from tests.evaluation.test_pins import ended
 from tests.registry import shelf
 from wealtharena import files
 from wealtharena.config import compose
+from wealtharena.config.composition import compose_raw
 from wealtharena.config.folders import Refused
 from wealtharena.errors import ConfigError
 from wealtharena.evaluation import records
 from wealtharena.evaluation.ledger import Ledger
 from wealtharena.registry import promote
 from wealtharena.tasks import compare
-from wealtharena.tasks.multirun import Leaderboard, shared_overrides
+from wealtharena.tasks.multirun import Leaderboard
+from wealtharena.tasks.shared import shared_overrides
 
 AGENTS = ("asx_stocks", "currency_pairs", "cryptocurrencies", "etf", "commodities")
 
@@ -99,14 +101,37 @@ def test_a_multirun_ends_with_its_leaderboard(here):
     folder = here / "multirun" / "day" / "time"
     for seed in range(2):
         run_dir(folder, str(seed), seed=seed)
-    (folder / "0" / ".hydra").mkdir()
-    (folder / "0" / ".hydra" / "overrides.yaml").write_text(
-        "- asset=etf\n- evaluation.bootstrap_draws=150\n- paths.ledger=mine.jsonl\n- seed=0\n"
-    )
-    assert shared_overrides(folder / "0") == ["evaluation.bootstrap_draws=150", "paths.ledger=mine.jsonl"]
+    as_called(folder / "0", "asset=etf", "evaluation.bootstrap_draws=150", "paths.ledger=mine.jsonl")
     Leaderboard().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(folder)}}}))
     board = json.loads((folder / "leaderboard.json").read_text())
-    assert board["rows"][0]["seeds"] == [0, 1]
+    assert (board["rows"][0]["seeds"], board["judged_by"]["draws"]) == ([0, 1], 150)
+
+
+def as_called(job, *overrides):
+    """Keep how a job was called, as Hydra does."""
+    place = job / ".hydra"
+    place.mkdir()
+    OmegaConf.save(compose_raw(overrides), place / "config.yaml")
+
+
+def test_what_judges_a_grid_goes_by_its_presets_too(here):
+    """A preset's ledger knew all that had been tried, and the leaderboard asked another; nor did it hold to its limits."""
+    preset = here / "mine.yaml"
+    preset.write_text(
+        "paths: {ledger: our own/ledger.jsonl}\nevaluation: {verdict: {max_drawdown: -0.1, beats: [cash]}, stress: {delay_bars: 2}}\n"
+    )
+    job = here / "job"
+    job.mkdir()
+    as_called(job, f"experiment={preset}", "evaluation.verdict.min_seeds=5")
+    assert shared_overrides(job) == [
+        "evaluation.verdict.max_drawdown=-0.1",
+        "evaluation.verdict.min_seeds=5",
+        "evaluation.verdict.beats=[cash]",
+        "paths.ledger='our own/ledger.jsonl'",
+    ]
+    told = compose(["task=compare", *shared_overrides(job)])
+    assert (told.paths.ledger, told.evaluation.verdict.beats) == ("our own/ledger.jsonl", ("cash",))
+    assert shared_overrides(here / "nothing") == []
 
 
 def full(path, *_, **__):

@@ -10,8 +10,9 @@ from typing import Final
 
 import yaml
 
-from wealtharena.config.composition import group_names, preset_file, searched_folders
+from wealtharena.config.composition import group_names, searched_folders
 from wealtharena.config.paths import conf_dirs
+from wealtharena.config.preset_files import preset_files
 from wealtharena.config.spelling import key_of
 from wealtharena.errors import ConfigError
 from wealtharena.shown import without_home
@@ -58,8 +59,7 @@ class _File:
 
 
 def _preset(word: str) -> list[_File]:
-    path = preset_file(word)
-    return [] if path is None else [_File(path, "experiment", placed=True)]
+    return [_File(path, "experiment", placed=True) for path in preset_files(word)]
 
 
 def _files(group: str, choices: str, roots: Sequence[Path]) -> Iterator[_File]:

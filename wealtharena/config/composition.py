@@ -29,8 +29,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from wealtharena.config.foreign import check_preset
 from wealtharena.config.paths import conf_dir, conf_dirs, refuse_unread, sweeps_dir
+from wealtharena.config.preset_files import preset_files, with_preset_files
 from wealtharena.config.specs.asset import UniverseSpec
 from wealtharena.config.spelling import key_of
 from wealtharena.errors import ConfigError
@@ -120,59 +120,6 @@ def composing(overrides: Sequence[str]) -> Iterator[list[str]]:
         prepared = with_preset_files(overrides)
         with _beside_a_job(), hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="wealtharena"):
             yield prepared
-
-
-def with_preset_files(overrides: Sequence[str]) -> list[str]:
-    """Return the overrides with `experiment=<file>.yaml` made a choice of the group `experiment`.
-
-    The file is a preset like those of conf/experiment, such as the best.yaml that a search leaves.
-
-    Raises:
-        ConfigError: there is no such file.
-    """
-    return [
-        _preset(item) if item.startswith("experiment=") and item.endswith((".yaml", ".yaml'")) else item
-        for item in overrides
-    ]
-
-
-def _preset(override: str) -> str:
-    value, path = override.partition("=")[2].strip("'\""), preset_file(override)
-    if path is None:
-        raise no_preset(value)
-    group, name = path.parent.as_posix().strip("/"), path.stem
-    place = f"experiment/{group}" if group not in ("", ".") else "experiment"
-    node = _loaded(path, value)
-    check_preset(OmegaConf.to_container(node, resolve=False), where=str(path))
-    ConfigStore.instance().store(group=place, name=name, node=node, package="_global_", provider="preset")
-    return f"experiment={group}/{name}.yaml" if group not in ("", ".") else f"experiment={name}.yaml"
-
-
-def _loaded(path: Path, value: str) -> DictConfig:
-    """Return the keys and values of a preset's file; yaml.YAMLError with its place where it is no YAML."""
-    try:
-        node = OmegaConf.load(path)
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is no text in UTF-8 of keys and values"
-        raise ConfigError(
-            f"experiment={value} cannot be read: {why}", hint="give a YAML file of lines key: value"
-        ) from error
-    if not isinstance(node, DictConfig):
-        raise ConfigError(f"experiment={value} holds a list, no keys", hint="give a YAML file of lines key: value")
-    return node
-
-
-def no_preset(value: str) -> ConfigError:
-    """Return what to say of an experiment that is named by a path where no YAML file is."""
-    return ConfigError(
-        f"experiment={value}: there is no such file", hint="give a preset's name, or the path of its YAML file"
-    )
-
-
-def preset_file(override: str) -> Path | None:
-    """Return the file that `experiment=...` names, as it was typed or as Hydra is told of it, without its first slash."""
-    value = override.partition("=")[2].strip("'\"")
-    return next((found for found in (Path(value), Path("/", value)) if found.is_file()), None)
 
 
 def check_search_path(overrides: Sequence[str]) -> None:
@@ -286,11 +233,9 @@ def known_mode(argv: Sequence[str]) -> Iterator[None]:
 
 def _sets_a_mode(roots: Sequence[Path], argv: Sequence[str]) -> bool:
     """Return whether a file that Hydra might take has a block of Hydra's with a key `mode`."""
-    presets = [preset_file(word) for word in argv if word.startswith("experiment=")]
+    presets = [path for word in argv if word.startswith("experiment=") for path in preset_files(word)]
     files = [*(path for root in roots for path in root.rglob("*.yaml")), *presets]
-    texts = (
-        path.read_text(encoding="utf-8", errors="replace") for path in files if path is not None and path.is_file()
-    )
+    texts = (path.read_text(encoding="utf-8", errors="replace") for path in files if path.is_file())
     return any("hydra:" in text and "mode:" in text[text.index("hydra:") :] for text in texts)
 
 

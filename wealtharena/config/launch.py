@@ -33,7 +33,6 @@ from wealtharena.config.composition import (
     PRIMARY,
     known_mode,
     prepare,
-    with_preset_files,
     without_search_path,
 )
 from wealtharena.config.ending import Codes, show
@@ -41,6 +40,7 @@ from wealtharena.config.folders import Refused, let_go
 from wealtharena.config.help import help_text
 from wealtharena.config.identity import has_state, refuse_other_settings
 from wealtharena.config.paths import conf_dir, own_config_dirs, use_config_dirs
+from wealtharena.config.preset_files import with_preset_files
 from wealtharena.config.problems import UNREADABLE, composition_error
 from wealtharena.config.resume import resumed_argv
 from wealtharena.config.signals import ctrl_c_heard, sigterm_as_ctrl_c

@@ -13,8 +13,9 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from wealtharena.config.composition import defaults_for, groups, literal, no_preset
+from wealtharena.config.composition import defaults_for, groups, literal
 from wealtharena.config.homes import field_of, home
+from wealtharena.config.preset_files import no_preset
 from wealtharena.config.specs.base import InWords, RefusedBlocksError
 from wealtharena.config.spelling import key_of
 from wealtharena.config.suggest import nearest

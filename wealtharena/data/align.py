@@ -11,7 +11,7 @@ import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
-from wealtharena.data import calendars, currency, periods
+from wealtharena.data import calendars, currency, intervals, periods
 from wealtharena.data.bars import PRICE_COLUMNS, Bars, VolumeUnit
 from wealtharena.data.panel import BoolArray, FloatArray, Panel
 from wealtharena.data.quality import calendar_of
@@ -57,7 +57,8 @@ def align(
     stays as a mark), bars whose open is missing where the panel has opens, and bars that the quality room marked.
 
     Fewer than `data.quality.max_gap_bars` bars beyond a hole of more than that many rows are strays (AVAX-USD has two,
-    ten weeks before its listing) and dropped; a longer run on the far side of a hole stays, with NaN between, and how
+    ten weeks before its listing) and dropped; within the day a hole is counted in bars of the symbol's own, since its
+    exchange rests in many rows. A longer run on the far side of a hole stays, with NaN between, and how
     long a position is marked over it is the environment's rule. Dates off the calendar on which fewer than half of the
     listed symbols traded are dropped. Dividends on a date without a bar, or whose bar is left out, are
     paid on the symbol's next bar.
@@ -75,7 +76,8 @@ def align(
     begins = data.interval in periods.LONG and any(periods.begin(item.stamps, data.interval) for item in series)
     series = _under_one_label(series, asset, data.interval, said)
     axis, series = _axis(series, asset.universe.calendar, data.interval, said)
-    series = [_without_strays(item, axis, data.quality.max_gap_bars, said) for item in series]
+    own = data.interval not in intervals.DATED
+    series = [_without_strays(item, axis, data.quality.max_gap_bars, said, own=own) for item in series]
     axis, series = _axis(series, asset.universe.calendar, data.interval, said)
     if not len(axis):
         raise DataError("no bars are left in the window", hint="widen data.start and data.end, or check the source")
@@ -150,10 +152,16 @@ def _axis(series: list[_Series], calendar: str, interval: str, notes: list[str])
     return axis[~stray], [item.keep(~np.isin(item.stamps, axis[stray])) for item in series]
 
 
-def _without_strays(item: _Series, axis: IntArray, max_gap: int, notes: list[str]) -> _Series:
-    """Return the series without runs of fewer than `max_gap` bars beyond a hole of more than `max_gap` rows."""
+def _without_strays(item: _Series, axis: IntArray, max_gap: int, notes: list[str], *, own: bool) -> _Series:
+    """Return the series without runs of fewer than `max_gap` bars beyond a hole of more than `max_gap` rows.
+
+    With `own` a hole is as many bars as the symbol has in so many rows, over all its record.
+    """
     rows = np.searchsorted(axis, item.stamps)
-    breaks = np.flatnonzero(np.diff(rows) - 1 > max_gap)
+    holes = (np.diff(rows) - 1).astype(np.float64)
+    if own and len(rows):
+        holes *= len(rows) / (rows[-1] - rows[0] + 1)
+    breaks = np.flatnonzero(holes > max_gap)
     if not len(breaks):
         return item
     runs = np.split(np.arange(len(rows)), breaks + 1)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena.errors import DataError
-from wealtharena.prediction.cleaning import COLUMNS, at_beginnings, panel_of, venue_dates
+from wealtharena.prediction.cleaning import COLUMNS, at_beginnings, panel_of, rules_of, venue_dates
 from wealtharena.prediction.inputs import InputError
 from wealtharena.registry.metadata import Metadata
 
@@ -206,13 +206,17 @@ def _check_history(metadata: Metadata, axis: npt.NDArray[np.int64], close: npt.N
 def _check_fresh(
     metadata: Metadata, axis: npt.NDArray[np.int64], close: npt.NDArray[np.float64], limit: int, now: datetime
 ) -> None:
+    from wealtharena.data.reading.venues import calendar_of
+
     moment = np.datetime64(now.astimezone(UTC).replace(tzinfo=None), "ns")
-    ages: dict[np.datetime64, int] = {}  # most symbols end with the same bar
+    asset, _ = rules_of(metadata)
+    ages: dict[tuple[str, np.datetime64], int] = {}  # most symbols end with the same bar
     for column, symbol in enumerate(metadata.symbols):
         last = np.datetime64(int(axis[np.flatnonzero(close[:, column] > 0)[-1]]), "ns")
-        if last not in ages:
-            ages[last] = _bars_between(metadata, last, moment)
-        if (age := ages[last]) > limit:
+        calendar = calendar_of(symbol, asset)  # Sydney rests while New York trades
+        if (calendar, last) not in ages:
+            ages[calendar, last] = _bars_between(calendar, metadata.frequency, last, moment)
+        if (age := ages[calendar, last]) > limit:
             day = last.astype("datetime64[s]")
             raise InputError(
                 f"bars.{symbol}",
@@ -221,22 +225,20 @@ def _check_fresh(
             )
 
 
-def _bars_between(metadata: Metadata, last: np.datetime64, now: np.datetime64) -> int:
+def _bars_between(calendar: str, frequency: str, last: np.datetime64, now: np.datetime64) -> int:
     """Return the bars that could have come since `last`, by the calendar of what is traded: none while it is closed."""
     import pandas as pd
 
     from wealtharena.data import calendars
 
-    universe = dict(metadata.recipe.asset.get("universe") or {})
-    calendar = str(universe.get("calendar") or calendars.WEEKDAYS)
     begin, end, day = pd.Timestamp(last), pd.Timestamp(now), pd.Timedelta(days=1)
-    if metadata.frequency in _DATED:
+    if frequency in _DATED:
         come = len(calendars.sessions(calendar, (begin + day).date(), end.date())) if end.date() > begin.date() else 0
-        return come // _DATED[metadata.frequency][1 if calendar == calendars.ALWAYS else 0]
+        return come // _DATED[frequency][1 if calendar == calendars.ALWAYS else 0]
     spans = calendars.opening_hours(calendar, (begin - day).date(), (end + day).date())
     if spans.empty:  # years that its calendar does not know yet
-        return int((end - begin) / pd.Timedelta(minutes=_MINUTES[metadata.frequency]))
+        return int((end - begin) / pd.Timedelta(minutes=_MINUTES[frequency]))
     opened, closed = (pd.DatetimeIndex(spans[name]).tz_convert(None).to_numpy() for name in ("open", "close"))
     traded = np.minimum(closed, now) - np.maximum(opened, last)
     whole = traded[traded > np.timedelta64(0)].sum()
-    return int(whole / np.timedelta64(_MINUTES[metadata.frequency], "m"))
+    return int(whole / np.timedelta64(_MINUTES[frequency], "m"))

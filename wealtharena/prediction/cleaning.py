@@ -174,9 +174,11 @@ def warm(metadata: Metadata) -> None:
     import wealtharena.envs.anchors
     import wealtharena.features.computing  # noqa: F401 - for its effect, as those above: the next import of it is free
     from wealtharena.data import calendars
+    from wealtharena.data.reading.venues import calendar_of
 
     asset, _ = rules_of(metadata)
-    calendars.time_zone(asset.universe.calendar)
+    for calendar in {calendar_of(symbol, asset) for symbol in metadata.symbols}:
+        calendars.time_zone(calendar)
 
 
 @lru_cache(maxsize=64)

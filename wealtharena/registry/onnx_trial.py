@@ -71,7 +71,9 @@ class _Trier:
 def _started() -> subprocess.Popen[bytes]:
     without_reports()
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # it forks
-    command = [sys.executable, "-I", str(Path(__file__).resolve())]
+    # packages of a user's own (pip install --user) or of PYTHONPATH are none of an isolated Python's
+    found = [place for place in sys.path if Path(place).is_absolute()]
+    command = [sys.executable, "-I", str(Path(__file__).resolve()), *found]
     return subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -127,7 +129,11 @@ def try_out(content: bytes, shapes: Mapping[str, Sequence[int]], rows: int) -> s
 
 
 def main() -> None:
-    """Try the graphs on standard input, each in a fork, and print a line about each."""
+    """Try the graphs on standard input, each in a fork, and print a line about each.
+
+    Arguments are the folders where the packages of the one who asks were found.
+    """
+    sys.path += [place for place in sys.argv[1:] if place not in sys.path]
     import numpy  # noqa: F401 - for its effect: the forks have it
     import onnxruntime  # noqa: F401 - as above
 

@@ -36,6 +36,7 @@ from wealtharena.tasks.folds import TrainedFold
 from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.pipeline import Prepared
 from wealtharena.tasks.record import RunRecord
+from wealtharena.tasks.shared import shared_overrides
 from wealtharena.terminal import figure
 from wealtharena.tracking.journal import read
 from wealtharena.training.checkpoints import METRICS_FILE
@@ -223,10 +224,10 @@ def ranking(folder: Path, runs: Sequence[RunResult]) -> dict[str, Any]:
         if differing := _unlike([run for run in runs if run.agent == agent]):
             out.print(f"{agent}: the scores are of several {' and '.join(differing)}, which do not compare.")
     best = {row["agent"]: row for row in reversed(rows)}
-    places = [word for word in _words(runs[0]) if word.startswith("paths.")]  # where the ledger is that knows them
+    shared = shared_overrides(runs[0].folder)  # the ledger that knows them, and the rules that the best is judged by
     for row in best.values():
         row["open"] = command_line(
-            ["task=compare", "compare.open=true", f"compare.runs={list_of(row['runs'])}", *places]
+            ["task=compare", "compare.open=true", f"compare.runs={list_of(row['runs'])}", *shared]
         )
         out.print(f"Open the test window for the best of {row['agent']}: {row['open']}")
     board: dict[str, Any] = {"schema_version": 1, "window": "validation", "rows": rows}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from wealtharena.config import speech
 from wealtharena.config.folders import Refused
@@ -30,6 +30,7 @@ class Leaderboard(Callback):
         from wealtharena.config import compose
         from wealtharena.evaluation import records
         from wealtharena.tasks import compare
+        from wealtharena.tasks.shared import shared_overrides
 
         try:
             runs = [run for run in records.find([folder]) if run.content.get("task", "train") == "train"]
@@ -57,12 +58,3 @@ def _task(path: Path) -> str:
     except (OSError, ValueError):
         return "train"  # what cannot be read is for the leaderboard to name
     return str(content.get("task", "train")) if isinstance(content, dict) else "train"
-
-
-def shared_overrides(job: Path) -> list[str]:
-    """Return the overrides of a job that also say how its results are judged and where they go."""
-    try:
-        overrides = OmegaConf.load(job / ".hydra" / "overrides.yaml")
-    except OSError:
-        return []
-    return [str(item) for item in overrides if str(item).startswith(("evaluation.", "evaluation=", "paths."))]
