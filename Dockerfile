@@ -36,7 +36,7 @@ WORKDIR /tmp
 USER 10001:10001
 VOLUME ["/srv/wealtharena", "/srv/accounts", "/srv/data"]
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["wealtharena", "hydra.run.dir=/tmp/run", "task=paper", "paths.checkpoints=/srv/wealtharena", "paths.results=/srv/accounts/results", "paths.ledger=/srv/accounts/results/ledger.jsonl", "paper.root=/srv/accounts", "data.root=/srv/data"]
+ENTRYPOINT ["wealtharena", "task=paper", "paths.checkpoints=/srv/wealtharena", "paths.results=/srv/accounts/results", "paths.ledger=/srv/accounts/results/ledger.jsonl", "paper.root=/srv/accounts", "data.root=/srv/data"]
 CMD ["asset=crypto", "paper.feed=live"]
 
 FROM python:3.11.14-slim-bookworm

@@ -70,6 +70,7 @@ def run_search(spec: ExperimentSpec, objective: Any, folder: Path, *, watch: Wat
         seed=0,
         steps=spec.train.evaluations,
         listener=watch,
+        began=lambda: None,
         ended=lambda trials: None,
         shared=shared,
     )

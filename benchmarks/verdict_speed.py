@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from wealtharena.config import compose
 from wealtharena.data.panel import Panel
+from wealtharena.envs.market import Market
 from wealtharena.evaluation import backtest
 from wealtharena.evaluation.evaluate import Facts, evaluate
 from wealtharena.evaluation.splits import Segment
@@ -77,7 +78,7 @@ def main() -> None:
     evaluation = spec.evaluation.model_copy(update={"bootstrap_draws": 10_000, "cscv_blocks": 16})
     features = world(0)
     scaler = backtest.plain_scaler(features)
-    size = SYMBOLS * FEATURES * spec.env.window + SYMBOLS + 3
+    size = Market.build(features, spec.env, scaler).layout.size
     facts = Facts(simulated=True, unadjusted_rolls=False, trials=Trials(20, 0.25), openings=1, benchmark="S0")
     strategies = np.random.default_rng(1).normal(0, 0.01, (TEST, 20))
     print(

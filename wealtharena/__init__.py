@@ -7,6 +7,7 @@ loaded when they are first used.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from gymnasium.envs.registration import register, registry
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from wealtharena.prediction import ProductionModelManager
     from wealtharena.registry import ModelCheckpoint
     from wealtharena.study import Study
+
+if sys.platform == "win32":
+    raise ImportError("WealthArena locks files and bounds processes as Linux does; on Windows, install it in WSL")
 
 __all__ = ["ModelCheckpoint", "ProductionModelManager", "Study"]
 

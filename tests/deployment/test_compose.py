@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from tests.deployment.rooms import REPOSITORY
 from wealtharena.config import ExperimentSpec, compose
@@ -51,6 +52,15 @@ def test_the_page_shows_the_accounts_that_are_traded_beside_it() -> None:
     assert traded.paths.checkpoints == shown.paths.checkpoints == "/srv/wealtharena"
     assert traded.paths.ledger.startswith("/srv/accounts/"), "the rest of its file system is read-only"
     assert traded.data.root == "/srv/data"
+
+
+def test_an_account_whose_container_is_started_again_has_a_run_directory_of_its_own() -> None:
+    """`docker restart`, and a pod with a folder for /tmp, find there what the process before has left."""
+    shipped = OmegaConf.load(REPOSITORY / "conf" / "config.yaml")
+    asked = [word for word in ENTRYPOINTS[0] if word.startswith("hydra.run.dir=")]
+    assert asked == [], "one folder for all starts is refused from the second on"
+    assert "${now:" in OmegaConf.to_container(shipped)["hydra"]["run"]["dir"]
+    assert re.search(r"^WORKDIR /tmp$", (REPOSITORY / "Dockerfile").read_text(), re.M), "the rest is read-only"
 
 
 @pytest.mark.parametrize("name", ["alert_webhook_env", "alert_apprise_env"])

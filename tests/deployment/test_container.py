@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -80,6 +81,27 @@ def test_the_container_holds_all_that_serving_imports(tmp_path: Path) -> None:
     done = subprocess.run(line, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "v1", done.stderr
     assert {"torch", "ray", "wandb", "numba", "scipy"} <= set(absent)
+
+
+@pytest.mark.parametrize(
+    "words", ["task=inspect data=simulated", "asset=crypto data=simulated", "task=paper asset=crypto"]
+)
+def test_what_the_container_cannot_do_is_one_line_there(tmp_path: Path, words: str) -> None:
+    code = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('numba', 'pyarrow', 'ray', 'torch')))\n"
+        "from wealtharena import cli\n"
+        "sys.exit(cli.main())"
+    )
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words.split()], cwd=tmp_path, env=environment, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert re.fullmatch(r"error: this needs (numba|pyarrow), which is not installed here; .*\n", done.stderr)
+    assert list(tmp_path.rglob("run.json")) == []
+    assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == [], "nothing begun, nothing left"
 
 
 def serving_distributions() -> set[str]:

@@ -12,6 +12,7 @@ import re
 import resource
 import shutil
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -85,7 +86,7 @@ def launch(job: Job) -> Callable[[], int]:
         except KeyboardInterrupt:
             return show(Interrupted("interrupted"))
         except Exception as error:
-            told = of_the_machine(error) or plugins.failure(error)
+            told = _expected(error)
             if told is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
                 raise
             return show(told)
@@ -238,15 +239,37 @@ def _job(job: Job, cfg: DictConfig, codes: Codes, full_error: bool) -> int:
             raise ended from stop
         return codes.show(ended)
     except Exception as error:
-        told = of_the_machine(error) or plugins.failure(error)
+        told = _expected(error)
         if told is None or full_error:
             raise
+        if isinstance(told, ConfigError):
+            forget_run()
         return codes.show(told)
 
 
 def _interrupted(folder: Path) -> Interrupted:
     """Return what a job ends with that was stopped at once, with the command that goes on with what its folder has kept."""
     return Interrupted("interrupted", hint=f"go on with: {going_on(folder)}" if has_state(folder) else "")
+
+
+def _expected(error: Exception) -> WealthArenaError | None:
+    """Return the error for what a machine, a plugin or an installation without all of its packages brings; None for a fault of ours."""
+    return of_the_machine(error) or plugins.failure(error) or not_installed(error)
+
+
+def not_installed(error: Exception) -> ConfigError | None:
+    """Return the error for a package that a module of ours imports and that is not there; None for any other exception."""
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
+        return None
+    package, frames = error.name.partition(".")[0], traceback.walk_tb(error.__traceback__)
+    names = [str(frame.f_globals.get("__name__", "")) for frame, _ in frames]
+    asking = [name for name in names if "importlib" not in name]  # whose line it was
+    if package == "wealtharena" or not asking or not asking[-1].startswith("wealtharena."):
+        return None
+    return ConfigError(
+        f"this needs {package}, which is not installed here",
+        hint="install wealtharena with all that it depends on; `--group serve` and the service's image have what task=serve needs alone",
+    )
 
 
 def of_the_machine(error: Exception) -> WealthArenaError | None:
