@@ -72,7 +72,7 @@ _OF_TILTS: Final = {"anchor", "anchor_bars", "tilt_scale", "trade_rate", "no_tra
 def config_hash(spec: ExperimentSpec) -> str:
     """Return the first 16 hex digits of the sha256 of what determines the result, seed and data source left out.
 
-    Risk rules are part of it where there are any.
+    Risk rules are part of it where there are any, and the code of packages that offer what is named.
     """
     left_out = _LEFT_OUT if _tilts(spec) else {**_LEFT_OUT, "env": _OF_TILTS}
     content = {"numbers": NUMBERS, **spec.model_dump(mode="json", exclude=left_out)}
@@ -82,7 +82,19 @@ def config_hash(spec: ExperimentSpec) -> str:
         instrument["multipliers"] = {name: size for name, size in instrument["multipliers"].items() if name in named}
     if spec.risk.rules:
         content["risk"] = {name: rule.model_dump(mode="json") for name, rule in spec.risk.rules.items()}
+    if code := _code(spec):
+        content["code"] = code
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _code(spec: ExperimentSpec) -> dict[str, str]:
+    """Return digests of the packages' code that trains, rewards, anchors or guards; of ours `NUMBERS` tells."""
+    used = [("agents.algorithms", spec.algo.name), ("envs.rewards", spec.env.reward.name)]
+    used += [("trading.risk", name) for name in spec.risk.rules]
+    if _tilts(spec):
+        used += [(room, str(spec.env.anchor)) for room in ("envs.anchors", "envs.baselines")]
+    found = {f"{room}.{name}": plugins.source_of(room, name) for room, name in used}
+    return {name: digest for name, digest in found.items() if digest}
 
 
 def begun_with(own: str, weights: str) -> str:

@@ -8,6 +8,7 @@ of the package (`my_package.conf`) with groups as in conf/.
 from __future__ import annotations
 
 import gc
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -97,6 +98,24 @@ def sources_offered(room: str) -> tuple[Path, ...]:
         files = [file for place in places for file in (place.parent / f"{place.name}.py", place / "__init__.py")]
         found += [file for file in files if file.is_file()][:1]
     return tuple(found)
+
+
+@cache
+def source_of(room: str, name: str) -> str:
+    """Return a digest of the code behind a package's plugin, "" for one of ours: of all of its package, as it was at the first call."""
+    if not of_package(room, name):
+        return ""
+    spec = importlib.util.find_spec(_offered(room)[name][0].value.partition(":")[0].partition(".")[0])
+    if spec is None:
+        return ""
+    folders = [Path(place) for place in spec.submodule_search_locations or ()]
+    files = {str(file.relative_to(folder)): file for folder in folders for file in folder.rglob("*.py")}
+    if not folders and spec.origin is not None:
+        files = {"": Path(spec.origin)}
+    found = hashlib.sha256()
+    for place, file in sorted(files.items()):
+        found.update(f"{place} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return found.hexdigest()[:16]
 
 
 @cache
