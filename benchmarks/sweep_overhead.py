@@ -70,6 +70,7 @@ def run_search(spec: ExperimentSpec, objective: Any, folder: Path, *, watch: Wat
         seed=0,
         steps=spec.train.evaluations,
         listener=watch,
+        ended=lambda trials: None,
         shared=shared,
     )
     return time.perf_counter() - began
@@ -90,8 +91,9 @@ def main() -> int:
     ]
     spec = compose([*typed, f"sweep.trials={asked.trials}"])
     base = trial_overrides(spec, typed)
-    view = prepare(spec).sealed.training(0)
-    objective = TrainingObjective(base, spec.sweep.metric, spec.sweep.mode, 1, data_key(compose(base)))
+    prepared = prepare(spec)
+    view = prepared.sealed.training(0)
+    objective = TrainingObjective(base, spec.sweep.metric, 1, data_key(compose(base)), prepared.windows)
     objective(
         ["seed=99", "train.env_steps=20000"], number=-1, report=ignore, shared=view
     )  # warm caches, both ways alike

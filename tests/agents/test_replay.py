@@ -12,6 +12,7 @@ from wealtharena.agents.off_policy.replay import Replay, Transitions
 from wealtharena.agents.off_policy.soft_actor_critic import squashed
 from wealtharena.agents.rollout import Rollout
 from wealtharena.envs.actions import Weights
+from wealtharena.envs.baselines import equal_weight
 from wealtharena.errors import ConfigError, TrainingError
 
 NO_LIMITS = worlds.spec().env.limits
@@ -133,6 +134,28 @@ def test_a_recording_of_rows_that_are_not_trained_on_is_refused_whatever_the_see
         recording(worlds.bench(job, worlds.features(seed=1)), job.algo)
     with pytest.raises(ConfigError, match=r"holds the training rows of one fold, and split=cpcv has several"):
         worlds.spec("algo=bc", *words, "split=cpcv")
+
+
+@pytest.mark.parametrize("what", ["features", "actions", "rewards"])
+def test_a_recording_of_code_that_was_edited_since_is_refused(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kept.npz"
+    job = worlds.spec("algo=bc", "algo.passes=2", "algo.record=equal_weight", f"algo.dataset={kept}")
+    panel = worlds.features()
+    recording(worlds.bench(job, panel), job.algo)
+    if what == "features":  # one of the same name, that the scaler brings to the same scale
+        panel = replace(panel, values=panel.values * np.float32([1.0, -1.0]))
+    elif what == "actions":
+        monkeypatch.setattr(equal_weight, "weights", lambda panel, row, spec: np.full(len(panel.symbols), 0.1))
+    else:  # as of a reward that paid otherwise
+        with np.load(kept) as found:
+            content = dict(found)
+        content["rewards"][0] += 0.01
+        np.savez(kept, **content)
+    bench = worlds.bench(job, panel)
+    with pytest.raises(TrainingError, match=f"has other {what} at its first bar than the code makes now; remove it"):
+        recording(bench, job.algo)
 
 
 def test_what_a_liquidated_account_plays_after_it_began_anew_is_not_recorded() -> None:

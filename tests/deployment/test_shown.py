@@ -18,6 +18,9 @@ from tests.registry.shelf import stocked
 from tests.trading.test_outbox import watching
 from wealtharena.deployment import keys
 from wealtharena.deployment.board import Board
+from wealtharena.deployment.page import chart
+from wealtharena.deployment.style import STYLE
+from wealtharena.trading.broker import Fill
 from wealtharena.trading.ledger import FILE, Ledger
 from wealtharena.trading.reading import HEALTH
 from wealtharena.trading.switch import FILE as KILL
@@ -199,3 +202,94 @@ def test_an_account_that_is_closing_all_is_told_of(service: Client, paper: Path)
     told = service.get("/metrics").text
     assert 'wealtharena_account_closing{agent="etf",account="second"} 1\n' in told
     assert 'wealtharena_account_closing{agent="cryptocurrencies",account="default"} 0\n' in told
+
+
+def test_what_was_executed_since_the_last_close_is_told_beside_what_was_held_there(
+    service: Client, paper: Path
+) -> None:
+    """An account that had closed all stood with all its positions until the next session, under "nothing is held any more"."""
+    place = paper / "cryptocurrencies" / "default"
+    assert "booked since" not in service.get("/trading").text
+    ledger = Ledger(place)
+    held = ledger.positions()
+    sold = [
+        Fill(10**6 + n, f"sold{n}", None, "", name, -units, 1.0, 1.0, 0.0)
+        for n, (name, units) in enumerate(held.items())
+    ]
+    ledger.book(sold[1:])
+    told = {one["agent"]: one for one in service.get("/trading/accounts").json()["accounts"]}["cryptocurrencies"]
+    first = sold[0].symbol
+    assert told["held"] == {first: held[first]}
+    assert {one["symbol"]: one["units"] for one in told["positions"]} == held
+    gauge = 'wealtharena_account_positions{agent="cryptocurrencies",account="default"}'
+    assert f"{gauge} 1\n" in service.get("/metrics").text
+    assert f"What was booked since then leaves {held[first]:,.6g} {first}." in service.get("/trading").text
+    ledger.book(sold)
+    ledger.close()
+    assert f"{gauge} 0\n" in service.get("/metrics").text
+    page = service.get("/trading").text
+    assert "Positions at the last close" in page
+    assert "What was booked since then leaves nothing." in page
+
+
+def test_what_is_held_and_not_traded_is_worth_what_nobody_knows(service: Client, paper: Path) -> None:
+    """It was worth 0.00."""
+    ledger = paper / "cryptocurrencies" / "default" / FILE
+    ledger.rename(paper / "before")
+    edited("""UPDATE closes SET positions = '{"TSLA": 5.0}'""")(paper / "before", ledger)
+    assert "<td>TSLA</td><td>5</td><td>–</td><td>–</td>" in service.get("/trading").text
+    told = {one["agent"]: one for one in service.get("/trading/accounts").json()["accounts"]}["cryptocurrencies"]
+    assert told["positions"] == [{"symbol": "TSLA", "units": 5.0, "value": None}]
+
+
+def test_what_rounds_to_nothing_from_below_is_nothing_and_times_say_of_which_clock(
+    service: Client, paper: Path
+) -> None:
+    ledger = paper / "cryptocurrencies" / "default" / FILE
+    ledger.rename(paper / "before")
+    lower = "UPDATE closes SET equity = equity - 1e-6, cash = -1e-6 WHERE bar = (SELECT max(bar) FROM closes)"
+    edited("UPDATE closes SET equity = 1000.0")(paper / "before", paper / "even")
+    edited(lower)(paper / "even", ledger)
+    page = service.get("/trading").text
+    assert "\u22120.00" not in page
+    assert "<dt>Cash</dt><dd>0.00</dd>" in page
+    assert "Times of the day are UTC." in page
+
+
+def test_orders_that_are_rounding_hide_none_that_is_one(service: Client, paper: Path) -> None:
+    """A tilt at rest orders a millionth of a share at each close, and nothing else was to be seen."""
+    with contextlib.closing(sqlite3.connect(paper / "cryptocurrencies" / "default" / FILE)) as ledger, ledger:
+        held = dict(ledger.execute("SELECT rowid, abs(units) FROM intents"))
+        rounding = sorted(held)[-20:]
+        ledger.executemany("UPDATE intents SET units = 1e-9 WHERE rowid = ?", [(row,) for row in rounding])
+    told = {one["agent"]: one for one in service.get("/trading/accounts").json()["accounts"]}["cryptocurrencies"]
+    assert len(told["orders"]) == 10
+    assert [abs(one["units"]) for one in told["orders"]] == [held[row] for row in sorted(held)[-30:-20]][::-1]
+    assert "1e\u221209" not in service.get("/trading").text
+
+
+def test_how_a_halted_account_trades_again_is_told_with_it_alone(paper: Path) -> None:
+    parts = Board(paper).parts()
+    assert "paper.action=release" in parts["account-etf--second"]
+    assert "paper.action=release" not in parts["account-cryptocurrencies--default"]
+
+
+def test_why_an_order_was_refused_is_told_once_beneath_the_orders(service: Client, paper: Path) -> None:
+    """The page said `rejected`, and the broker's words stood in the JSON alone."""
+    with contextlib.closing(sqlite3.connect(paper / "cryptocurrencies" / "default" / FILE)) as ledger, ledger:
+        (symbol,) = ledger.execute("SELECT symbol FROM intents ORDER BY rowid DESC LIMIT 1").fetchone()
+        ledger.execute("UPDATE intents SET status = 'rejected', note = '<b>restricted</b>' WHERE symbol = ?", (symbol,))
+        ledger.execute("UPDATE intents SET status = 'filled', note = 'made smaller' WHERE symbol <> ?", (symbol,))
+    page = service.get("/trading").text
+    assert page.count(f"<p class=facts>{symbol}, rejected: &lt;b&gt;restricted&lt;/b&gt;</p>") == 1
+    assert "made smaller" not in page
+
+
+@pytest.mark.parametrize("ends", [1.3, 1.003, 12.5, 123.0])
+def test_the_marks_of_a_line_fit_beside_it_on_a_telephone(ends: float) -> None:
+    """Those of three digits, of an account that had hardly moved, were cut."""
+    drawn = chart(["2026-01-01", "2026-01-02"], {"equity": [1.0, ends]})
+    marks = re.findall(r"<text x=([\d.]+) y=[\d.]+ text-anchor=end>([\d.]+)</text>", drawn)
+    size = float(re.search(r"520px\).*\.chart text\{font-size:(\d+)px", STYLE).group(1))
+    assert len(marks) >= 3
+    assert all(float(x) >= 0.64 * size * (len(text) - 0.5) for x, text in marks)  # a point is half as wide as a digit

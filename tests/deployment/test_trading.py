@@ -23,9 +23,9 @@ from tests.registry.shelf import stocked
 from tests.trading.desks import a_world, account, go
 from wealtharena.deployment import board as board_module
 from wealtharena.deployment import keys, page
-from wealtharena.deployment.board import Board, changed
+from wealtharena.deployment.board import Board
 from wealtharena.deployment.script import SCRIPT, SCRIPT_HASH
-from wealtharena.deployment.watching_accounts import Accounts
+from wealtharena.deployment.watching_accounts import Accounts, changed
 from wealtharena.trading import reading
 from wealtharena.trading.guard import Intervention
 from wealtharena.trading.ledger import FILE, Ledger

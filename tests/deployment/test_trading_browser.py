@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 
 from tests import gallery, screens
 from tests.screens import visit
+from tests.trading.serving import listening
+from wealtharena.deployment.board import Board
 from wealtharena.trading.ledger import FILE, Ledger
 from wealtharena.trading.switch import FILE as KILL
 
@@ -72,6 +75,29 @@ def test_an_account_that_cannot_be_read_any_more_is_not_shown_as_it_was(
     shutil.rmtree(gone)
     wait_for(lambda: not browser.find_elements("id", "account-etf--gone"))
     wait_for(lambda: "cannot be read" not in browser.find_element("id", "totals").text)
+
+
+def test_a_page_whose_stream_was_refused_asks_again(browser: Any) -> None:
+    """A browser gives an answer such as a proxy's 502, or 429, up for good: the page stood old until somebody loaded it anew."""
+    refusals = [429, 502]
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+        def do_GET(self) -> None:
+            asks = self.path == "/trading/stream"
+            kind = "text/event-stream" if asks else "text/html"
+            body = "retry: 500\n\nevent: still\ndata: 0\n\n" if asks else Board(None).page(keyed=False)
+            self.send_response(refusals.pop() if asks and refusals else 200)
+            self.send_header("content-type", kind)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+    with listening(Handler) as address:
+        visit(browser, f"{address}/trading")
+        wait_for(lambda: "Live" in browser.find_element("id", "link").text)
+    assert refusals == []
 
 
 def wait_for(condition: Any, *, seconds: float = 30.0) -> None:

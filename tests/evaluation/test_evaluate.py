@@ -299,6 +299,31 @@ def test_a_crisis_inside_the_test_window_is_not_called_in_sample(settings):
     assert rows[0].note == ""
 
 
+def test_a_crisis_is_of_the_exchanges_dates(settings):
+    """Sydney's session of a date begins at 23:00 UTC of the day before."""
+    env, evaluation = settings
+    days = np.datetime64("2020-02-02T23", "ns") + np.arange(70) * np.timedelta64(1, "D")
+    stamps = (days[:, None] + np.arange(6) * np.timedelta64(1, "h")).reshape(-1)[:400]
+    only = {
+        "windows": {"three days": ("2020-03-03", "2020-03-05")},
+        "cost_factors": (),
+        "delay_bars": 0,
+        "drop_best_days": 0,
+    }
+    agents = backtests(env, timestamps=stamps, frequency="1h")
+    asked = []
+    stress.table(
+        agents,
+        [a.simulate() for a in agents],
+        evaluation=evaluation.model_copy(update={"stress": evaluation.stress.model_copy(update=only)}),
+        baseline="buy_and_hold",
+        rng=np.random.default_rng(0),
+        saw=lambda bars: bool(asked.append(bars)),
+    )
+    (bars,) = asked
+    assert (str(stamps[bars.start])[:13], str(stamps[bars.stop - 1])[:13]) == ("2020-03-02T23", "2020-03-05T04")
+
+
 @pytest.mark.slow
 def test_no_record_is_long_enough_where_seeds_differ_by_more_than_the_advantage():
     """Three seeds of true Sharpe ratios about 0.55, 0.75 and 2.6 more than the market: at 300 years 0 still lies inside."""

@@ -276,6 +276,21 @@ def test_a_group_interval_covers_the_luck_of_the_seed_too():
     assert narrow.sharpe.low > 0
 
 
+def test_a_groups_p_value_says_what_its_interval_says():
+    """Draws of skewed returns lie unevenly about the estimate: a p-value of equal distances could disagree with the interval."""
+    rng = np.random.default_rng(11)
+    beyond, told = [], []
+    for _ in range(200):
+        market = rng.standard_t(3, 90) * 0.01
+        seeds = market + rng.exponential(0.01, (3, 90)) - 0.01 + rng.normal(0.0012, 0.001)
+        found = significance.group_bootstrap(seeds, market, rng=rng, bars_per_year=252, draws=400)
+        beyond.append(not found.sharpe.low <= 0.0 <= found.sharpe.high)
+        told.append(found.p_value)
+    assert 0.1 < np.mean(beyond) < 0.9
+    clear = np.abs(np.array(told) - 0.05) > 0.01  # of 400 draws a p-value is a step of 1/200
+    assert ((np.array(told) < 0.05) == beyond)[clear].all()
+
+
 @pytest.mark.parametrize("bars", [8, 9, 10, 11, 12, 30])
 def test_a_short_record_is_resampled_without_a_warning(bars):
     """pytest turns warnings into errors here; `still` ends in bars that never move."""

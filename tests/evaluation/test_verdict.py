@@ -6,7 +6,7 @@ import pytest
 from wealtharena.config import compose
 from wealtharena.config.specs.runs import VerdictSpec
 from wealtharena.evaluation import verdict
-from wealtharena.evaluation.evidence import Evidence, Unfilled
+from wealtharena.evaluation.evidence import Evidence, Unfilled, of_orders
 
 GOOD = Evidence(
     seeds=5,
@@ -263,6 +263,16 @@ def test_what_a_baseline_could_not_buy_has_the_remedy_of_its_own_cause(rules):
     (told,) = [ruling.reason for ruling in found.rulings if ruling.rule == "invested"]
     assert "try a larger env.initial_cash, or asset.instrument.lot_size=0." in told
     assert "smaller" not in told
+    little = of_orders((Unfilled("buy_and_hold", 0.0999, "lots"),), {"buy_and_hold": 0.899}, rules)
+    assert "larger env.initial_cash" in "".join(judge(replace(GOOD, **little), rules).reasons)
+    assert not of_orders((Unfilled("buy_and_hold", 0.0999, "lots"),), {"buy_and_hold": 0.9}, rules)["unfilled"]
+
+
+def test_lots_that_are_larger_than_a_part_of_the_way_have_the_whole_way_as_a_remedy(rules):
+    agent, anchor = Unfilled("the agent", 0.98, "lots"), Unfilled("anchor", 0.98, "lots")
+    whole = "or env.trade_rate=1, since an order goes a part of the way."
+    assert whole in "".join(judge(replace(GOOD, unfilled=(agent, anchor)), rules).reasons)
+    assert whole not in "".join(judge(replace(GOOD, unfilled=(agent,)), rules).reasons), "it tilts nothing"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import runpy
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from wealtharena.data.quality import inspect
 from wealtharena.data.store import Store, Window
 from wealtharena.errors import DataError
 from wealtharena.features import keeping, load
+from wealtharena.features.registry import FEATURES
 
 SYMBOLS = ("BTC-USD", "ETH-USD")
 
@@ -91,3 +94,48 @@ def test_features_kept_for_symbols_in_one_order_are_not_given_to_them_in_another
         found.append({name: seen.values[:, column] for column, name in enumerate(seen.panel.symbols)})
     for name in SYMBOLS:
         np.testing.assert_array_equal(found[0][name], found[1][name])
+
+
+MINE = """
+from wealtharena.features.registry import feature
+
+@feature("close", lookback=1)
+def mine(bars):
+    return {factor} * bars.close
+"""
+
+
+@pytest.fixture
+def without_mine() -> Iterator[None]:
+    """Forget the feature that a test has registered."""
+    yield
+    FEATURES.pop("mine", None)
+
+
+@pytest.mark.usefixtures("without_mine")
+def test_a_feature_that_was_edited_is_made_anew(tmp_path: Path) -> None:
+    """Else a training would go on with what it was, while the audit, which computes it anew, judges what it is."""
+    fill(tmp_path)
+    spec = with_data(
+        compose(["asset=crypto", "data=store", "features.names=[mine]"]), root=str(tmp_path), symbols=SYMBOLS
+    )
+    source, found = tmp_path / "mine.py", []
+    for factor in (1.0, 1.0, 3.0):
+        FEATURES.pop("mine", None)
+        source.write_text(MINE.format(factor=factor))
+        runpy.run_path(str(source))
+        found.append(load(spec.asset, spec.data, spec.features, seed=0).values)
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_allclose(found[2], 3.0 * found[0], rtol=1e-6)
+    assert len(list((tmp_path / "cache").glob("*.features.npz"))) == 2
+
+
+@pytest.mark.usefixtures("without_mine")
+def test_a_feature_without_a_file_is_not_kept(tmp_path: Path) -> None:
+    fill(tmp_path)
+    spec = with_data(
+        compose(["asset=crypto", "data=store", "features.names=[mine]"]), root=str(tmp_path), symbols=SYMBOLS
+    )
+    exec(MINE.format(factor=1.0), {})  # as a cell of a notebook does
+    assert load(spec.asset, spec.data, spec.features, seed=0).names == ("mine",)
+    assert not list((tmp_path / "cache").glob("*.features.npz"))

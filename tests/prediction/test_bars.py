@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.registry.shelf import SYMBOLS, stocked
+from wealtharena.data import calendars
 from wealtharena.prediction import bars as room
 from wealtharena.prediction.answers import Prediction
 from wealtharena.prediction.bars import observe
@@ -165,6 +167,29 @@ def _of(manager: ProductionModelManager, traded: dict[str, Any], **more: Any) ->
     """Return what the shelf's version says of itself, of another market."""
     meta = manager.load_agent_model("crypto").metadata
     return meta.model_copy(update={"recipe": meta.recipe.model_copy(update={"asset": traded}), **more})
+
+
+def test_hours_by_the_exchanges_clock_are_read_as_a_files_are(manager: ProductionModelManager) -> None:
+    meta = _of(manager, {"universe": {"calendar": "XASX"}}, asset="stocks", frequency="1h")
+    hours = calendars.opening_hours("XASX", date(2026, 2, 9), date(2026, 2, 27))
+    begins = [
+        pd.date_range(a, b, freq="h", inclusive="left") for a, b in zip(hours["open"], hours["close"], strict=True)
+    ]
+    stamps = pd.DatetimeIndex(np.concatenate(begins), tz="UTC")
+    bars = frame(bars=len(stamps)).assign(timestamp=np.tile(stamps, len(SYMBOLS)))
+    now = (stamps[-1] + pd.Timedelta("61min")).to_pydatetime()
+    plain = observe(meta, bars, now=now)
+    local = observe(
+        meta, bars.assign(timestamp=bars.timestamp.dt.tz_convert("Australia/Sydney").dt.tz_localize(None)), now=now
+    )
+    assert local[1] == plain[1] == "2026-02-27T04:00:00"
+    np.testing.assert_array_equal(local[0], plain[0])
+    assert all(
+        any(f"times of {name} have no zone and are taken as Australia/Sydney's" in note for note in local[2])
+        for name in SYMBOLS
+    )
+    utc = observe(meta, bars.assign(timestamp=bars.timestamp.dt.tz_localize(None)), now=now)
+    assert utc[1:] == plain[1:]
 
 
 def test_stale_bars_are_refused_where_a_limit_is_given(manager: ProductionModelManager) -> None:

@@ -49,6 +49,15 @@ def test_the_first_screen_says_where_what_tilts_add_was_learnt_by_heart(
     assert "Information ratio to the anchor" not in head.first_screen(made)
 
 
+@pytest.mark.parametrize(("added", "words"), [({}, "Memorised: "), ({"information_ratio": None}, "")])
+def test_a_market_that_earned_less_is_nothing_that_an_anchor_has_memorised(added: dict[str, None], words: str) -> None:
+    made = report_data()
+    metrics = {name: {**values, "sharpe": 0.1} for name, values in made.run["metrics"].items()}
+    metrics["train"] |= {"sharpe": 1.5, **added}
+    shown = head.first_screen(dataclasses.replace(made, run={**made.run, "metrics": metrics}))
+    assert f"<b>{words}Sharpe ratio</b>" in shown
+
+
 @pytest.mark.parametrize(
     ("counts", "words"),
     [((4,), "the best of 4 checkpoints; less"), ((4, 4, 4), "the best of 4 checkpoints in each of 3 folds; less"),

@@ -3,6 +3,7 @@ import json
 import math
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -276,3 +277,17 @@ def test_no_report_is_promised_where_none_was_asked_for(here, capsys):
     assert not (folder / "report.html").exists()
     assert "Report:" not in said
     assert "run.json" in said
+
+
+def test_dates_are_those_of_the_exchange():
+    """Sydney's session of a date begins at 23:00 UTC of the day before."""
+    days = np.datetime64("2024-01-07T23", "ns") + np.arange(30) * np.timedelta64(1, "D")
+    stamps = (days[:, None] + np.arange(6) * np.timedelta64(1, "h")).reshape(-1)
+    part = SimpleNamespace(start=0, stop=60)
+    fold = SimpleNamespace(train=[part], validation=part, test=[part])
+    prepared = SimpleNamespace(folds=[fold], sealed=SimpleNamespace(timestamps=stamps, bars=len(stamps)))
+    spec = compose(
+        ["asset=stocks", "task=backtest", "backtest.start=2024-01-29", "backtest.end=2024-01-31", "env.window=1"]
+    )
+    window = backtest.window_rows(spec, prepared, trained=False)
+    assert (str(stamps[window.start])[:13], str(stamps[window.stop - 1])[:13]) == ("2024-01-28T23", "2024-01-31T04")

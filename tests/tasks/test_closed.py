@@ -21,6 +21,7 @@ from wealtharena.files import relative
 from wealtharena.tasks import closed, compare, dispatch
 from wealtharena.tasks.record import RunContext
 from wealtharena.tasks.train import run_in
+from wealtharena.training.checkpoints import METRICS_FILE
 
 pytestmark = pytest.mark.slow
 
@@ -292,6 +293,20 @@ def test_who_earned_nothing_ranks_before_who_lost(tmp_path: Path) -> None:
     ]
     rows = closed.ranking(tmp_path, runs)["rows"]
     assert [row["config_hash"] for row in rows] == ["won", "nothing", "never traded", "lost", "unknown"]
+
+
+def test_a_ranking_of_walks_forward_looks_at_no_validation_that_another_fold_tests_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def walked(name: str, first: float | None, last: float) -> RunResult:
+        folds = [{"checkpoint": {"score": score, "path": f"folds/{n}"}} for n, score in enumerate((first, last))]
+        return closed_run(tmp_path, name, name, folds=folds, checkpoint={"score": last, "path": "folds/1"})
+
+    runs = [walked("late", 0.1, 3.0), walked("early", 0.5, -2.0), walked("idle", None, 1.0)]
+    files.write_json(tmp_path / "idle" / "folds" / "0" / METRICS_FILE, {"validation": {"trades": 0}})
+    rows = closed.ranking(tmp_path, runs)["rows"]
+    assert [(row["config_hash"], row["score"]) for row in rows] == [("early", 0.5), ("late", 0.1), ("idle", 0.0)]
+    assert "Validation window of the first fold" in capsys.readouterr().out
 
 
 def test_a_seed_that_was_run_again_or_copied_counts_once_in_a_ranking(tmp_path: Path) -> None:

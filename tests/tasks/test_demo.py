@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wealtharena.config import compose
+from wealtharena.config import compose, unread
 from wealtharena.tasks import demo
 from wealtharena.tasks.demo import DemoError, Stage
 
@@ -29,8 +29,11 @@ def stage(tmp_path):
 def test_every_step_can_be_composed_and_stays_in_its_folder(stage, task, overrides):
     command = stage.command(task, *overrides)
     assert command[:3] == [sys.executable, "-m", "wealtharena"]
-    spec = compose([word for word in command[3:] if not word.startswith("hydra.")])
+    typed = [word for word in command[3:] if not word.startswith("hydra.")]
+    spec = compose(typed)
     assert spec.task == task
+    assert spec.asset.name == ("crypto" if task in ("train", "paper") else compose(["task=deploy"]).asset.name)
+    assert unread.told(spec, typed) == []
     assert spec.data.source == "simulated"
     assert spec.tracking.wandb.mode == "disabled"
     places = (spec.paths.checkpoints, spec.paths.results, spec.paths.ledger, spec.paper.root, spec.serve.keys_file)

@@ -12,7 +12,16 @@ from wealtharena.config import compose
 from wealtharena.errors import ConfigError, DataError
 from wealtharena.evaluation.splits import make_folds
 from wealtharena.tasks import dispatch
-from wealtharena.tasks.pipeline import describe, doubts, hindsight, notes, short, struck_off_and_back
+from wealtharena.tasks.pipeline import (
+    describe,
+    doubts,
+    hindsight,
+    looks_back,
+    notes,
+    short,
+    struck_off_and_back,
+    too_small,
+)
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +138,37 @@ def test_a_benchmark_that_is_no_symbol_here_is_said(benchmark, played, said):
 def test_next_to_no_bars_to_train_on_or_to_choose_by_are_said(words, bars, said):
     found = short(make_folds(compose(words).split, bars))
     assert [one.partition(":")[0] for one in found] == said
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("env.min_trade_weight=0.02",), True),  # of ten symbols a fifth of nine tenths of a tenth is asked for
+        (("env.min_trade_weight=0.018",), False),
+        (("env.min_trade_weight=0.02", "env.trade_rate=1"), False),
+        (("env.min_trade_weight=0.02", "env.action=weights"), False),
+    ],
+)
+def test_a_least_order_that_no_order_of_a_tilt_reaches_is_told(words, told):
+    said = too_small(compose(["asset=etf", *words]), 10)
+    assert ("more than the 0.018 that" in said) == told == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("split=cpcv",), 0),  # 60 bars, as the default features look back
+        (("split=cpcv", "features=compact"), 252),
+        (("split=cpcv", "features=compact", "split.embargo_bars=250"), 252),
+        (("split=cpcv", "features=compact", "split.embargo_bars=251"), 0),  # and one that is purged
+        (("split=cpcv", "split.embargo_bars=10"), 60),
+        (("split=walk_forward", "features=compact"), 0),  # nothing is trained on behind a test
+    ],
+)
+def test_an_embargo_that_features_look_over_is_told_with_the_bars_that_they_look_back(words, told):
+    spec = compose(["asset=etf", *words])
+    (said,) = looks_back(spec, spec.features.names) or ("",)
+    assert (f"Set split.embargo_bars={told}." in said) if told else not said
 
 
 def test_the_data_block_tells_the_leaks_and_the_share_that_trades_to_the_end():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -62,7 +63,8 @@ def test_a_failed_trial_that_cannot_be_composed_does_not_end_the_search(job: sea
 def test_the_windows_that_choose_stand_in_the_ledger_before_the_first_trial(
     job: searching.Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(*_: Any, **__: Any) -> None:
+    def killed(*_: Any, began: Callable[[], None], **__: Any) -> None:
+        began()
         (line,) = trials(job)
         assert line["window"] == [list(dates) for dates in job.prepared.sealed.selection.dates]
         raise SystemExit
@@ -74,12 +76,23 @@ def test_the_windows_that_choose_stand_in_the_ledger_before_the_first_trial(
     assert len(trials(job)) == 1
 
 
+def test_a_search_that_is_refused_is_no_look(job: searching.Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(*_: Any, **__: Any) -> None:
+        raise ConfigError("the study is another search's", hint="")
+
+    monkeypatch.setattr(sweep, "search", refusing)
+    with pytest.raises(ConfigError):
+        sweep._search_and_judge(job, RECORD)
+    assert not trials(job)
+
+
 def test_a_search_that_ends_with_an_error_leaves_its_trials_in_the_ledger_once_each(
     job: searching.Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     twice = [scored(0), scored(1, "algo.gamma=0.7"), scored(2, "algo.gamma=0.7")]
 
-    def failing(*_: Any, ended: Any, **__: Any) -> None:
+    def failing(*_: Any, began: Callable[[], None], ended: Any, **__: Any) -> None:
+        began()
         ended(tuple(twice))
         raise TrainingError("too many failed", hint="")
 

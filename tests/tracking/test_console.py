@@ -87,12 +87,32 @@ def test_the_live_line_tells_everything_on_a_terminal_of_80_columns() -> None:
         assert words in stream.getvalue()
 
 
+def test_how_much_of_what_was_learned_is_kept_is_told_beside_the_ratio_of_what_is_kept() -> None:
+    """An agent that is its anchor has one ratio in every validation, whatever it learns."""
+    state = console.State(300_000, label="crypto direct")
+    state.advance({"env_step": 8192})
+    assert "lambda" not in state.words()
+    found = {"validation/sharpe": -0.01, "validation/kept_share": 0.0, "validation/learned_t": -1.26}
+    state.advance({"env_step": 16384, **found})
+    state.advance({"env_step": 24576})
+    assert "validation Sharpe -0.01, best -0.01, lambda 0.00 (t -1.26)" in state.words()
+    stream = io.StringIO()
+    shown = console.Rich(Console(file=stream, width=120, force_terminal=True, color_system=None))
+    shown.show(state, evaluated=True)
+    shown.close()
+    assert "best -0.01 lambda 0.00" in stream.getvalue()
+    state.advance({**found, "validation/learned_t": float("nan")})
+    assert "lambda 0.00 (t -)" in state.words()
+
+
 @pytest.mark.parametrize("width", range(24, 120, 3))
 def test_the_live_line_cuts_no_figure_however_narrow_the_terminal_is(width: int) -> None:
     stream = io.StringIO()
     shown = console.Rich(Console(file=stream, width=width, force_terminal=True, color_system=None))
     state = console.State(300_000, label="cryptocurrencies direct seed 0")
-    state.advance({"env_step": 120_000, "env_steps_per_second": 12_345.6, "validation/sharpe": 0.4})
+    state.advance(
+        {"env_step": 120_000, "env_steps_per_second": 12_345.6, "validation/sharpe": 0.4, "validation/kept_share": 0.5}
+    )
     shown.show(state, evaluated=True)
     shown.close()
     assert "120k/300k" in stream.getvalue()

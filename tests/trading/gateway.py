@@ -55,6 +55,8 @@ class Gateway:
     held: dict[tuple[str, str, str, str, str, str], float] = field(default_factory=dict)
     executions: list[dict[str, Any]] = field(default_factory=list)
     refuses: str = ""  # the next order, in these words
+    code: int = 201  # of that refusal
+    says: tuple[int, str] | None = None  # of each order that it has taken
     idles: bool = False  # takes orders as inactive
     drops: bool = False  # the connection, once the next order has been booked
     mute: bool = False
@@ -182,7 +184,7 @@ class _Connection(socketserver.BaseRequestHandler):
         number = int(fields[1])
         symbol, kind, month, multiplier, exchange, currency = (fields[n] for n in (3, 4, 5, 8, 9, 11))
         if gateway.refuses or symbol not in gateway.prices:
-            self._send(4, 2, number, 201, f"Order rejected - reason: {gateway.refuses or 'no such contract'}")
+            self._send(4, 2, number, gateway.code, f"Order rejected - reason: {gateway.refuses or 'no such contract'}")
             gateway.refuses = ""
             return True
         order = Placed(
@@ -195,6 +197,8 @@ class _Connection(socketserver.BaseRequestHandler):
             gateway.drops = False
             return False
         self._open(order)
+        if gateway.says is not None:
+            self._send(4, 2, number, *gateway.says)
         return True
 
     def _contract(self, one: tuple[str, str, str, str, str, str]) -> tuple[Any, ...]:

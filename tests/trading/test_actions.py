@@ -14,7 +14,7 @@ from tests.trading.days import Script
 from tests.trading.desks import risk_of
 from wealtharena.envs.market import Market
 from wealtharena.features.panel import Scaler
-from wealtharena.trading import actions, figures, loop, signals
+from wealtharena.trading import actions, figures, loop, reading, signals
 from wealtharena.trading.broker import Opening
 from wealtharena.trading.brokers.paper import open_broker
 from wealtharena.trading.desk import Close
@@ -25,7 +25,7 @@ from wealtharena.trading.trader import Trader
 RATIOS = (2.0, 3.0, 4.0, 7.0, 10.0, 20.0, 1.5, 1.25, 0.5, 0.1, 1.0 / 15.0, 2.0 / 3.0)
 
 
-@pytest.mark.parametrize("module", [actions, signals])
+@pytest.mark.parametrize("module", [actions, reading, signals])
 def test_the_examples_run(module):
     assert doctest.testmod(module).failed == 0
 

@@ -6,6 +6,7 @@ from wealtharena.config import compose
 from wealtharena.errors import ConfigError
 
 SHARES = ("asset=stocks", "universe=nyse")
+SHORT = ("asset=etf", "asset.limits.long_only=false", "asset.instrument.lot_size=1")
 
 
 @pytest.mark.parametrize(
@@ -19,6 +20,7 @@ SHARES = ("asset=stocks", "universe=nyse")
         (("asset=crypto", "env.fill=next_close"), "next_close"),
         (("asset=etf", "paper.account=" + "a" * 32, "asset.agent=" + "b" * 64), "128 letters"),
         (("asset=etf", "data.symbols=[SPY,BHP.AX]"), "BHP.AX"),
+        (("asset=etf", "asset.limits.long_only=false"), "no parts of a share short.*lot_size=1"),
     ],
 )
 def test_alpaca_names_what_it_lacks_and_who_has_it(overrides, cause):
@@ -28,7 +30,7 @@ def test_alpaca_names_what_it_lacks_and_who_has_it(overrides, cause):
     assert "broker=alpaca" not in error.value.hint
 
 
-@pytest.mark.parametrize("overrides", [("asset=etf",), ("asset=crypto",), SHARES])
+@pytest.mark.parametrize("overrides", [("asset=etf",), ("asset=crypto",), SHARES, SHORT])
 def test_alpaca_takes_what_it_trades(overrides):
     assert compose(["broker=alpaca", *overrides]).broker.name == "alpaca"
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import doctest
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -97,14 +98,30 @@ def test_an_order_that_becomes_inactive_is_asked_back_before_a_smaller_one_is_se
         assert [(one.units, one.status) for one in gateway.orders] == [(100.0, "Cancelled"), (95.0, "Submitted")]
 
 
-@pytest.mark.parametrize(("words", "funds"), [("insufficient margin", True), ("not allowed", False)])
-def test_a_refusal_is_for_good_and_says_whether_the_money_was_short(tmp_path, gateway, words, funds):
+@pytest.mark.parametrize(("words", "funds"), [
+    ("insufficient margin", True), ("not allowed", False),
+    ("CASH AVAILABLE: 5.00; CASH NEEDED FOR THIS ORDER AND OTHER PENDING ORDERS: 9.00", True),
+])  # fmt: skip
+@pytest.mark.parametrize("code", [201, 321])
+def test_a_refusal_is_for_good_and_says_whether_the_money_was_short(tmp_path, gateway, code, words, funds):
+    """Where an interface is read-only, 321, each order was unknown, asked for each minute, and nobody heard why."""
     with ib(tmp_path, gateway) as stage, contextlib.closing(stage.open()) as broker:
-        gateway.refuses = words
+        gateway.refuses, gateway.code = words, code
         with pytest.raises(RejectedError, match=words) as error:
             broker.submit(order())
         assert error.value.funds is funds
     assert gateway.orders == []
+
+
+def test_an_order_that_waits_for_its_venue_to_open_is_known_at_once(tmp_path, gateway):
+    """The gateway says so behind its acknowledgement, in a message of its own: it was waited for until time was up."""
+    gateway.says = (399, "Order Message: your order will not be placed at the exchange until 2026-03-03 10:00:00")
+    with ib(tmp_path, gateway, timeout_seconds=60.0) as stage, contextlib.closing(stage.open()) as broker:
+        began = time.monotonic()
+        assert broker.submit(order()).status == "open"
+        assert time.monotonic() - began < 50.0
+        assert broker.order_by_client_id(order().client_id).status == "open"
+    assert len(gateway.orders) == 1
 
 
 def test_an_account_with_real_money_is_refused(tmp_path, gateway):

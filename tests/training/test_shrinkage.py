@@ -11,7 +11,7 @@ from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, load_policy
 from wealtharena.evaluation.splits import Segment
 from wealtharena.training import TrainingJob, train
 from wealtharena.training.job import Silent
-from wealtharena.training.shrinkage import kept_share, shrunk
+from wealtharena.training.shrinkage import evidence, kept_share, shrunk
 
 DIRECT = (
     "algo=direct", "env.action=weights", "algo.members=2", "algo.windows=4", "algo.window_bars=16", "algo.updates=2", "algo.learning_rate=0.03",
@@ -27,6 +27,19 @@ def test_the_kept_share_follows_the_evidence() -> None:
     assert kept_share(noise + 0.5 * spread, np.zeros(4)) == 0.0
     assert kept_share(noise - 2.0, np.zeros(4)) == 0.0  # evidence against is no evidence for
     assert kept_share(np.zeros(4), np.zeros(4)) == 0.0
+
+
+@pytest.mark.parametrize("mean", [-2.0, 0.3, 2.0])
+def test_what_the_kept_share_goes_by_is_told(mean: float) -> None:
+    noise, anchor = np.array([1.0, -1.0, 1.0, -1.0]), np.array([3.0, 1.0, 4.0, 1.0])
+    found = evidence(anchor + noise + mean, anchor, bars_per_year=252.0)
+    assert found["learned_less_anchor"] == pytest.approx(252 * mean)
+    assert found["learned_t"] == pytest.approx(mean / np.sqrt(1 / 3))
+    t = max(found["learned_t"], 0.0)
+    assert kept_share(anchor + noise + mean, anchor) == pytest.approx(1 - 1 / t**2 if t > 1 else 0.0)
+    same = evidence(anchor, anchor, bars_per_year=252.0)
+    assert same["learned_less_anchor"] == 0.0
+    assert np.isnan(same["learned_t"])
 
 
 def job(folder: Path, *overrides: str, share: float) -> TrainingJob:
@@ -48,6 +61,8 @@ def test_a_candidate_is_saved_shrunk_and_says_how_far(tmp_path: Path) -> None:
     policy, saved = trained(tmp_path, share=0.3)
     assert len(policy.members) == 2
     assert 0.9 < saved["kept_share"] < 1.0
+    assert saved["learned_less_anchor"] > 0.0
+    assert saved["kept_share"] == pytest.approx(1 - 1 / saved["learned_t"] ** 2)
     rows = np.random.default_rng(0).standard_normal((6, policy.layout.size)).astype(np.float32)
     assert np.abs(policy.act(rows)).max() > 0.01
     assert not shrunk(policy, 0.0).act(rows).any()
@@ -56,6 +71,7 @@ def test_a_candidate_is_saved_shrunk_and_says_how_far(tmp_path: Path) -> None:
 def test_what_lost_against_its_anchor_is_the_anchor(tmp_path: Path) -> None:
     policy, saved = trained(tmp_path, "asset.costs.commission_bps=300", "algo.turnover_penalty=0", share=0.0)
     assert saved["kept_share"] == 0.0
+    assert saved["learned_t"] < 1.0  # of what it did before it was shrunk to nothing
     rows = np.random.default_rng(0).standard_normal((6, policy.layout.size)).astype(np.float32)
     assert not policy.act(rows).any()
 

@@ -184,15 +184,16 @@ def test_a_finished_study_is_not_run_again(finished: SearchResult, tmp_path: Pat
 
 @pytest.mark.usefixtures("finished")
 def test_a_study_of_something_else_is_refused_before_a_trial_runs(tmp_path: Path) -> None:
-    watcher = Watcher()
+    watcher, began = Watcher(), list[int]()
     with pytest.raises(
         ConfigError, match=r"another search's: data\.bars was etf, is crypto; sweep\.mode was max, is min"
     ):
         run(
             sweep_spec(trials=6, mode="min"), Toy(), tmp_path, watcher=watcher,
-            identity=asked(bars="crypto", mode="min"),
+            identity=asked(bars="crypto", mode="min"), began=lambda: began.append(1),
         )  # fmt: skip
     assert not watcher.events
+    assert not began, "it would count as a look"
     assert len(study(tmp_path).trials) == 4
 
 

@@ -14,6 +14,8 @@ import optuna
 import pytest
 
 from tests.tuning.toy import Toy, run, sweep_spec
+from wealtharena.config import compose
+from wealtharena.config.specs.experiment import SEEDS, seed_after
 from wealtharena.errors import ConfigError, TrainingError
 from wealtharena.tuning import engine
 from wealtharena.tuning.engine import scheduler_of
@@ -33,6 +35,15 @@ def test_a_journal_that_is_damaged_is_a_line(tmp_path: Path, damage: bytes) -> N
     path.write_bytes(damage + path.read_bytes())
     with pytest.raises(ConfigError, match=r"study\.journal is damaged: .*; put it back from a copy, or start another"):
         opened(path)
+
+
+def test_a_search_of_the_last_seed_goes_on(tmp_path: Path) -> None:
+    path, last = tmp_path / "study.journal", compose([f"seed={SEEDS - 1}"]).seed
+    for known in range(2):
+        study = open_study(sweep_spec(), path, seed=last, identity={"data.bars": "f"})
+        assert len(study.get_trials()) == known
+        study.tell(study.ask(), 0.0)
+    assert compose([f"seed={seed_after(last, 1_000)}"]).seed == 999, "a finalist's"
 
 
 def test_a_line_that_a_crash_cut_short_does_not_damage_the_next(tmp_path: Path) -> None:

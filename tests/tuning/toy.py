@@ -132,6 +132,7 @@ def run(
     watcher: Watcher | None = None,
     steps: int = STEPS,
     identity: Mapping[str, Any] | None = None,
+    began: Callable[[], None] = lambda: None,
     ended: Callable[[tuple[TrialRow, ...]], None] = lambda rows: None,
 ) -> SearchResult:
     return search(
@@ -144,6 +145,7 @@ def run(
         steps=steps,
         listener=watcher or Watcher(),
         identity=identity or {"data.bars": "toy"},
+        began=began,
         ended=ended,
     )
 

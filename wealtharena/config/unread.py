@@ -41,6 +41,7 @@ _TRAINED: Final = (
     *("env.window", "env.action", *(f"env.{key}" for key in _TILTS)),
     *("asset.limits", "asset.anchor", "features", "data.symbols", "universe.max_symbols"),
 )
+OF_EVERY_CLASS: Final = ("deploy", "serve", "compare")  # tasks that are about the agents of all of them
 _LEARNING: Final = ("algo.", "model", "reward", "compute.envs", "compute.runners", "compute.learners")
 _OF_DEMO: Final = (
     *("task", "asset", "seed", "quiet", "log", "hydra", "data.simulator.bars", "data.simulator.end"),
@@ -126,7 +127,7 @@ def _rules(spec: ExperimentSpec) -> Iterator[Rule]:
         yield from _OF_PAPER
     elif spec.task != "demo":
         yield (("broker",), _always("only task=paper sends orders"))
-    if spec.task in ("deploy", "serve", "compare"):
+    if spec.task in OF_EVERY_CLASS:
         yield (("asset=",), _always(f"task={spec.task} is about agents of every class"))
     if spec.task == "deploy":
         yield from _OF_DEPLOYMENTS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
@@ -14,9 +14,20 @@ from wealtharena.errors import ConfigError
 
 ALWAYS: Final = "24/7"
 WEEKDAYS: Final = "weekday24"  # foreign exchange: round the clock from Monday to Friday
+EARLY: Final = pd.Timedelta(hours=5.5)  # before the open, and
+LATE: Final = pd.Timedelta(hours=4)  # after the close: 4:00 to 20:00 in New York, the widest hours of any shares
 _FX_ZONE: Final = "America/New_York"
 _FX_CLOSE: Final = 17  # o'clock there: the end of a day, and on Friday of the week
 _HOUR: Final = pd.Timedelta(hours=1)
+# Minutes from the end of a session here, mostly that of continuous trading, until free sources tell its official close: an
+# auction comes after it, five to twelve minutes later, in Sydney trades at its price after that, and who tells of it for
+# nothing does so fifteen to thirty minutes late. In Tokyo, Seoul, Taipei and Shanghai the auction is within the session.
+_SETTLING: Final = {
+    "XASX": 45,
+    **dict.fromkeys(("XHKG", "XSHG"), 35),
+    **dict.fromkeys(("XLON", "XETR", "XPAR", "XAMS", "XBRU", "XMIL", "XMAD"), 30),
+    **dict.fromkeys(("XTKS", "XKRX", "XTAI"), 25),
+}
 _EXCHANGE_RULES_FROM: Final = pd.Timestamp("1960-01-01")  # older sessions are taken as plain weekdays
 
 
@@ -122,6 +133,11 @@ def last_bar_times(calendar: str, interval: str, bars: int, end: date) -> pd.Dat
 def time_zone(calendar: str) -> str:
     """Return the IANA time zone in which the calendar's dates are meant."""
     return "UTC" if calendar in (ALWAYS, WEEKDAYS) else str(_exchange(calendar).tz)
+
+
+def settling(calendar: str) -> timedelta:
+    """Return how long after a session's end its daily bar may still stand at a price that is not its close."""
+    return timedelta(minutes=_SETTLING.get(calendar, 0))
 
 
 def closes_after_fixing(calendar: str) -> bool:

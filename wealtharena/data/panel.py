@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -228,3 +229,13 @@ class Panel(ReadOnly):
     def slice(self, start: int, stop: int) -> Panel:
         """Return bars [start, stop) as a panel of its own."""
         return self.take(slice(start, stop))
+
+    def stretches(self) -> tuple[Panel, ...]:
+        """Return the bars between the seams, each stretch a panel of its own: no price of one is carried on into the next."""
+        if not self.seams:
+            return (self,)
+        return tuple(self.slice(start, stop) for start, stop in pairwise((0, *self.seams, self.bars)))
+
+    def begin_of(self, row: int) -> int:
+        """Return the first row of the stretch that `row` lies in."""
+        return max((seam for seam in self.seams if seam <= row), default=0)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wealtharena.config import speech
-from wealtharena.deployment.page import chart, moment, title
+from wealtharena.deployment.page import RELEASE, chart, moment, title
 from wealtharena.deployment.script import SCRIPT
 from wealtharena.deployment.style import STYLE
 from wealtharena.trading import reading, switch
@@ -42,6 +42,7 @@ _MEASURED = (
     ("Alerts that were dropped", "alerts_lost"),
 )
 _SHOWN = 6  # rows of a table
+_ENDED = ("rejected", "expired", "cancelled")  # statuses of orders of which a note says why
 _EMPTY = (
     "<section class=card><h2>No account yet</h2><p class=facts>Trade a promoted agent on paper: "
     f"<code>{speech.COMMAND} task=paper asset=crypto</code>, then look here again.</p></section>"
@@ -128,7 +129,7 @@ class Board:
             "<nav><a href='/'>Agents</a> <a href='/docs'>API</a> <a href='/metrics'>Metrics</a></nav></header>"
             f"<main><section class='card wide' aria-label='All accounts'><div id=totals>{_totals(views, lost)}</div></section>{cards or _EMPTY}</main>"
             "<footer><p>Equity is what the broker said at the last close, after costs. Orders and interventions are those of the "
-            f"account's ledger, newest first.</p></footer><script>{SCRIPT}</script></body></html>"
+            f"account's ledger, newest first. Times of the day are UTC.</p></footer><script>{SCRIPT}</script></body></html>"
         )
 
     def throw(self, agent: str, account: str, command: Command) -> bool:
@@ -252,7 +253,7 @@ def _account(view: AccountView) -> str:
     return (
         f"<div class=top><h2>{escape(title(view.agent))}</h2><div class=badges><span class='badge {kind}'>{escape(state)}</span>"
         f"<span class='badge {'rejected' if view.live else 'paper'}'>{escape(words)}</span>{stamp}</div></div>{told if made_up else ''}"
-        f"<p class=facts>Account {escape(view.account)} \N{MIDDLE DOT} {escape(version)}{when}{_heard(view)}</p>{reason}{asked}"
+        f"<p class=facts>Account {escape(view.account)} \N{MIDDLE DOT} {escape(version)}{when}{_heard(view)}</p>{reason}{asked}{RELEASE if view.state == 'halted' else ''}"
         f"{_figures(view) if view.bars else ''}{_curve(view)}{_positions(view)}{_orders(view)}{_interventions(view)}{_health(view)}"
     )
 
@@ -296,10 +297,12 @@ def _curve(view: AccountView) -> str:
 def _positions(view: AccountView) -> str:
     rows = "".join(
         f"<tr><td>{escape(one.symbol)}</td><td>{_units(one.units)}</td><td>{_money(one.value)}</td>"
-        f"<td>{_percent(one.value / view.equity) if view.equity > 0 else '–'}</td></tr>"
+        f"<td>{_percent(one.value / view.equity) if one.value is not None and view.equity > 0 else '–'}</td></tr>"
         for one in view.positions
     )
-    return _table("Positions", ("Symbol", "Units", "Worth", "Share"), rows, none="Nothing is held.")
+    since = f"<p class=facts>{escape(view.since)}</p>" if view.bars and view.since else ""
+    heads = ("Symbol", "Units", "Worth", "Share")
+    return _table("Positions at the last close", heads, rows, none="Nothing was held.") + since
 
 
 def _orders(view: AccountView) -> str:
@@ -307,7 +310,10 @@ def _orders(view: AccountView) -> str:
         f"<tr><td>{escape(one.symbol)}</td><td>{moment(one.bar)}</td><td>{_units(one.units, sign='+')}</td><td>{escape(one.status)}</td></tr>"
         for one in view.orders[:_SHOWN]
     )
-    return _table("Orders", ("Symbol", "Decided", "Units", "Status"), rows, none="No order yet.")
+    ended = [one for one in view.orders[:_SHOWN] if one.note and one.status in _ENDED]
+    why = dict.fromkeys(f"{one.symbol}, {one.status}: {one.note}" for one in ended)
+    told = "".join(f"<p class=facts>{escape(words)}</p>" for words in why)
+    return _table("Orders", ("Symbol", "Decided", "Units", "Status"), rows, none="No order yet.") + told
 
 
 def _interventions(view: AccountView) -> str:
@@ -377,8 +383,8 @@ def drawdown(view: AccountView) -> float:
     return grown(view.equity, view.peak)
 
 
-def _money(value: float) -> str:
-    return f"{value:,.2f}".replace("-", "−")
+def _money(value: float | None) -> str:
+    return "–" if value is None else f"{value:z,.2f}".replace("-", "−")
 
 
 def _units(value: float, *, sign: str = "") -> str:
@@ -386,13 +392,8 @@ def _units(value: float, *, sign: str = "") -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:+.2f}\N{NO-BREAK SPACE}%".replace("-", "−")
+    return f"{100 * value:+z.2f}\N{NO-BREAK SPACE}%".replace("-", "−")
 
 
 def _change(value: float) -> str:
     return f"<td class={'up' if value >= 0 else 'down'}>{_percent(value)}</td>"
-
-
-def changed(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
-    """Return the parts that are not as they were."""
-    return {name: text for name, text in now.items() if before.get(name) != text}

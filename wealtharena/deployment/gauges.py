@@ -36,7 +36,7 @@ def exposition(views: Sequence[AccountView], unreadable: Sequence[tuple[str, str
         "halted": ("1 where nothing is traded until a person releases it", lambda view: int(view.state == "halted")),
         "closing": ("1 where everything is being closed", lambda view: int(view.state == "reducing")),
         "kill_switch": ("1 where the kill switch is thrown", lambda view: int(view.switch is not None)),
-        "positions": ("Symbols held", lambda view: len(view.positions)),
+        "positions": ("Symbols held, with what was executed since the last close", lambda view: len(view.held)),
         "closes": ("Closes decided on", lambda view: view.bars),
         "live_money": ("1 where real money is at stake", lambda view: int(view.live)),
         **{key: (text, _of_health(key)) for key, text in _GAUGES.items()},

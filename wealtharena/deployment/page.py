@@ -28,6 +28,11 @@ _MEASURES = (
     ("max_drawdown", "Worst drawdown", True),
 )
 _MAX_LINES = 6
+RELEASE = (
+    f"<p class=facts>It trades again once it is released at the machine: <code>{speech.COMMAND} task=paper paper.action=release "
+    "paper.reason='what was found'</code> with its asset and account, without the file <code>KILL</code>.</p>"
+)
+_LETTER = 12.0  # width of a chart's mark, a letter, with room beside it: letters are largest on a telephone
 _HELD = 5e-4  # smaller weights round to 0.0 %
 
 
@@ -149,7 +154,7 @@ def _measures(name: str, text: str, figures: Mapping[str, Any], order: Mapping[s
 def _number(value: object, *, share: bool) -> str:
     if not isinstance(value, int | float) or not abs(value) < 1e15:
         return "–"
-    return f"{100 * value:+.1f}\N{NO-BREAK SPACE}%".replace("-", "−") if share else f"{value:.2f}".replace("-", "−")
+    return f"{100 * value:+z.1f}\N{NO-BREAK SPACE}%".replace("-", "−") if share else f"{value:z.2f}".replace("-", "−")
 
 
 def moment(bar: str) -> str:
@@ -162,7 +167,7 @@ def chart(dates: Sequence[str], equity: Mapping[str, Sequence[float]], *, over: 
     values = [value for line in equity.values() for value in line if math.isfinite(value)]
     if len(dates) < 2 or not values:
         return ""
-    width, height, left, right, top, bottom = 560.0, 180.0, 48.0, 8.0, 10.0, 22.0
+    width, height, right, top, bottom = 560.0, 180.0, 8.0, 10.0, 22.0
     low, high = min(values), max(values)
     pad = 0.06 * (high - low) or 0.05
     low, high = low - pad, high + pad
@@ -170,9 +175,10 @@ def chart(dates: Sequence[str], equity: Mapping[str, Sequence[float]], *, over: 
     def y(value: float) -> float:
         return top + (high - value) / (high - low) * (height - top - bottom)
 
-    step = (width - left - right) / (len(dates) - 1)
     marks = _ticks(low, high)
     digits = max(2, math.ceil(-math.log10(marks[1] - marks[0]) - 1e-9))  # so that no two marks read alike
+    left = max(48.0, _LETTER * max(len(f"{mark:.{digits}f}") for mark in marks))
+    step = (width - left - right) / (len(dates) - 1)
     grid = "".join(
         f"<line class=grid x1={left:g} x2={width - right:g} y1={y(v):.1f} y2={y(v):.1f} />"
         f"<text x={left - 6:g} y={y(v) + 4:.1f} text-anchor=end>{v:.{digits}f}</text>"

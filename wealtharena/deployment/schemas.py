@@ -273,8 +273,9 @@ class AccountAnswer(BaseModel):
     drawdown: float
     total_return: float
     flows: float = Field(description="deposits less withdrawals since the opening; neither is profit or loss")
-    positions: list[dict[str, Any]]
-    orders: list[dict[str, Any]] = Field(description="newest first")
+    positions: list[dict[str, Any]] = Field(description="at the last close; a value is null where no price is known")
+    held: dict[str, float] = Field(description="units by symbol, with what was executed since the last close")
+    orders: list[dict[str, Any]] = Field(description="newest first, without those of less than a millionth of equity")
     interventions: list[dict[str, Any]] = Field(description="newest first")
 
 

@@ -8,10 +8,10 @@ import hashlib
 SCRIPT = """
 (()=>{
 const say=document.getElementById("link");
-let last=0;
-const source=new EventSource(location.origin+"/trading/stream");
-source.onmessage=event=>{
-  last=Date.now();
+let last=0,pause=2;
+const heard=()=>{last=Date.now();pause=2};
+const show=event=>{
+  heard();
   const parts=JSON.parse(event.data);
   for(const [id,html] of Object.entries(parts)){
     const place=document.getElementById(id);
@@ -21,7 +21,17 @@ source.onmessage=event=>{
   const shown=document.querySelector("[data-shown]").dataset.shown.split(" ");
   if([...document.querySelectorAll("[id^=account-]")].some(place=>!shown.includes(place.id)))location.reload();
 };
-source.addEventListener("still",()=>{last=Date.now()});
+const listen=()=>{
+  const source=new EventSource(location.origin+"/trading/stream");
+  source.onmessage=show;
+  source.addEventListener("still",heard);
+  source.onerror=()=>{
+    if(source.readyState!==EventSource.CLOSED)return;
+    setTimeout(listen,1000*pause);
+    pause=Math.min(2*pause,60);
+  };
+};
+listen();
 setInterval(()=>{
   const age=(Date.now()-last)/1000;
   say.textContent=age<10?"Live: shown as it changes.":"No connection to the service; what stands here may be old.";

@@ -17,7 +17,7 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
 from wealtharena.deployment import openapi
-from wealtharena.deployment.board import Board, FrozenError, HaltedError, changed, drawdown, grown
+from wealtharena.deployment.board import Board, FrozenError, HaltedError, drawdown, grown
 from wealtharena.deployment.schemas import AccountList, KillAnswer, KillBody
 from wealtharena.prediction.inputs import InputError
 from wealtharena.trading.reading import AccountView
@@ -158,6 +158,7 @@ def as_json(view: AccountView) -> dict[str, Any]:
         "total_return": grown(view.equity, view.opened_with),
         "flows": view.flows,
         "positions": [vars(one) for one in view.positions],
+        "held": dict(view.held),
         "orders": [vars(one) for one in view.orders],
         "interventions": [{**vars(one), "numbers": dict(one.numbers)} for one in view.interventions],
     }
@@ -167,6 +168,11 @@ def _event(news: Mapping[str, str], name: str) -> bytes:
     """Return an event; it bears the name of all that is shown then, unless that would be too long for a browser's header."""
     told = f"id: {name}\n" if len(name) <= MAX_NAME else "id\n"
     return f"{told}data: {json.dumps(news)}\n\n".encode()
+
+
+def changed(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Return the parts that are not as they were."""
+    return {name: text for name, text in now.items() if before.get(name) != text}
 
 
 def named(parts: Mapping[str, str]) -> str:

@@ -79,7 +79,14 @@ def _needed(anchor: BaselineSpec) -> int:
 
 
 def columns(panel: Panel, tilt: TiltSpec) -> npt.NDArray[np.float32]:
-    """Return the anchor's weights and the volatilities [T, A, 2] at every bar; NaN for one that does not trade there."""
+    """Return the anchor's weights and the volatilities [T, A, 2] at every bar; NaN for one that does not trade there.
+
+    Behind a seam they begin anew, as at the first bar of a record: the move over what was taken out is no return of a bar.
+    """
+    return np.concatenate([_columns(stretch, tilt) for stretch in panel.stretches()])
+
+
+def _columns(panel: Panel, tilt: TiltSpec) -> npt.NDArray[np.float32]:
     quoted = panel.close > 0.0  # NaN compares False
     trades = quoted & panel.tradable
     if panel.volume is not None:

@@ -136,8 +136,9 @@ class Market(ReadOnly):
                 hint=f"give at least {spec.window + 1} bars or a smaller env.window",
             )
         fill = resolve_fill(spec.fill, panel)
-        bars = market_bars(
-            panel, fill, margined=spec.instrument.margin_futures, delisting_bars=spec.limits.delisting_bars
+        margined, delisting_bars = spec.instrument.margin_futures, spec.limits.delisting_bars
+        bars = np.concatenate(
+            [market_bars(one, fill, margined=margined, delisting_bars=delisting_bars) for one in panel.stretches()]
         )
         flat, copies = _lay_out(scaler.transform(features.values), spec.window)
         step = np.diff(panel.timestamps).astype("timedelta64[ns]").astype(np.float64) / 1e9 / SECONDS_A_YEAR

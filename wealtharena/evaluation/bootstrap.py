@@ -220,10 +220,11 @@ def _studentised(
 def _percentile(
     value: float, error: float, drawn: FloatArray, errors: FloatArray, confidence: float
 ) -> tuple[Interval, float]:
+    """Return the percentile interval, and the p-value that it has by inversion: 0 lies outside wherever that is below 1 - `confidence`."""
     del error, errors
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
-    beyond = (np.abs(drawn - value) >= abs(value)).sum()
-    return Interval(value, float(low), float(high)), float((beyond + 1) / (drawn.size + 1))
+    beyond = 2 * min((drawn <= 0.0).sum(), (drawn >= 0.0).sum())
+    return Interval(value, float(low), float(high)), min(float((beyond + 1) / (drawn.size + 1)), 1.0)
 
 
 def _draw(pair: FloatArray, *, rng: np.random.Generator, draws: int, block_bars: float, lags: int) -> FloatArray:

@@ -86,11 +86,14 @@ class Evidence:
 def of_orders(unfilled: Sequence[Unfilled], invested: Mapping[str, float], rules: VerdictSpec) -> dict[str, Any]:
     """Return `unfilled` and `invested` of the evidence: all that these rules, or those that ship, may hold against a result.
 
-    Who judges the record again, by stricter rules, reads there what a run with looser ones passed over.
+    Who judges the record again, by stricter rules, reads there what a run with looser ones passed over. What a rival bought too
+    little for is kept whatever its share, since it names the remedy.
     """
     usual = shipped()
-    most, rivals = min(rules.max_unfilled, usual.max_unfilled), {*rules.beats, *usual.beats}
+    most, least = min(rules.max_unfilled, usual.max_unfilled), max(rules.min_invested, usual.min_invested)
+    rivals = {*rules.beats, *usual.beats}
+    held = {name: share for name, share in invested.items() if name in rivals}
     return {
-        "unfilled": tuple(found for found in unfilled if found.share > most),
-        "invested": {name: share for name, share in invested.items() if name in rivals},
+        "unfilled": tuple(found for found in unfilled if found.share > most or held.get(found.who, 1.0) < least),
+        "invested": held,
     }

@@ -90,7 +90,7 @@ class _Scene:
         """Play the bars of these dates; the first decision is made at the close before them, where there is one."""
         label = name.replace("_", " ")
         base = self.backtests[0]
-        days = base.features.panel.timestamps.astype("datetime64[D]")
+        days = trade_dates(base.features.panel.timestamps)
         rows = np.flatnonzero((days >= np.datetime64(first)) & (days <= np.datetime64(last)))
         earliest = base.env.window - 1
         rows = rows[rows > earliest]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from wealtharena.config.specs.runs import VerdictSpec
 from wealtharena.envs.shortfall import REMEDIES
-from wealtharena.evaluation.evidence import AGENT, Evidence, Unfilled
+from wealtharena.evaluation.evidence import AGENT, ANCHOR, Evidence, Unfilled
 
 MOST_DIGITS = 12  # of a figure that stands near its limit
 NAMED = 5  # runs that a reason names
@@ -81,8 +81,10 @@ def unfilled_reason(unfilled: Sequence[Unfilled], spec: VerdictSpec) -> str:
     worst = max(unfilled, key=lambda found: (found.who == AGENT, found.share))
     others = [found.who for found in unfilled if found is not worst]
     also = f" (also {', '.join(others)})" if others else ""
+    parts = worst.cause == "lots" and ANCHOR in {worst.who, *others}
+    more = ", or env.trade_rate=1, since an order goes a part of the way" if parts else ""
     return (
         f"{figure(worst.share, spec.max_unfilled, form='.0%')} of the order value that {worst.who} asked for lapsed or "
         f"was cut{also}, "
-        f"most of it by {worst.cause}: {REMEDIES.get(worst.cause, 'look at the trades')}."
+        f"most of it by {worst.cause}: {REMEDIES.get(worst.cause, 'look at the trades')}{more}."
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,10 +18,9 @@ from wealtharena.data.panel import FloatArray, Panel
 from wealtharena.errors import ConfigError, DataError, require_kind
 from wealtharena.features import context, cross_section, indicators
 from wealtharena.features.panel import FeaturePanel, Float32Array
-from wealtharena.features.registry import Feature, SymbolBars
+from wealtharena.features.registry import FEATURES, Feature, SymbolBars
 
 logger = logging.getLogger(__name__)
-FEATURES_VERSION: Final = 2  # raise it when the same bars make other features
 _NONE: Final = np.empty(0)
 
 
@@ -29,7 +30,8 @@ def compute(panel: Panel, spec: FeaturesSpec, *, folder: Path | None = None) -> 
     Each symbol's indicators see its own bars only, one after the other: holes, halts and non-positive prices are left
     out before and are NaN after, so that they poison no later value. A symbol's rows are NaN until its own warm-up is
     over; rows on which no symbol is warm are dropped from panel and features. Features whose inputs the source lacks
-    are absent; nothing is back-filled. With `folder`, features made before of the same content are read from there.
+    are absent; nothing is back-filled. With `folder`, features made before of the same content by the same code are read from
+    there.
 
     Raises:
         ConfigError: a name is unknown or repeats, or an argument is of another kind.
@@ -46,8 +48,7 @@ def compute(panel: Panel, spec: FeaturesSpec, *, folder: Path | None = None) -> 
         )
     if lacking:
         logger.info("features: %s absent, since the source lacks their inputs", ", ".join(lacking))
-    identity = [FEATURES_VERSION, panel.fingerprint, panel.symbols, names]  # the fingerprint knows no order of symbols
-    place = folder / f"{cache.key_of(identity)}.features.npz" if folder else None
+    place = _place(folder, panel, names) if folder else None
     stored = cache.load_arrays(place) if place else None
     if stored is not None:
         return _feature_panel(panel, stored[0]["values"], names, int(stored[1]["first"]))
@@ -55,6 +56,22 @@ def compute(panel: Panel, spec: FeaturesSpec, *, folder: Path | None = None) -> 
     if place:
         cache.save_arrays(place, {"values": values}, {"first": first})
     return _feature_panel(panel, values, names, first)
+
+
+def _place(folder: Path, panel: Panel, names: Sequence[str]) -> Path | None:
+    """Return where the features of a panel are kept, by a digest of what makes them too; None where a maker has no file.
+
+    One that was edited makes others under the old name: what is trained on and what the audit computes anew would differ.
+    """
+    own = (FEATURES[name].function for name in names if name in FEATURES)
+    sources = {*Path(__file__).parent.glob("*.py"), *(Path(inspect.unwrap(one).__code__.co_filename) for one in own)}
+    if not all(source.is_file() for source in sources):  # written in a notebook's cell
+        return None
+    code = hashlib.sha256()
+    for source in sorted(sources):
+        code.update(source.read_bytes())
+    identity = [code.hexdigest(), panel.fingerprint, panel.symbols, names]  # the fingerprint knows no order of symbols
+    return folder / f"{cache.key_of(identity)}.features.npz"
 
 
 def _feature_panel(panel: Panel, values: Float32Array, names: tuple[str, ...], first: int) -> FeaturePanel:

@@ -93,17 +93,42 @@ def venue_dates(metadata: Metadata, table: BarTable) -> npt.NDArray[np.int64]:
 
 
 def at_beginnings(metadata: Metadata, table: BarTable) -> tuple[BarTable, tuple[str, ...]]:
-    """Return bars within the day at their beginnings where their times are their last moments, as a file's are, and that it is so."""
+    """Return bars within the day at their beginnings in UTC, as a file's are, and what was done to them.
+
+    Times may be the last moments of bars, or be written by the exchange's clock without a zone.
+    """
     from wealtharena.data.reading.moments import from_beginnings
     from wealtharena.data.reading.settled import Ledger
     from wealtharena.data.reading.stamps import Stamps
 
     ledger, stamps = Ledger("bars"), table.stamps.copy()
-    for symbol in metadata.symbols:
-        rows = np.flatnonzero(table.symbols == symbol)
+    of = {symbol: np.flatnonzero(table.symbols == symbol) for symbol in metadata.symbols}
+    for rows in of.values():
         found = Stamps(table.stamps[rows], table.stamps[rows], table.zoned, offset=False, form="")
         stamps[rows] = from_beginnings(found, ledger).instants
-    return replace(table, stamps=stamps), tuple(ledger.notes)
+    told = () if table.zoned else _by_clocks(metadata, stamps, of)
+    return replace(table, stamps=stamps), (*ledger.notes, *told)
+
+
+def _by_clocks(
+    metadata: Metadata, stamps: npt.NDArray[np.int64], of: Mapping[str, npt.NDArray[np.int64]]
+) -> tuple[str, ...]:
+    """Bring stamps, whose rows are `of` a symbol, from their exchange's clock to UTC where its hours tell that; return which."""
+    from wealtharena.data import quality
+    from wealtharena.data.reading import unzoned
+
+    asset, _ = rules_of(metadata)
+    walls = {name: (np.unique(stamps[rows]), quality.calendar_of(name, asset)) for name, rows in of.items()}
+    try:
+        zones = unzoned.zones(walls, where="bars")
+    except DataError as error:
+        raise InputError("bars.timestamp", error.message.removeprefix("bars: "), hint=error.hint) from error
+    said = []
+    for name, zone in zones.items():
+        if zone != unzoned.UTC:
+            stamps[of[name]] = unzoned.in_utc(stamps[of[name]], zone)
+            said.append(unzoned.words(name, zone, walls[name][1]))
+    return tuple(said)
 
 
 def _raw(symbol: str, table: BarTable, asset: AssetSpec, data: DataSpec, now: datetime) -> RawBars:

@@ -22,12 +22,13 @@ from wealtharena.reporting.words import (
     day,
     escape,
     finite,
+    kept_shares,
+    learned,
     measured,
     name_of,
     number,
     place,
     prose,
-    stays,
     window_of,
 )
 
@@ -240,7 +241,9 @@ def _gap(run: Mapping[str, Any]) -> str:
     if len(shown) < 2:
         return ""
     parts = [f"{name} {measured(f'metrics.{name}.sharpe', value, MEASURES['sharpe'])}" for name, value in shown]
-    words = "Memorised: " if memorised(found) else ""
+    # what an agent that tilts has in a market that rose is its anchor's, which learns nothing: `_tilt_gap` says so of the rest
+    tilts = _RATIO in ((run.get("metrics") or {}).get("train") or {})
+    words = "Memorised: " if memorised(found) and not tilts else ""
     more = _luck_of_choice(run.get("selection") or {})
     return f'<p class="gap"><b>{words}Sharpe ratio</b> {", ".join(parts)}.{more}</p>'
 
@@ -258,16 +261,12 @@ def _luck_of_choice(picked: Mapping[str, Any]) -> str:
 
 def _kept(run: Mapping[str, Any]) -> str:
     """Return how much of what was learned is played, where a validation decides that."""
-    share = finite((run.get("checkpoint") or {}).get("kept_share"))
-    if share is None:
+    shares = kept_shares(run)
+    if not shares:
         return ""
-    words = (
-        "of what was learned is kept, as much as the validation proved"
-        if share
-        else f"the validation proved nothing of what was learned, so {stays(run)}"
-    )
-    shown = measured("checkpoint.kept_share", share, Measure("lambda", "lambda", "ratio", False, ""))
-    return f'<p class="gap kept"><b>Lambda</b> {shown}: {words}.</p>'
+    measure, by_fold = Measure("lambda", "lambda", "ratio", False, ""), ", by fold" if len(shares) > 1 else ""
+    shown = ", ".join(measured(at, share, measure) for at, share in shares.items())
+    return f'<p class="gap kept"><b>Lambda</b> {shown}{by_fold}: {prose(learned(run))}</p>'
 
 
 def _active(run: Mapping[str, Any]) -> tuple[str, str]:

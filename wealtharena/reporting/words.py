@@ -131,9 +131,40 @@ def window_of(run: Mapping[str, Any], window: str = "test") -> str:
     return f"{window} window" if window != "test" or played == "test" else "window played"
 
 
+def kept_shares(run: Mapping[str, Any]) -> dict[str, float]:
+    """Return lambda of each fold's agent by where it stands in run.json; of the only one where there is no more, none where none is told."""
+    folds = run.get("folds")
+    blocks = {f"folds.{n}.checkpoint": fold for n, fold in enumerate(folds)} if folds else {"checkpoint": run}
+    found = {at: finite((block.get("checkpoint") or {}).get("kept_share")) for at, block in blocks.items()}
+    return {f"{at}.kept_share": share for at, share in found.items() if share is not None}
+
+
+def saved_of_nothing(run: Mapping[str, Any]) -> str:
+    """Return a sentence where several folds kept something and the last, whose agent is saved, nothing; "" elsewhere."""
+    shares = [*kept_shares(run).values()]
+    return f" What is saved is of the last fold: {stays(run)}." if any(shares) and not shares[-1] else ""
+
+
 def stays(run: Mapping[str, Any]) -> str:
     """Return what an agent is of which nothing was kept."""
     return "the agent is its anchor" if "anchor" in (run.get("comparison") or {}) else "the agent stays in cash"
+
+
+def learned(run: Mapping[str, Any]) -> str:
+    """Return what `kept_shares` say of what was learned, in a sentence; of the only fold by what its validation found."""
+    shares, chosen = [*kept_shares(run).values()], run.get("checkpoint") or {}
+    beside, t = finite(chosen.get("learned_less_anchor")), finite(chosen.get("learned_t"))
+    if (
+        len(shares) > 1 or beside is None or t is None
+    ):  # or it learned nothing at all, or was trained before this was told
+        if not any(shares):
+            return f"the validation proved nothing of what was learned, so {stays(run)}."
+        each, its = ("each", "its") if len(shares) > 1 else ("was", "the")
+        return f"so much of what {each} learned is kept, by the evidence of {its} validation.{saved_of_nothing(run)}"
+    other = "its anchor" if "anchor" in (run.get("comparison") or {}) else "cash"
+    side = "less" if beside < 0.0 else "more"
+    found = f"on validation what was learned earned {abs(beside):.1%} a year {side} than {other} (t {t:+.2f})"
+    return f"{found}, and so much of it is kept." if any(shares) else f"{found}, which proves nothing, so {stays(run)}."
 
 
 def prose(text: object) -> str:

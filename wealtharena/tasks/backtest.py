@@ -17,6 +17,7 @@ import numpy as np
 from wealtharena.agents.policy import POLICY_FILE, WEIGHTS_FILE, EnsemblePolicy, NetworkPolicy, Trained, load_policy
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.specs.tilt import TiltSpec
+from wealtharena.data.panel import trade_dates
 from wealtharena.errors import CheckpointError, ConfigError, UnknownCheckpointError
 from wealtharena.evaluation import backtest, records, tables
 from wealtharena.evaluation.evaluate import Evaluation, evaluate, judge
@@ -220,7 +221,7 @@ def window_rows(spec: ExperimentSpec, prepared: Prepared, *, trained: bool) -> S
         "all": Segment(0, bars),
     }[spec.backtest.window]
     start, stop = named.start, named.stop
-    days = prepared.sealed.timestamps.astype("datetime64[D]")
+    days = trade_dates(prepared.sealed.timestamps)
     if spec.backtest.start is not None or spec.backtest.end is not None:
         start = int(np.searchsorted(days, _day(spec.backtest.start, "start"))) if spec.backtest.start else 0
         stop = int(np.searchsorted(days, _day(spec.backtest.end, "end"), side="right")) if spec.backtest.end else bars

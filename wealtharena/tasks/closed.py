@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shlex
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,7 @@ from wealtharena.tasks.record import RunRecord
 from wealtharena.tasks.shared import shared_overrides
 from wealtharena.terminal import figure
 from wealtharena.tracking.journal import read
+from wealtharena.training.checkpoints import METRICS_FILE
 
 FloatArray = npt.NDArray[np.float64]
 CLOSED = "closed"
@@ -210,9 +212,9 @@ def ranking(folder: Path, runs: Sequence[RunResult]) -> dict[str, Any]:
     rows = [_row(tuple(group.values())) for group in groups.values()]
     rows.sort(key=lambda row: (row["agent"], -row["score"]))
     out = console.screen()
-    table = Table(
-        title="Validation window; the test window is closed", title_justify="left", title_style="bold", box=None
-    )
+    which = " of the first fold" if any(run.content.get("folds") for run in runs) else ""
+    title = f"Validation window{which}; the test window is closed"
+    table = Table(title=title, title_justify="left", title_style="bold", box=None)
     for heading in ("agent", "score", "seeds", "runs"):
         table.add_column(heading, justify="right" if heading in ("score", "seeds") else "left")
     for row in rows:
@@ -254,12 +256,22 @@ def _row(group: Sequence[RunResult]) -> dict[str, Any]:
 
 
 def _score(run: RunResult) -> float:
-    """Return what a run's checkpoint was chosen by; 0 of an agent that never traded, as in a search, and else the least."""
-    score = run.block("checkpoint").get("score")
+    """Return what a run's checkpoint was chosen by; 0 of an agent that never traded, as in a search, and else the least.
+
+    Of several folds it is the first one's, as in a search: in a walk forward no fold tests on its validation, where those of
+    later folds lie in the tests before them.
+    """
+    folds = run.content.get("folds")
+    chosen = (folds[0].get("checkpoint") or {}) if folds else run.block("checkpoint")
+    score = chosen.get("score")
     if score is not None:
         return float(score)
-    idle = (run.block("metrics").get("validation") or {}).get("trades") == 0
-    return 0.0 if idle else -math.inf
+    kept = run.folder / str(chosen.get("path")) / METRICS_FILE
+    if folds:
+        measures = json.loads(kept.read_text(encoding="utf-8"))["validation"] if kept.is_file() else {}
+    else:
+        measures = run.block("metrics").get("validation") or {}
+    return 0.0 if measures.get("trades") == 0 else -math.inf
 
 
 def opening(folder: Path) -> str:

@@ -13,9 +13,10 @@ from wealtharena.config import speech
 from wealtharena.config.spelling import going_on
 from wealtharena.errors import WealthArenaError
 from wealtharena.files import relative
-from wealtharena.reporting.words import challenged, stays, window_of
+from wealtharena.reporting.words import challenged, kept_shares, learned, window_of
 from wealtharena.terminal import Screen, figure, styled
 from wealtharena.tracking.console import duration
+from wealtharena.trading.reading import since_close
 
 _MEASURES = (
     ("total_return", "return", "+.1%"),
@@ -199,13 +200,13 @@ def comparison_table(record: Mapping[str, Any], *, window: str = "test") -> Tabl
 
 
 def kept_share_notes(record: Mapping[str, Any]) -> list[str]:
-    """Return how much of what was learned is played, one line; none where all of it is."""
-    share = (record.get("checkpoint") or {}).get("kept_share")
-    if share is None:
+    """Return how much of what was learned is played and why, one line; none where nothing is shrunk."""
+    shares = kept_shares(record).values()
+    if not shares:
         return []
-    if share == 0.0:
-        return [f"Lambda 0: the validation proved nothing of what was learned, so {stays(record)}."]
-    return [f"Lambda {share:.2f}: so much of what was learned is kept, by the evidence of the validation."]
+    low, high = min(shares), max(shares)
+    told = f"{high:.2f}" if low == high else f"{low:.2f} to {high:.2f} over {len(shares)} folds"
+    return [f"Lambda {told}: {learned(record)}"]
 
 
 def baseline_notes(record: Mapping[str, Any]) -> list[str]:
@@ -299,6 +300,8 @@ def paper_status(found: Mapping[str, Any], *, agent: str) -> None:
             mark = last["marks"].get(symbol)
             worth = "of a price that is not known" if mark is None else f"worth {units * mark:,.2f}"
             out.print(f"  {symbol}  {units:,.6g} units, {worth}")
+        if since := since_close(last["positions"], found["held"]):
+            out.print(since)
     for one in found["interventions"]:
         out.print(f"{one['bar'][:19]}  {one['rule']}: {one['action']} {' '.join(one['symbols'])}", style="dim")
 
@@ -324,7 +327,8 @@ def paper_result(found: Mapping[str, Any], folder: Path, *, agent: str = "") -> 
         out.print(f"- {what}, {count} time{'s' if count != 1 else ''}", style="dim")
     if lapsed := lapsed_note(found):
         out.print(f"- {lapsed}", style="dim")
-    screen(answer=True).print(styled("State: [bold]{}[/] {}", found["state"], found["reason"]))
+    why = f" {found['reason']}" if found["reason"] else ""
+    screen(answer=True).print(styled("State: [bold]{}[/]{}", found["state"], why))
     if "paper" in found:
         out.print(f"Paths: {relative(folder / 'equity.parquet')}")
         report(folder)

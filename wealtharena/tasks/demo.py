@@ -23,6 +23,7 @@ from typing import Final
 
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import override
+from wealtharena.config.unread import OF_EVERY_CLASS
 from wealtharena.errors import WealthArenaError
 from wealtharena.files import relative
 from wealtharena.tasks.console import screen
@@ -50,6 +51,7 @@ class Stage:
     """Where the demonstration plays: a folder of its own, and what all its steps are told."""
 
     folder: Path
+    asset: str
     common: tuple[str, ...]
 
     @classmethod
@@ -65,8 +67,8 @@ class Stage:
         }
         return cls(
             folder,
+            spec.asset.name,
             (
-                f"asset={spec.asset.name}",
                 "data=simulated",
                 f"data.simulator.bars={spec.data.simulator.bars}",
                 f"seed={spec.seed}",
@@ -81,7 +83,8 @@ class Stage:
     def command(self, task: str, *overrides: str, place: str = "") -> list[str]:
         """Return the command line of a step; its run's folder bears the task's name, or `place`."""
         place = override("hydra.run.dir", str(self.folder / (place or task)))
-        return [sys.executable, "-m", "wealtharena", f"task={task}", *self.common, place, *overrides]
+        asset = [] if task in OF_EVERY_CLASS else [f"asset={self.asset}"]
+        return [sys.executable, "-m", "wealtharena", f"task={task}", *asset, *self.common, place, *overrides]
 
     def play(self, task: str, *overrides: str, place: str = "") -> None:
         """Carry out a step; DemoError where it fails."""

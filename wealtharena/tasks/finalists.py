@@ -9,7 +9,7 @@ from typing import Any
 
 from wealtharena import files
 from wealtharena.config import compose
-from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.specs.experiment import ExperimentSpec, seed_after
 from wealtharena.config.spelling import going_on
 from wealtharena.errors import Interrupted, TrainingError
 from wealtharena.evaluation.firewall import TrainingView
@@ -47,7 +47,7 @@ def train_finalists(job: Search, rows: Sequence[TrialRow]) -> tuple[TrainedFinal
         specs, folders, scores = [], [], []
         prepared = prepared_for(job, row)
         for seed in range(job.spec.sweep.finalist_seeds):
-            spec = compose([*typed_again(job), *row.overrides, f"seed={job.spec.seed + 1_000 + seed}"])
+            spec = compose([*typed_again(job), *row.overrides, f"seed={seed_after(job.spec.seed, 1_000 + seed)}"])
             folder = job.folder / "finalists" / f"trial-{row.number}" / f"seed-{seed}"
             score = _train_again(job, spec, prepared.sealed.training(0), fold_folder(folder, prepared, 0))
             specs.append(spec)

@@ -189,7 +189,7 @@ def _standing(ledger: Ledger, folder: Path) -> Mapping[str, Any]:
     return {
         "state": state, "reason": reason, "epoch": ledger.epoch, "bars": len(closes),
         "version": _who(ledger), "standing": None if became == STANDS else became,
-        "last": closes[-1] if closes else None, "interventions": ledger.interventions()[-5:], "switch": Switch(folder).thrown(),
+        "last": closes[-1] if closes else None, "held": ledger.positions(), "interventions": ledger.interventions()[-5:], "switch": Switch(folder).thrown(),
     }  # fmt: skip
 
 

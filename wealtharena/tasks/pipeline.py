@@ -25,6 +25,7 @@ from wealtharena.evaluation import firewall
 from wealtharena.evaluation.audit import AuditReport, require_bars
 from wealtharena.evaluation.splits import Fold, Windows, make_folds
 from wealtharena.evaluation.strictness import kinder_market, looser_leak_test
+from wealtharena.features.computing import warmup_bars
 from wealtharena.features.panel import FeaturePanel
 
 log = logging.getLogger(__name__)
@@ -107,7 +108,13 @@ def sealed_off(spec: ExperimentSpec, computed: FeaturePanel, *, windows: Windows
             "costs": spec.env.costs.model_dump(mode="json"),
         },
         fill=fill,
-        notes=(*notes(spec, panel), *untrained(panel, folds), *short(folds), *searched(spec, computed, folds)),
+        notes=(
+            *notes(spec, panel),
+            *untrained(panel, folds),
+            *short(folds),
+            *looks_back(spec, computed.names),
+            *searched(spec, computed, folds),
+        ),
         repeat=data.repeat_overrides(panel, spec.data),
     )
 
@@ -206,6 +213,17 @@ def short(folds: Sequence[Fold]) -> tuple[str, ...]:
     )
 
 
+def looks_back(spec: ExperimentSpec, names: Sequence[str]) -> tuple[str, ...]:
+    """Return a note where features of training rows behind a test window still look into it."""
+    split, longest = spec.split, warmup_bars(names)
+    if split.name != "cpcv" or split.purge_bars + split.embargo_bars >= longest:
+        return ()
+    return (
+        f"Features look back up to {longest} bars, split.embargo_bars={split.embargo_bars} takes out fewer: those of training rows"
+        f" behind a test window still hold what happened in it. Set split.embargo_bars={longest}.",
+    )
+
+
 def searched(spec: ExperimentSpec, computed: FeaturePanel, folds: Sequence[Fold]) -> tuple[str, ...]:
     """Return what is to be said of settings that a search has found; nothing where there are none."""
     first = min(segment.start for fold in folds for segment in fold.test)
@@ -226,6 +244,8 @@ def notes(spec: ExperimentSpec, panel: Panel) -> tuple[str, ...]:
         )
     if said := struck_off_and_back(spec, panel):
         found.append(said)
+    if said := too_small(spec, len(panel.symbols)):
+        found.append(said)
     if spec.asset.costs.trades_for_nothing:
         found.append(f"Orders cost next to nothing here: {LITTLE} (asset.costs). No account trades so.")
     if kinder := kinder_market(spec.asset):
@@ -240,6 +260,20 @@ def notes(spec: ExperimentSpec, panel: Panel) -> tuple[str, ...]:
             "Cash is assumed to earn 0 %: ratios are of whole returns, no interest is taken off (asset.costs.cash_bps_per_year)."
         )
     return tuple(dict.fromkeys(found))
+
+
+def too_small(spec: ExperimentSpec, symbols: int) -> str:
+    """Return what is to be said where `env.min_trade_weight` is more than orders of tilts usually are; "" where it is not.
+
+    An order goes a part of the way, so that of an equal share no more than that part is ever asked for at once.
+    """
+    tilt, least = spec.env.tilt, spec.env.min_trade_weight
+    if tilt is None or least <= (order := tilt.rate * (1.0 - tilt.band) * tilt.equal_share(symbols)):
+        return ""
+    return (
+        f"env.min_trade_weight={least:g} is more than the {order:.2g} that an order from nothing to an equal share of {symbols} symbols"
+        f" asks for (env.trade_rate={tilt.rate:g} of the way): the agent and its anchor hardly ever trade. Take less, or env.trade_rate=1."
+    )
 
 
 def struck_off_and_back(spec: ExperimentSpec, panel: Panel) -> str:

@@ -152,7 +152,6 @@ def study_path(spec: ExperimentSpec, folder: Path) -> Path:
 
 def _search_and_judge(job: Search, record: RunRecord) -> int:
     began = time.monotonic()
-    record_choosing(job, record)
     found = _run_search(job, record)
     bias = selection_bias(found.trials, blocks=job.spec.evaluation.cscv_blocks, mode=job.spec.sweep.mode)
     result = describe_search(job, record, found, bias, seconds=time.monotonic() - began)
@@ -188,7 +187,7 @@ def _run_search(job: Search, record: RunRecord) -> SearchResult:
     sweep, spec = job.spec.sweep, job.spec
     steps = spec.train.evaluations * sweep.seeds_per_trial
     objective = TrainingObjective(
-        job.base, sweep.metric, sweep.mode, sweep.seeds_per_trial, data_key(compose(job.base)), job.prepared.windows
+        job.base, sweep.metric, sweep.seeds_per_trial, data_key(compose(job.base)), job.prepared.windows
     )
     display = SearchDisplay(sweep.metric, mode=sweep.mode, trials=sweep.trials, steps=steps, kind=spec.tracking.console)
     try:
@@ -202,6 +201,7 @@ def _run_search(job: Search, record: RunRecord) -> SearchResult:
             steps=steps,
             listener=display,
             identity=study_identity(job),
+            began=lambda: record_choosing(job, record),
             ended=lambda trials: record_trials(job, record, trials),
             shared=job.prepared.sealed.training(0),
         )

@@ -26,7 +26,7 @@ from wealtharena.tasks.folds import TrainedFold, fold_folder
 from wealtharena.tasks.pipeline import Prepared, identity, prepare, require_audit, split_of
 from wealtharena.tasks.record import RunContext, RunRecord, ended_by, recorded
 from wealtharena.training.callbacks import Callbacks
-from wealtharena.training.job import KEPT_SHARE, Several, TrainingJob, TrainingResult
+from wealtharena.training.job import KEPT_SHARE, LEARNED, LEARNED_T, Several, TrainingJob, TrainingResult
 from wealtharena.training.trainer import train
 
 if TYPE_CHECKING:
@@ -273,7 +273,7 @@ def checkpoint_block(spec: ExperimentSpec, fold: TrainedFold, root: Path) -> Map
         "step": best.env_step,
         "selected_by": f"validation.{spec.train.select_by}",
         "score": best.score,
-        **({} if fold.result.kept_share is None else {KEPT_SHARE: fold.result.kept_share}),
+        **{name: best.metrics[name] for name in (KEPT_SHARE, LEARNED, LEARNED_T) if name in best.metrics},
     }
 
 

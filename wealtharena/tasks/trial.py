@@ -7,20 +7,20 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
 from wealtharena.agents.policy import load_policy
 from wealtharena.config import compose
-from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.specs.experiment import ExperimentSpec, seed_after
 from wealtharena.config.suggest import did_you_mean
 from wealtharena.errors import ConfigError
 from wealtharena.evaluation import backtest, metrics
 from wealtharena.evaluation.firewall import TrainingView
 from wealtharena.evaluation.splits import Windows
 from wealtharena.files import temporary_folder
-from wealtharena.training.checkpoints import best_path
+from wealtharena.training.checkpoints import METRICS_FILE, best_path
 from wealtharena.training.job import KEPT_SHARE, TrainingJob
 from wealtharena.training.trainer import train
 from wealtharena.tuning.engine import Report
@@ -31,7 +31,9 @@ VALIDATION = "validation."
 
 @dataclass(frozen=True)
 class TrainingObjective:
-    """Trains what the overrides say and reports the best validation score so far at every evaluation.
+    """Trains what the overrides say and reports at every evaluation how its best candidate so far did on validation.
+
+    The best is that of `train.select_by`, as in any training: it is what a finalist keeps, whatever the search is about.
 
     `base` are the search's own overrides without those of the sweep; `view_key` says which data the shared view holds,
     so that a trial that searches over data or features makes its own, behind the same wall and over the same `windows`:
@@ -40,18 +42,17 @@ class TrainingObjective:
 
     base: tuple[str, ...]
     metric: str  # a measure of the validation window, `validation.` in front or not
-    mode: Literal["max", "min"]
     seeds: int
     view_key: str
     windows: Windows
 
     def __call__(self, overrides: Sequence[str], *, number: int, report: Report, shared: Any) -> None:
-        """Train once a seed; the score reported is the mean over seeds begun of each one's best so far."""
+        """Train once a seed; the score reported is the mean over seeds begun of each one's best candidate so far."""
         spec = compose([*self.base, *overrides])
         view = shared if data_key(spec) == self.view_key else own_view(spec, self.windows)
         done: list[float] = []
         for offset in range(self.seeds):
-            seeded = spec.model_copy(update={"seed": spec.seed + offset})
+            seeded = spec.model_copy(update={"seed": seed_after(spec.seed, offset)})
             with temporary_folder("trial") as folder:
                 watch = _Watch(self, seeded, view, folder, report, tuple(done))
                 job = TrainingJob(seeded, view.features, view.train, view.validation, folder)
@@ -118,15 +119,18 @@ class _Watch:
         """Do nothing: only evaluations count."""
 
     def on_evaluation(self, record: Mapping[str, Any]) -> None:
-        """Report the best score so far, with the chosen candidate's validation returns."""
-        score = score_of(record, self.objective.metric)
-        better = max if self.objective.mode == "max" else min
-        self.best = score if math.isnan(self.best) else better(self.best, score)
+        """Report the score of the chosen candidate, with its validation returns."""
+        self.best = score_of(self._measures(), self.objective.metric)
         per_year = self.view.features.panel.bars_per_year
         self.report(
             float(np.mean([*self.done, self.best])),
             {**self._returns(), BARS_KEY: per_year, "x_env_step": record["env_step"]},
         )
+
+    def _measures(self) -> dict[str, float]:
+        """Return the validation measures of the chosen candidate, NaN for those that are not defined."""
+        found = json.loads((best_path(self.folder) / METRICS_FILE).read_text())["validation"]
+        return {**dict.fromkeys((*metrics.names(), KEPT_SHARE), math.nan), **found}
 
     def _returns(self) -> dict[str, list[float]]:
         """Return what the chosen candidate earned on validation, less cash, and of a tilt also less its anchor."""

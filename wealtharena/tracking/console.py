@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SPEED = "env_steps_per_second"
 SHARPE = "validation/sharpe"
+KEPT = "validation/kept_share"  # lambda, of an agent that is shrunk towards its anchor
+LEARNED_T = "validation/learned_t"  # what it goes by
 _LEAST_BAR = 6  # columns that the bar and the space before it have at least
 
 
@@ -42,6 +44,8 @@ class State:
         self.speed: float | None = None
         self.sharpe: float | None = None
         self.best: float | None = None
+        self.kept: float | None = None
+        self.learned_t: float | None = None
         self._clock = clock
         self._mark: tuple[float, int] | None = None
         self._pace: float | None = None  # since the first record: what comes before it, compiling too, happens once
@@ -61,9 +65,10 @@ class State:
 
     def remember(self, record: Mapping[str, Any]) -> None:
         """Take in the validation Sharpe ratio of a record, of this process or of the one before a resume."""
-        if isinstance(sharpe := record.get(SHARPE), int | float) and not math.isnan(sharpe):
-            self.sharpe = float(sharpe)
+        if (sharpe := _known(record.get(SHARPE))) is not None:
+            self.sharpe = sharpe
             self.best = self.sharpe if self.best is None else max(self.best, self.sharpe)
+            self.kept, self.learned_t = _known(record.get(KEPT)), _known(record.get(LEARNED_T))
 
     @property
     def seconds_left(self) -> float | None:
@@ -75,7 +80,8 @@ class State:
         share = min(100 * self.step / max(self.total_steps, 1), 100)
         parts = [f"{self.label}  {self.step:>9,} / {self.total_steps:,} steps ({share:3.0f} %)"]
         parts.append(f"{self.speed:,.0f} steps/s" if self.speed else "- steps/s")
-        parts.append(f"validation Sharpe {_signed(self.sharpe)}, best {_signed(self.best)}")
+        kept = "" if self.kept is None else f", lambda {self.kept:.2f} (t {_signed(self.learned_t)})"
+        parts.append(f"validation Sharpe {_signed(self.sharpe)}, best {_signed(self.best)}{kept}")
         if self.seconds_left is not None:
             parts.append(f"{duration(self.seconds_left)} left")
         return "  ".join(parts)
@@ -142,7 +148,8 @@ class Told:
         """Say where training stands."""
         facts = {
             "label": state.label, "env_step": state.step, "total_steps": state.total_steps,
-            "steps_per_second": state.speed, "sharpe": state.sharpe, "best": state.best, "seconds_left": state.seconds_left,
+            "steps_per_second": state.speed, "sharpe": state.sharpe, "best": state.best, "lambda": state.kept,
+            "learned_t": state.learned_t, "seconds_left": state.seconds_left,
         }  # fmt: skip
         speech.say("validation" if evaluated else "iteration", facts)
 
@@ -182,6 +189,10 @@ def _short(value: float) -> str:
     return f"{value:.0f}"
 
 
+def _known(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not math.isnan(value) else None
+
+
 def _signed(value: float | None) -> str:
     return figure(value, "+.2f")
 
@@ -194,13 +205,14 @@ def _fitting(state: State, width: int) -> str:
         "speed": f"{_short(state.speed)}/s" if state.speed else "-/s",
         "sharpe": f"val. Sharpe {_signed(state.sharpe)}",
         "best": f"best {_signed(state.best)}",
+        "lambda": "" if state.kept is None else f"lambda {state.kept:.2f}",
         "left": f"{duration(state.seconds_left)} left",
     }
-    for least in ("speed", "label", "left", "best", "sharpe"):
-        if len(" ".join(parts.values())) + _LEAST_BAR <= width:
+    for least in ("lambda", "speed", "label", "left", "best", "sharpe"):
+        if len(" ".join(filter(None, parts.values()))) + _LEAST_BAR <= width:
             break
         del parts[least]
-    return " ".join(parts.values())
+    return " ".join(filter(None, parts.values()))
 
 
 def _bar(state: State, terminal: Console | None) -> tuple[Progress, Any]:

@@ -181,7 +181,8 @@ def configuration(composed: Mapping[str, Any], run_record: Mapping[str, Any]) ->
 def summary(run_record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the figures of run.json as W&B's summary, flat: `test/sharpe`, `verdict`, `training/seconds`, ...
 
-    `active/...` is what an agent that tilts added to its anchor, `active/kept_share` its lambda.
+    `active/...` is what an agent that tilts added to its anchor, `active/kept_share` its lambda, in
+    the mean of folds.
     """
     flat: dict[str, Any] = {}
     for window, measures in (run_record.get("metrics") or {}).items():
@@ -190,7 +191,9 @@ def summary(run_record: Mapping[str, Any]) -> dict[str, Any]:
         flat |= {f"baseline/{name}/{key}": (measures or {}).get(key) for key in ("sharpe", "total_return")}
     tilted = ((run_record.get("comparison") or {}).get("anchor") or {}).get("active") or {}
     flat |= {f"active/{key}": value for key, value in tilted.items()}
-    flat["active/kept_share"] = (run_record.get("checkpoint") or {}).get("kept_share")
+    folds = [fold.get("checkpoint") or {} for fold in run_record.get("folds") or [run_record]]
+    kept = [block["kept_share"] for block in folds if block.get("kept_share") is not None]
+    flat["active/kept_share"] = sum(kept) / len(kept) if kept else None
     flat |= {f"training/{key}": value for key, value in (run_record.get("training") or {}).items()}
     flat["status"] = run_record.get("status")
     flat["verdict"] = (run_record.get("verdict") or {}).get("status")

@@ -63,6 +63,7 @@ def build(*, entity: str, project: str) -> Any:
             panels=[
                 *(panels.BarPlot(title=words, metrics=[f"active/{key}"], groupby="asset") for key, words in _ACTIVE),
                 line("Lambda, by validation", "validation/kept_share"),
+                line("What was learned less its anchor, t by validation", "validation/learned_t"),
             ],
         ),
         ws.Section(

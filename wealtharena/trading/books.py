@@ -10,6 +10,7 @@ from wealtharena.trading.broker import FINAL, Event, Fill
 from wealtharena.trading.database import transaction
 from wealtharena.trading.guard import Intervention
 
+CLOSING: Final = 3  # the first attempt to close all between two closes; at other orders a second is one made smaller
 _SAME: Final = 1e-9  # of a quote; what differs by less is rounding
 _DUST: Final = 1e-6  # units, likewise
 
@@ -165,8 +166,9 @@ class Books:
             self._db.execute("UPDATE events SET bar = ? WHERE epoch = ? AND bar = ''", (bar, self.epoch))
 
     def _decided(self, bar: str) -> set[str | None]:
-        """Return the client ids of the orders that were decided on at a bar."""
-        rows = self._db.execute("SELECT client_id FROM intents WHERE epoch = ? AND bar = ?", (self.epoch, bar))
+        """Return the client ids of the orders that were decided on at a bar: what closes all between two closes was at none."""
+        where = "epoch = ? AND bar = ? AND attempt < ?"
+        rows = self._db.execute(f"SELECT client_id FROM intents WHERE {where}", (self.epoch, bar, CLOSING))
         return {row["client_id"] for row in rows}
 
     def slippage(self) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from wealtharena.trading.desk import Close, Day, ages, rule, seen_at, standing
 from wealtharena.trading.guard import Intervention, Ruling, State, unknown
 from wealtharena.trading.ledger import Decision, Intent
 from wealtharena.trading.reconcile import Known, check_same, follow, reconcile, take_back, take_over
-from wealtharena.trading.sending import again, announce, close_out, crossed, intents_of, send, stopped
+from wealtharena.trading.sending import again, announce, close_out, crossed, intents_of, outgrow, send, stopped
 from wealtharena.trading.situation import Floats
 from wealtharena.trading.standing import NOTE, RETIRED, SINCE, STANDS
 from wealtharena.trading.standing import RULE as VERSION
@@ -163,6 +163,7 @@ def tend(trader: Trader, switch: Switch) -> None:
         for one in refused:
             if not take_back(trader, [one.client_id]):  # what a broker calls refused may be waiting there still
                 again(trader, one)
+        outgrow(trader)
         close_out(trader, last)
         send(trader, last.bar)
     except (UnreachableError, FullError):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from wealtharena.envs.trajectory import LEAST_ORDER
 from wealtharena.trading.database import LedgerError, look_at
 from wealtharena.trading.standing import NOTE, STANDS
 from wealtharena.trading.switch import FILE as KILL
@@ -26,6 +28,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _WAIT_SECONDS: Final = 1.0
 _POINTS: Final = 240  # of a line of equity
 _ROWS: Final = 10  # newest orders and interventions
+_SEARCHED: Final = 1000  # newest orders among which those that are more than rounding are looked for
+_RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
 UNFIT: Final = (ValueError, TypeError, LookupError, AttributeError)  # what a cell ends in that somebody has edited
 
 
@@ -35,7 +39,7 @@ class Position:
 
     symbol: str
     units: float
-    value: float
+    value: float | None  # None where no price is known, of a symbol that is not traded here
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,8 @@ class AccountView:
     flows: (
         float  # what came in from outside since the opening, less what went; amounts of before are in the money of now
     )
-    positions: tuple[Position, ...]
+    positions: tuple[Position, ...]  # at the last close
+    held: Mapping[str, float]  # units by symbol, with what was executed since
     orders: tuple[SentOrder, ...]  # newest first
     interventions: tuple[Told, ...]  # newest first
     line: tuple[tuple[str, float], ...]  # bar and equity, some hundred points
@@ -111,6 +116,11 @@ class AccountView:
         return ", ".join(words for words in (f"version {version}" if version else "", self.standing) if words)
 
     @property
+    def since(self) -> str:
+        """Return what `since_close` does."""
+        return since_close({one.symbol: one.units for one in self.positions}, self.held)
+
+    @property
     def names(self) -> list[str]:
         """Return the names of the checkpoints that were named to trade."""
         return names_of(self.checkpoints)
@@ -123,6 +133,19 @@ class AccountView:
     def live(self) -> bool:
         """Return whether real money is at stake."""
         return bool(self.facts.get("live", False))
+
+
+def since_close(closed: Mapping[str, float], held: Mapping[str, float]) -> str:
+    """Return in words what is held after what was booked since a close at which `closed` was; nothing where nothing was.
+
+    >>> since_close({"SPY": 5.0}, {"SPY": 2.0}), since_close({"SPY": 5.0}, {}), since_close({"SPY": 5.0}, {"SPY": 5.0})
+    ('What was booked since then leaves 2 SPY.', 'What was booked since then leaves nothing.', '')
+    """
+    both = {name: (closed.get(name, 0.0), held.get(name, 0.0)) for name in {*closed, *held}}
+    if all(abs(now - then) <= _RELATIVE * max(abs(now), abs(then)) for then, now in both.values()):
+        return ""
+    left = ", ".join(f"{units:,.6g} {name}" for name, units in sorted(held.items()))
+    return f"What was booked since then leaves {left or 'nothing'}."
 
 
 def accounts(root: Path) -> list[tuple[str, str, Path]]:
@@ -275,7 +298,8 @@ def _view(db: sqlite3.Connection, agent: str, account: str, folder: Path) -> Acc
         before=float(last[1]["worth"]) * scale if len(last) > 1 else equity,
         flows=float(found["flows"] or 0.0),
         positions=_positions(last[0]) if last else (),
-        orders=_orders(db, epoch),
+        held=_held(db, epoch),
+        orders=_orders(db, epoch, last[0] if last else None),
         interventions=_told(db, epoch),
         line=_line(db, epoch, int(found["bars"]), scale=scale),
         switch=asked(folder / KILL),
@@ -287,16 +311,27 @@ def _view(db: sqlite3.Connection, agent: str, account: str, folder: Path) -> Acc
 
 def _positions(close: sqlite3.Row) -> tuple[Position, ...]:
     held, marks = json.loads(close["positions"]), json.loads(close["marks"])
-    found = [Position(symbol, units, units * marks.get(symbol, 0.0)) for symbol, units in held.items()]
-    return tuple(sorted(found, key=lambda one: -abs(one.value)))
+    found = [Position(name, units, units * marks[name] if name in marks else None) for name, units in held.items()]
+    return tuple(sorted(found, key=lambda one: -abs(one.value or 0.0)))
 
 
-def _orders(db: sqlite3.Connection, epoch: int) -> tuple[SentOrder, ...]:
+def _held(db: sqlite3.Connection, epoch: int) -> dict[str, float]:
+    rows = db.execute("SELECT symbol, units FROM positions WHERE epoch = ? AND units <> 0 ORDER BY symbol", (epoch,))
+    return {row["symbol"]: float(row["units"]) for row in rows}
+
+
+def _orders(db: sqlite3.Connection, epoch: int, last: sqlite3.Row | None) -> tuple[SentOrder, ...]:
+    """Return the newest orders without those that are rounding, as a tilt at rest gives at each close, by the last close's prices.
+
+    Where there have been no others for long, these.
+    """
+    marks, least = ({}, 0.0) if last is None else (json.loads(last["marks"]), LEAST_ORDER * float(last["equity"]))
     rows = db.execute(
         "SELECT bar, symbol, units, status, note FROM intents WHERE epoch = ? ORDER BY rowid DESC LIMIT ?",
-        (epoch, _ROWS),
-    )
-    return tuple(SentOrder(**dict(row)) for row in rows)
+        (epoch, _SEARCHED),
+    ).fetchall()
+    large = [row for row in rows if abs(row["units"]) * (marks.get(row["symbol"]) or math.inf) >= least]
+    return tuple(SentOrder(**dict(row)) for row in (large or rows)[:_ROWS])
 
 
 def _told(db: sqlite3.Connection, epoch: int) -> tuple[Told, ...]:

@@ -27,7 +27,7 @@ from wealtharena.trading.broker import (
 from wealtharena.trading.crossing import ACCOUNT, mark_of
 from wealtharena.trading.desk import Close
 from wealtharena.trading.guard import Intervention
-from wealtharena.trading.ledger import Intent, IntentStatus
+from wealtharena.trading.ledger import Intent
 from wealtharena.trading.trader import Trader
 
 logger = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ def follow(trader: Trader, bar: str) -> list[Intent]:
     """
     told: list[BookedOrder] = []
     refused: list[Intent] = []
-    changes: dict[str, tuple[IntentStatus, str]] = {}
+    lost: list[Intent] = []
     for one in trader.ledger.pending():
         try:
             booked = trader.broker.order_by_client_id(one.client_id)
@@ -193,10 +193,25 @@ def follow(trader: Trader, bar: str) -> list[Intent]:
             told.append(booked)
             refused += [one] if booked.status == "rejected" else []
         elif one.bar != bar and one.status != "open":  # one that was acknowledged exists, whatever is answered now
-            changes[one.client_id] = ("expired", "older than its bar when it could have been sent")
+            lost.append(one)
     trader.ledger.follow(told)
-    trader.ledger.mark(changes)
+    _expire(trader, lost, bar)
     return refused
+
+
+def _expire(trader: Trader, lost: Sequence[Intent], bar: str) -> None:
+    """Let orders expire that were never booked, and have people told where they were to close all."""
+    if not lost:
+        return
+    ledger = trader.ledger
+    with ledger.at_once():
+        ledger.mark({one.client_id: ("expired", "older than its bar when it could have been sent") for one in lost})
+        held = ledger.positions() if ledger.state()[0] == "reducing" else {}
+        if closing := [one for one in lost if held.get(one.symbol, 0.0) * one.units < 0.0]:
+            names = ", ".join(dict.fromkeys(one.symbol for one in closing))
+            heard = closing[-1].note or "nothing"
+            words = f"{names}: what was to close it was never taken, and is ordered anew. Last heard: {heard}"
+            ledger.post(f"not everything gets closed at {bar[:10]}", words)
 
 
 def _give_up(trader: Trader, one: Intent, bar: str, error: UntoldError) -> None:

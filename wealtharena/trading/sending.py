@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from wealtharena.trading import crossing
+from wealtharena.trading.books import CLOSING
 from wealtharena.trading.broker import BookedOrder, NotYetError, Order, RejectedError, UnreachableError
 from wealtharena.trading.desk import Close
 from wealtharena.trading.guard import State
-from wealtharena.trading.ledger import NOTHING_LEFT, Decision, Intent, IntentStatus, client_id
+from wealtharena.trading.ledger import NOTHING_LEFT, PENDING, Decision, Intent, IntentStatus, client_id
 from wealtharena.trading.situation import Floats
 from wealtharena.trading.trader import Trader
+from wealtharena.trading.unsaid import gaps_of
 
 _FIRST: Final = 1
-_CLOSING: Final = 3  # the first attempt to close all between two closes; at other orders a second is one made smaller
 _ATTEMPTS: Final = 9  # to close a symbol between two closes
 _RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
+_STUCK: Final = "stuck"  # a note: a bar, and of which symbols people were told at it that they do not get closed
+_REFUSED: Final = "refused"  # the same of orders that a broker refused
+_LITTLE: Final = 0.01  # of equity: such orders may be too small for a broker, at each close
+_LOOKED: Final = (
+    "looked"  # a note: what was held beside our books at the last look between two closes, and what came of it
+)
 _WHY: Final[Mapping[State, str]] = {  # an order was stopped, by the account's state
     "halted": "halted", "reducing": "everything is being closed", "trading": "sized in units of before a split",
 }  # fmt: skip
@@ -69,7 +77,7 @@ def close_out(trader: Trader, last: Decision) -> None:
         if not ledger.lacking(dust=dust) and trader.broker.positions() == {}:
             ledger.set_state("halted", f"{why}; {NOTHING_LEFT}", bar=last.bar)
         return
-    tried = [one for one in ledger.intents_at(last.bar) if one.attempt >= _CLOSING]
+    tried = [one for one in ledger.intents_at(last.bar) if one.attempt >= CLOSING]
     times = Counter(one.symbol for one in tried)
     stuck = on_their_way | {one.symbol for one in tried if one.status == "rejected" or times[one.symbol] >= _ATTEMPTS}
     symbols = [symbol for symbol in ours if symbol in last.seen and symbol not in stuck]
@@ -81,7 +89,7 @@ def close_out(trader: Trader, last: Decision) -> None:
         del meant[symbol]
     found = []
     for symbol, units in meant.items():
-        attempt = _CLOSING + times[symbol]
+        attempt = CLOSING + times[symbol]
         name = _name(trader, last.bar, symbol, leg=_FIRST, attempt=attempt)
         found.append(Intent(name, last.bar, symbol, _FIRST, attempt, units))
     ledger.intend(found)
@@ -120,7 +128,60 @@ def send(trader: Trader, bar: str, *, fresh: frozenset[str] = frozenset()) -> No
     waiting = [one for one in waiting if one not in off]
     for leg in sorted({one.leg for one in waiting}):
         _send_leg(trader, [one for one in waiting if one.leg == leg], fresh=fresh)
+    (_tell_stuck if state == "reducing" else _tell_refused)(trader, bar)
     trader.at("acknowledged")
+
+
+def _tell_stuck(trader: Trader, bar: str) -> None:
+    """Tell people, once a close, what does not get closed before the next: the broker refuses its orders.
+
+    At a broker outside that is so once it has refused what goes at once too, between two closes.
+    """
+    ledger, last = trader.ledger, CLOSING + _ATTEMPTS - 1
+    meant, held = ledger.intents_at(bar), ledger.positions()
+    first = _FIRST if trader.broker.capabilities.embedded else CLOSING
+    tried = {one.symbol: one for one in meant if one.attempt >= first and one.symbol in held}
+    stuck = {name: one for name, one in tried.items() if one.status == "rejected" or one.attempt == last}
+    waiting = {one.symbol for one in meant if one.status in PENDING}
+    found = {name: one for name, one in stuck.items() if name not in waiting}
+    _tell(
+        trader,
+        bar,
+        found,
+        title="not everything gets closed",
+        note=_STUCK,
+        words="held still, and ordered anew at the next close",
+    )
+
+
+def _tell_refused(trader: Trader, bar: str) -> None:
+    """Tell people, once a close, what a broker outside has refused of what was decided, where it is not little.
+
+    A bridge refuses what no signal confirms, as it was asked to.
+    """
+    ledger = trader.ledger
+    decision, last = ledger.decision(bar), ledger.last_close()
+    if trader.broker.capabilities.embedded or decision is None or last is None:
+        return
+    meant = ledger.intents_at(bar)
+    taken = {one.symbol for one in meant if one.status in (*PENDING, "filled", "partly")}
+    found = {one.symbol: one for one in meant if one.status == "rejected" and one.symbol not in taken}
+    worth = sum(abs(one.units) * decision.seen.get(name, 0.0) for name, one in found.items())
+    if worth >= _LITTLE * last["equity"]:
+        _tell(trader, bar, found, title="orders were refused", note=_REFUSED, words="decided on anew at the next close")
+
+
+def _tell(trader: Trader, bar: str, found: Mapping[str, Intent], *, title: str, note: str, words: str) -> None:
+    """Tell people of orders, by symbol, but for symbols of which they were told at this bar, as the note has them."""
+    ledger = trader.ledger
+    known = json.loads(ledger.note(note) or "{}").get(bar, [])
+    new = [name for name in found if name not in known]
+    if not new:
+        return
+    why = "; ".join(found[name].note or f"{name}: no reason is given" for name in new)
+    with ledger.at_once():
+        ledger.write_note(note, json.dumps({bar: [*known, *new]}))
+        ledger.post(f"{title} at {bar[:10]}", f"{', '.join(new)}: {words}. The broker's last word: {why}")
 
 
 def stopped(trader: Trader) -> list[Intent]:
@@ -134,7 +195,7 @@ def stopped(trader: Trader) -> list[Intent]:
     if state == "halted":
         return ledger.pending()
     acted = frozenset() if capabilities.embedded else ledger.acted_on()
-    pending, reducing = ledger.pending(), state == "reducing"
+    pending, reducing, outgrown = ledger.pending(), state == "reducing", _looked(trader)["outgrown"]
     held = ledger.positions() if reducing else {}
     done = ledger.executed([one.client_id for one in pending]) if reducing else {}
 
@@ -142,8 +203,41 @@ def stopped(trader: Trader) -> list[Intent]:
         has, executed = held.get(one.symbol, 0.0), done.get(one.client_id, 0.0)
         return reducing and _opens(one, has, executed=executed, dust=capabilities.dust)
 
-    # what closes all is measured against what is held now
-    return [one for one in pending if (one.symbol in acted and one.attempt < _CLOSING) or opens(one)]
+    def of_before(one: Intent) -> bool:  # what closes all is measured against what is held now
+        return one.client_id in outgrown or (one.symbol in acted and one.attempt < CLOSING)
+
+    return [one for one in pending if of_before(one) or opens(one)]
+
+
+def outgrow(trader: Trader) -> None:
+    """Note which orders wait while the broker holds, at two looks in a row, what no execution since the close explains.
+
+    A split, most likely, before any price shows it, at a broker that tells of none. What closes all goes on while it is
+    not larger than what is held.
+    """
+    ledger, dust = trader.ledger, trader.broker.capabilities.dust
+    executed = {one.symbol for one in ledger.unassigned()}
+    waiting = [one for one in ledger.pending() if one.symbol not in executed]
+    held = trader.broker.positions() if waiting else None
+    if not held or ledger.lacking(dust=dust):  # an empty answer may be a failure of theirs, and stops nothing
+        return
+    gaps, before = gaps_of(ledger.positions(), held, dust=dust), _looked(trader)
+    stood = {name for name, gap in gaps.items() if before["gaps"].get(name) == gap}
+    found = {
+        one.client_id
+        for one in waiting
+        if one.symbol in stood
+        and (one.attempt < CLOSING or _opens(one, held.get(one.symbol, 0.0), executed=0.0, dust=dust))
+    }
+    orders = found | {one.client_id for one in waiting if one.client_id in before["outgrown"]}
+    if gaps or before["gaps"]:
+        ledger.write_note(_LOOKED, json.dumps({"gaps": gaps, "outgrown": sorted(orders)}))
+
+
+def _looked(trader: Trader) -> Mapping[str, Any]:
+    """Return what was noted at the last look between two closes: gaps of positions, and orders that they have outgrown."""
+    found: Mapping[str, Any] = json.loads(trader.ledger.note(_LOOKED) or '{"gaps": {}, "outgrown": []}')
+    return found
 
 
 def _opens(one: Intent, held: float, *, executed: float, dust: float) -> bool:
@@ -201,7 +295,7 @@ def _due(trader: Trader, waiting: list[Intent]) -> tuple[list[Intent], dict[str,
 
 def _submitted(trader: Trader, one: Intent) -> BookedOrder:
     """Return the order as booked. After no answer it is looked up in all statuses, and only then sent again, once."""
-    urgent = one.attempt >= _CLOSING
+    urgent = one.attempt >= CLOSING
     order, broker = Order(one.client_id, one.symbol, one.units, one.leg, urgent=urgent), trader.broker
     try:
         return broker.submit(order)

@@ -30,6 +30,7 @@ from wealtharena.training.job import Candidate
 log = logging.getLogger(__name__)
 
 CHECKPOINTS, TRAINER = "checkpoints", "trainer"
+METRICS_FILE = "metrics.json"  # of a candidate: what it did on validation
 STATE_FORMAT = 1
 _PARTS = frozenset({"engine", "scaler", "candidates", "progress", "degenerate", "job"})  # of every state
 _KINDS: Mapping[str, type] = {"engine": Mapping, "job": Mapping, "candidates": list}  # of some of them
@@ -85,7 +86,7 @@ class CandidateStore:
         shutil.rmtree(temporary, ignore_errors=True)
         save_policy(temporary, policy)
         finite = {name: value for name, value in candidate.metrics.items() if math.isfinite(value)}
-        write_json(temporary / "metrics.json", {"env_step": candidate.env_step, "validation": finite})
+        write_json(temporary / METRICS_FILE, {"env_step": candidate.env_step, "validation": finite})
         shutil.rmtree(target, ignore_errors=True)
         temporary.rename(target)
 

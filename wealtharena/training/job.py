@@ -12,7 +12,12 @@ from wealtharena.evaluation.splits import Segment
 from wealtharena.features.panel import FeaturePanel
 
 Figure = float | int | str
-KEPT_SHARE: Final = "kept_share"  # lambda, among the measures of a validation: see training/shrinkage.py
+# among the measures of a validation where what was learned is shrunk: see training/shrinkage.py
+KEPT_SHARE: Final = "kept_share"  # lambda
+LEARNED: Final = (
+    "learned_less_anchor"  # what was learned earned a year beside its anchor, before it was shrunk, as a share
+)
+LEARNED_T: Final = "learned_t"  # that over its standard error
 
 
 class Listener(Protocol):

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from wealtharena.config.identity import differences, listed, settings
 from wealtharena.errors import TrainingError
+from wealtharena.features.panel import Scaler
 from wealtharena.training.job import TrainingJob
+
+_APART: Final = 1e-3  # deviations by which no other machine's rounding moves a mean
 
 
 def identity(job: TrainingJob) -> dict[str, Any]:
@@ -30,4 +35,19 @@ def refuse_another(job: TrainingJob, old: Mapping[str, Any]) -> None:
         raise TrainingError(
             f"{job.folder} was trained as another job: {listed(found)}",
             hint="resume with the run's own data and configuration, or start a new run",
+        )
+
+
+def refuse_other_features(job: TrainingJob, kept: Scaler, found: Scaler) -> None:
+    """Raise TrainingError where the training rows do not have the scale that a state was begun with: a feature was edited since.
+
+    `kept` may know more columns than `found`, an anchor's, which stand behind the features.
+    """
+    count = len(found.names)
+    far = np.maximum(np.abs(kept.mean[:count] - found.mean), np.abs(kept.std[:count] - found.std)) / found.std
+    moved = [name for name, one in zip(found.names, far, strict=True) if one > _APART]
+    if moved:
+        raise TrainingError(
+            f"{job.folder} was trained on other values of {listed(moved)} than the code makes of these bars now",
+            hint="resume with the code that it was begun with, or start a new run",
         )

@@ -6,6 +6,7 @@ The anchor is what the same network answers where its last layer gives zero.
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import replace
 from typing import Final
 
@@ -15,6 +16,7 @@ import torch
 
 from wealtharena.agents.networks.members import Members, actor_of
 from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Trained
+from wealtharena.training.job import LEARNED, LEARNED_T
 
 _HALVINGS: Final = 20
 
@@ -30,6 +32,16 @@ def kept_share(returns: npt.NDArray[np.float64], anchor: npt.NDArray[np.float64]
         return 0.0
     variance = float(difference.var(ddof=1)) / len(difference)
     return max(0.0, 1.0 - variance / mean**2)
+
+
+def evidence(
+    returns: npt.NDArray[np.float64], anchor: npt.NDArray[np.float64], *, bars_per_year: float
+) -> dict[str, float]:
+    """Return what `kept_share` goes by, in figures that people know: d a year, as a share, and t = d / SE; NaN without a spread."""
+    difference = returns - anchor
+    mean = float(difference.mean()) if len(difference) else math.nan
+    error = float(difference.std(ddof=1)) / math.sqrt(len(difference)) if len(difference) > 1 else 0.0
+    return {LEARNED: mean * bars_per_year, LEARNED_T: mean / error if error > 0.0 else math.nan}
 
 
 def shrunk(policy: Trained, share: float, *, shown: torch.Tensor | None = None) -> Trained:

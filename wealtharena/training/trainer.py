@@ -165,20 +165,21 @@ class _Training:
         self._save(engine, self.seconds + time.monotonic() - self._started)
 
     def _proven(self, engine: Engine) -> tuple[Trained, Trajectory, dict[str, float]]:
-        """Return the policy to be kept, its validation path, and the share of it that was kept where it was shrunk."""
+        """Return the policy to be kept, its validation path and, where it was shrunk, how much of it was kept and why."""
         policy = self.policy(engine)
         trajectory = self._on_validation(policy)
         if not (isinstance(engine, Ensemble) and engine.shrinks):
             return policy, trajectory, {}
         from wealtharena.agents.direct.windows import seen
-        from wealtharena.training.shrinkage import kept_share, shrunk
+        from wealtharena.training.shrinkage import evidence, kept_share, shrunk
 
         if self._anchor is None:
             self._anchor = self._on_validation(shrunk(policy, 0.0)).returns  # the same whatever was learnt
         share = kept_share(trajectory.returns, self._anchor)
         segment = self.job.validation
         kept = shrunk(policy, share, shown=seen(self.market)[segment.start : segment.stop - 1])
-        return kept, self._on_validation(kept), {KEPT_SHARE: share}
+        found = evidence(trajectory.returns, self._anchor, bars_per_year=trajectory.bars_per_year)
+        return kept, self._on_validation(kept), {KEPT_SHARE: share, **found}
 
     def _finding(self, trajectory: Trajectory, found: Mapping[str, float]) -> str | None:
         """Return why what was validated is no policy, if so; one that is its anchor is told as such, elsewhere."""
@@ -254,6 +255,8 @@ class _Training:
 
     def _restore(self, engine: Engine, state: Mapping[str, Any]) -> None:
         sameness.refuse_another(self.job, state["job"])
+        fitted = fit_scaler(self.job.features, self.job.train, clip=self.spec.features.clip)
+        sameness.refuse_other_features(self.job, self.scaler, fitted)
         engine.set_state(state["engine"])
         self.store.set_state(state["candidates"])
         progress = state["progress"]

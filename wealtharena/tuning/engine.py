@@ -109,13 +109,14 @@ def search(
     steps: int,
     listener: SearchListener,
     identity: Mapping[str, Any],
+    began: Callable[[], None],
     ended: Callable[[tuple[TrialRow, ...]], None],
     shared: Any = None,
 ) -> SearchResult:
     """Run the trials that the study still lacks and return all of them; Ctrl-C keeps what is finished.
 
-    `ended` is told of each trial when it has ended, and in the end of all that count, also where the search ends with
-    an error.
+    `began` is told once the study is this search's, before any figure of it is shown; `ended` of each trial when it has
+    ended, and in the end of all that count, also where the search ends with an error.
 
     `steps` is the number of evaluations of a whole trial, which the scheduler counts in; `shared` goes into Ray's object
     store once and to every trial, so that a panel is not copied with each; `identity` says what the trials are drawn
@@ -126,6 +127,7 @@ def search(
         study = open_study(sweep, study_path, seed=seed, identity=identity)
         rows = Rows(study_path.with_suffix(".trials"))
         rows.require_known(study)
+        began()
         for kept in collect(study, rows):  # what is lost of a search that goes on is told before its next trial
             listener.on_kept(kept.number, kept.overrides, kept.state, kept.steps, kept.score)
         lacking = counted(study) < sweep.trials

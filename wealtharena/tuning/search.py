@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from wealtharena.config.identity import differences, listed
+from wealtharena.config.specs.experiment import seed_after
 from wealtharena.config.specs.sweep import SweepSpec
 from wealtharena.errors import ConfigError, WealthArenaError
 from wealtharena.files import write_bytes
@@ -42,7 +43,8 @@ def open_study(sweep: SweepSpec, path: Path, *, seed: int, identity: Mapping[str
         load_if_exists=True,
     )
     _claim(study, identity, path)
-    study.sampler = _sampler(sweep, seed + len(study.get_trials(deepcopy=False)))  # a resumed search draws new points
+    known = len(study.get_trials(deepcopy=False))
+    study.sampler = _sampler(sweep, seed_after(seed, known))  # a resumed search draws new points
     for zombie in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(zombie.number, state=TrialState.FAIL, skip_if_finished=True)
         study.set_user_attr(f"zombie-{zombie.number}", True)

@@ -87,6 +87,15 @@ def test_what_a_network_sees_in_training_is_what_the_environment_shows() -> None
     torch.testing.assert_close(together.reshape(apart.shape), apart)
 
 
+def test_windows_that_are_longer_than_the_record_are_told_with_what_they_are(caplog: pytest.LogCaptureFixture) -> None:
+    built = engine("algo.window_bars=500", "algo.burn_in_bars=4")
+    assert built.windows.steps == 399
+    assert "windows have 395 bars (different ones to draw from: 1)" in caplog.text
+    caplog.clear()
+    engine("algo.window_bars=395", "algo.burn_in_bars=4")
+    assert not caplog.text
+
+
 def test_windows_lie_within_segments_and_all_are_drawn() -> None:
     windows = Windows.of(((0, 10), (20, 26), (40, 60)), steps=6, earliest=2)
     found = set(windows.firsts.tolist())

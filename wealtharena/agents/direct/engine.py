@@ -8,6 +8,7 @@ account goes from bar to bar. Several members learn side by side, each from wind
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,8 @@ from wealtharena.agents.specs import DirectSpec
 from wealtharena.envs.rules import rules_of
 from wealtharena.envs.vector import RULE
 from wealtharena.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 APART = 7919  # between the seeds of two learners
 WARMING = 10.0  # updates over which the average of the weights begins
@@ -76,6 +79,13 @@ class DirectEngine:
                 f"algo.burn_in_bars={algo.burn_in_bars} leaves nothing to learn from: the longest training segment has "
                 f"{self.windows.steps} steps",
                 hint="choose fewer, or give more training bars",
+            )
+        if self.windows.steps < algo.burn_in_bars + algo.window_bars:
+            log.warning(
+                "algo.window_bars=%d: no training segment is as long; windows have %d bars (different ones to draw from: %d)",
+                algo.window_bars,
+                self.windows.steps - algo.burn_in_bars,
+                len(self.windows.firsts),
             )
         networks = [_fresh(bench, member) for member in range(algo.members)]
         self.online = Members(networks, bench.spec.model.activation).to(self.device)

@@ -176,4 +176,31 @@ def _read(path: Path, bench: Workbench, algo: OfflineSpec) -> Recording:
             f"algo.dataset={path} was recorded from something else: {listed(found)}",
             hint="name another algo.dataset, and it is recorded there",
         )
+    if what := _moved(made, bench, algo):
+        raise TrainingError(
+            f"algo.dataset={path} has other {what} at its first bar than the code makes now",
+            hint="remove it, and it is recorded anew",
+        )
     return made
+
+
+def _moved(made: Recording, bench: Workbench, algo: OfflineSpec) -> str:
+    """Return what the first step of a recording has otherwise when it is played again, as after an edit of code; "" for nothing.
+
+    Names and settings are the same by then. What is drawn (a baseline's portfolio, factors of costs) is not compared.
+    """
+    start, seen = bench.episodes[0][0], bench.market.layout.features
+    once = algo.model_copy(update={"passes": 1, "noise": 0.0})
+    again = _record(bench, once, (start, start + bench.env.window + 1), np.random.default_rng(0))
+    parts: dict[str, list[Any]] = {
+        "features": [(one.observations[0, seen], one.following[0, seen]) for one in (made, again)]
+    }
+    if not (_schedule(bench, once, bench.env, start, seed=0).baseline.drawn or bench.env.randomisation.enabled):
+        parts |= {
+            "actions": [(one.actions[0],) for one in (made, again)],
+            "rewards": [(one.rewards[0],) for one in (made, again)],
+        }
+    for what, (old, new) in parts.items():
+        if not all(np.allclose(one, other, rtol=1e-4, atol=1e-6) for one, other in zip(old, new, strict=True)):
+            return what
+    return ""

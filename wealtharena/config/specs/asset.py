@@ -118,6 +118,11 @@ class InstrumentSpec(Spec):
         """Return the units of a symbol's lot; 0 trades fractions."""
         return self.lot_sizes.get(symbol, self.lot_size)
 
+    def is_whole(self, symbol: str) -> bool:
+        """Return whether a symbol is held in whole units only."""
+        lot = self.lot_of(symbol)
+        return lot > 0.0 and lot.is_integer()
+
 
 class AssetSpec(Spec):
     """One asset class: everything that differs between an ASX share and a currency pair."""

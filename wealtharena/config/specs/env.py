@@ -54,7 +54,9 @@ class EnvSpec(Spec):
     )
     anchor: AnchorName = Field(description="tilt: the baseline that is tilted; an agent that says nothing holds it")
     anchor_bars: int = Field(
-        ge=2, le=2048, description="tilt: bars that the anchor's volatility or momentum looks back"
+        ge=2,
+        le=2048,
+        description="tilt: bars that the anchor's volatility or momentum looks back; fewer than 10 estimate no volatility",
     )
     tilt_scale: float = Field(gt=0, le=10, description="tilt, long only: largest change of a symbol's log share")
     trade_rate: float = Field(

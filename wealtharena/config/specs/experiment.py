@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, SerializeAsAny
 
@@ -31,6 +31,13 @@ from wealtharena.config.specs.split import SplitSpec
 from wealtharena.config.specs.sweep import SweepSpec
 from wealtharena.config.specs.zoo import ZooSpec
 
+SEEDS: Final = 2**32  # there are, as many as numpy's older generators take
+
+
+def seed_after(seed: int, by: int) -> int:
+    """Return the seed `by` places after another; behind the last stands the first."""
+    return (seed + by) % SEEDS
+
 
 class ExperimentSpec(Spec):
     """The parsed configuration: what `config.parse` returns and every task receives.
@@ -40,7 +47,7 @@ class ExperimentSpec(Spec):
     """
 
     task: Word = Field(description="verb; the file of that name in wealtharena/tasks/")
-    seed: int = Field(ge=0, lt=2**32, description="of all randomness of the job")
+    seed: int = Field(ge=0, lt=SEEDS, description="of all randomness of the job")
     log: Literal["text", "json"] = Field(description="how the console speaks: to people, or one JSON object a line")
     quiet: bool = Field(description="say the verdict, or what was asked for, and where the report is; nothing else")
     resume: str | None = Field(description="run directory to go on from")

@@ -10,14 +10,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import currency, intervals, provider
 from wealtharena.data.bars import RawBars, raw_table, window_mask
-from wealtharena.data.reading import Reading, adjustment, mixed, payouts, read_path, units
+from wealtharena.data.quality import calendar_of
+from wealtharena.data.reading import Reading, adjustment, mixed, payouts, read_path, units, unzoned
 from wealtharena.data.reading.identifiers import canonical, canonical_symbol, dollar_pairs, symbol_of_file
+from wealtharena.data.reading.stamps import IntArray
 from wealtharena.data.reading.venues import Quote, quote_of, same_symbol, setting, suffix_of, without_venue, zone_of
 from wealtharena.errors import DataError, ProviderError, UnknownFileError
 
@@ -152,6 +155,7 @@ class Content:
         self.foreign = self._foreign(spec)
         kinds = {self.names[name]: kind for name, kind in reading.volume_kind.items()}
         self.volumes = self._volumes(spec.volume_unit, kinds)
+        self._clocks = self._by_clocks(spec)
         known = {self.names[name]: kind for name, kind in reading.adjusted.items()}
         self.adjustments = adjustment.adjustments(self.tables, setting=spec.adjusted, known=known)
 
@@ -172,6 +176,27 @@ class Content:
             self.tables[name], name, paid=self.reading.paid[written], quote=self.quotes[name]
         )
         return words
+
+    def _by_clocks(self, spec: DataSpec) -> list[str]:
+        """Bring times behind which no zone is written to UTC where the hours of their exchange tell it; return in words what was done."""
+        walls = {name: self._wall(name) for name in sorted(self.names[name] for name in self.reading.unzoned)}
+        where = Path(spec.path or "").name
+        told: dict[tuple[str, str], list[str]] = {}
+        for name, zone in unzoned.zones(walls, where=where).items():
+            told.setdefault((zone, walls[name][1] if zone != unzoned.UTC else ""), []).append(name)
+            if zone != unzoned.UTC:
+                shown = self.tables[name]["timestamp"]
+                stamps = unzoned.in_utc(pd.DatetimeIndex(shown).as_unit("ns").asi8, zone)
+                self.tables[name] = self.tables[name].assign(
+                    timestamp=pd.DatetimeIndex(stamps, tz="UTC").astype(shown.dtype)
+                )
+        return [unzoned.words(_some(names), zone, calendar) for (zone, calendar), names in told.items()]
+
+    def _wall(self, name: str) -> tuple[IntArray, str]:
+        """Return what a clock showed at the bars of a symbol, in ns, rising, and its calendar."""
+        quote = self.quotes.get(name)
+        shown = pd.DatetimeIndex(self.tables[name]["timestamp"]).as_unit("ns").asi8
+        return np.unique(shown), calendar_of(name, self._asset, currency=quote.currency if quote else None)
 
     def _foreign(self, spec: DataSpec) -> dict[str, float]:
         """Return dollars for one unit of the quote, by and large, of each coin whose money is not the account's.
@@ -268,7 +293,7 @@ class Content:
                 f"names that tell no venue: {_some(bare)}; their quotes are taken as {self._asset.universe.currency},"
                 f" the universe's; if they are not, set asset.instrument.currencies, as by {setting(bare[0], 'USD')}"
             )
-        said += [*self._brought, *self._far_from_fixings]
+        said += [*self._clocks, *self._brought, *self._far_from_fixings]
         said += [note for name in self.quotes if (note := self._pounds_beside_pence(name))]
         said += [answer.words for answer in self.volumes.values() if answer.note]
         said += _noted(self.adjustments)

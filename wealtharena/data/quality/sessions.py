@@ -19,8 +19,6 @@ _QUARTER: Final = pd.Timedelta(minutes=15)
 _ENDS_SESSIONS: Final = 5  # that tell whether stamps are the ends of bars, at least;
 _ENDS_STRAY: Final = 0.05  # of them may have a bar that lies in none of them, as one at their open does, and
 _ENDS_CLOSED: Final = 0.5  # must have one at their close
-_EARLY: Final = pd.Timedelta(hours=5.5)  # before the open, and
-_LATE: Final = pd.Timedelta(hours=4)  # after the close: 4:00 to 20:00 in New York, the widest hours of any shares
 
 
 def off_grid(table: pd.DataFrame, context: Context) -> Detection | None:
@@ -163,7 +161,7 @@ def inside(table: pd.DataFrame, context: Context) -> tuple[Bool, Bool]:
     stamps = naive_times(table).astype(np.int64)
     step = intervals.length(context.raw.interval).value
     within = _covered(stamps, begins - step + 1, ends - 1)
-    return within, within | _covered(stamps, begins - _EARLY.value, ends + _LATE.value)
+    return within, within | _covered(stamps, begins - calendars.EARLY.value, ends + calendars.LATE.value)
 
 
 def _hours(table: pd.DataFrame, context: Context) -> tuple[Int, Int] | None:

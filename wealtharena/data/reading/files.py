@@ -176,21 +176,21 @@ def split_symbols(
     leave_out_rates(numbers, groups, read, found, ledger)
     join_copies(numbers, groups, read, ledger)
     unapplied = write_proven(numbers, groups, read, found, ledger)
-    adjusted = _adjusted(numbers, found, ledger)
-    adjusted = "none" if unapplied else adjusted
+    told = _adjusted(numbers, found, ledger)
     if "split" in numbers:
         numbers["split"] = numbers["split"].where(numbers["split"] != 1.0, 0.0)
-    tables = _tables(numbers, read, groups, venue, ledger)
+    tables, unzoned = _tables(numbers, read, groups, venue, ledger)
     _check_dropped(ledger, max_dropped_share)
     currencies = _currencies(found["currency"][0][1][keep] if "currency" in found else None, groups, ledger)
     return Reading(
         tables,
         (ledger.close(),),
         {name: kinds for name in tables if kinds},
-        {name: adjusted for name in tables if adjusted},
+        {name: adjusted for name in tables if (adjusted := "none" if unapplied else told)},
         read.zoned,
         currencies,
         payouts.stated(frame, keep, found.get("dividend", []), numbers, groups, ledger.name),
+        unzoned,
     )
 
 
@@ -243,15 +243,17 @@ def _tables(
     groups: dict[str, IntArray],
     venue: Venue,
     ledger: Ledger,
-) -> dict[str, pd.DataFrame]:
+) -> tuple[dict[str, pd.DataFrame], frozenset[str]]:
+    """Return one table a symbol, and the symbols of bars within the day behind whose times no zone is written."""
     tables: dict[str, pd.DataFrame] = {}
     votes = {name: intervals.is_dated(pd.DatetimeIndex(read.instants[rows])) for name, rows in groups.items()}
     spoken = [vote for vote in votes.values() if vote is not None]
     usual = sum(spoken) * 2 >= len(spoken) if spoken else read.whole_days
-    empty, silent = 0, list[str]()
+    empty, silent, unzoned = 0, list[str](), set[str]()
     for name, rows in groups.items():
         vote = votes[name]
         dated = usual if vote is None else vote
+        unzoned |= set() if read.zoned or read.whole_days or dated else {name}
         zone, weekdays = venue(name)
         own = replace(read, wall=read.wall[rows], instants=read.instants[rows])
         own = own if dated else from_beginnings(own, ledger)
@@ -266,8 +268,6 @@ def _tables(
             silent.append(name)
         else:
             tables[name] = table
-    if not read.zoned and not read.whole_days and not all(vote or vote is None for vote in votes.values()):
-        ledger.note("its times have no zone and are taken as UTC; write an offset if they are of another")
     if not tables:
         raise DataError(f"{ledger.name} holds no price in any row", hint="download it again")
     if silent:
@@ -276,7 +276,7 @@ def _tables(
         ledger.note(f"{empty} rows hold no price; they are no bars")
     shown = {(intervals.spacing(table["timestamp"]) or _NONE).interval or "?" for table in tables.values()}
     ledger.settle("interval", ", ".join(sorted(shown)))
-    return tables
+    return tables, frozenset(unzoned & tables.keys())
 
 
 _NONE: Final = intervals.Spacing("unknown: single bars", pd.Timedelta(0), 0, 0, None)

@@ -65,7 +65,8 @@ def joined(parts: Sequence[tuple[str, Reading]], folder: str, venue: Callable[[s
     zoned = all(reading.zoned for _, reading in parts)
     for symbol in (symbol for symbol, found in pieces.items() if all(len(table) == 1 for _, table in found)):
         tables[symbol] = dated_together(tables[symbol], *venue(symbol), zoned=zoned, where=f"{folder}: {symbol}")
-    return Reading(tables, tuple(settled), kinds, adjusted, zoned, currencies, paid)
+    unzoned = [symbol for symbol, found in pieces.items() if all(symbol in of[name].unzoned for name, _ in found)]
+    return Reading(tables, tuple(settled), kinds, adjusted, zoned, currencies, paid, frozenset(unzoned))
 
 
 def _without_repetitions(symbol: str, found: list[tuple[str, pd.DataFrame]]) -> int:

@@ -93,6 +93,7 @@ class Reading:
     zoned: bool = True  # whether its stamps tell instants
     currencies: dict[str, str] = field(default_factory=dict)  # symbols whose file states what they are quoted in
     paid: dict[str, str] = field(default_factory=dict)  # symbols whose file states what their dividends are paid in
+    unzoned: frozenset[str] = frozenset()  # symbols of bars within the day behind whose times no zone is written
 
     @property
     def notes(self) -> tuple[str, ...]:

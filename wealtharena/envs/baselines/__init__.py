@@ -59,7 +59,9 @@ class Baseline:
         return _history.history_bars(self.spec)
 
     def weights(self, panel: Panel, row: int) -> FloatArray:
-        """Return target weights [A] at the close of bar `row`, from bars up to `row`."""
+        """Return target weights [A] at the close of bar `row`, from bars up to `row` and none before a seam."""
+        if first := panel.begin_of(row):
+            panel, row = panel.slice(first, row + 1), row - first
         found = self._rule.weights(panel, row, self.spec)
         if np.shape(found) != (len(panel.symbols),):
             told = f"weights returned a {type(found).__name__} of shape {np.shape(found)}, not one of {len(panel.symbols)} symbols"

@@ -72,7 +72,10 @@ def why_not(spec: ExperimentSpec) -> str | None:
     if asset.universe.calendar not in _CALENDARS:
         return f"trades shares of the United States, not of {asset.universe.calendar}"
     foreign = [name for name in symbols if any(mark in name for mark in ".=^/")]
-    return f"trades shares of the United States, not {foreign[0]}" if foreign else None
+    if foreign:
+        return f"trades shares of the United States, not {foreign[0]}"
+    parts = [] if spec.env.limits.long_only else [name for name in symbols if not asset.instrument.is_whole(name)]
+    return f"sells no parts of a share short, of {parts[0]}: set asset.instrument.lot_size=1" if parts else None
 
 
 def open_broker(opening: Opening) -> Broker:

@@ -13,7 +13,6 @@ from wealtharena.errors import ConfigError
 from wealtharena.trading.broker import Broker, Opening
 
 if TYPE_CHECKING:
-    from wealtharena.config.specs.asset import InstrumentSpec
     from wealtharena.config.specs.experiment import ExperimentSpec
 
 _CALENDARS: Final = ("XASX", "XNYS", "XNAS", "XASE", "ARCX", "BATS")
@@ -67,15 +66,10 @@ def why_not(spec: ExperimentSpec) -> str | None:
         open_ones = [name for name in symbols if name not in broker.futures]
         if open_ones:
             return f"has to be told which month of {open_ones[0]} is meant, in broker.futures"
-    parts = [name for name in symbols if not _is_whole_lot(asset.instrument, name)]
+    parts = [name for name in symbols if not asset.instrument.is_whole(name)]
     if parts and asset.market != "forex":
         return f"takes no parts of a share or a contract, of {parts[0]}: set asset.instrument.lot_size=1"
     return None
-
-
-def _is_whole_lot(instrument: InstrumentSpec, name: str) -> bool:
-    lot = instrument.lot_of(name)
-    return lot > 0.0 and lot.is_integer()
 
 
 def open_broker(opening: Opening) -> Broker:

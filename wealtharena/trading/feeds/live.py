@@ -87,10 +87,10 @@ class Live:
     """The closes of a venue's sessions, as they come.
 
     A bar is final when it is there with every value that its symbol's bars have, and two looks in a row, `bar_poll`
-    apart, show it alike. What is not final by the session's deadline is not there: its symbol has no price at this bar.
-    Bars that were decided on stay as they were seen, whatever their source says of them later. A look is carried out by
-    a thread: who takes the steps gets its turn back while a source lets itself be waited for, and `wake` is called when
-    it has answered.
+    apart, show it alike; none is looked for before its venue's official close can be told. What is not final by the
+    session's deadline is not there: its symbol has no price at this bar. Bars that were decided on stay as they were seen,
+    whatever their source says of them later. A look is carried out by a thread: who takes the steps gets its turn back
+    while a source lets itself be waited for, and `wake` is called when it has answered.
     """
 
     def __init__(
@@ -110,6 +110,7 @@ class Live:
         self._symbols = spec.data.symbols or spec.asset.universe.symbols
         self._calendar = spec.asset.universe.calendar
         self._patience = dt.timedelta(seconds=spec.paper.bar_patience)
+        self._settling = min(calendars.settling(self._calendar), self._patience / 2)
         self._depth = depth_of(spec.env, spec.risk)
         self._untold: list[tuple[str, Intervention]] = []
         self._history: dict[str, Bars] = seen.histories()
@@ -167,6 +168,8 @@ class Live:
         """
         sources = self._sources()
         look = _Look(dict.fromkeys(self._symbols, "missing"))
+        if (yield from self._set_back(session, session.closes + self._settling)):
+            return None
         while True:
             answers = yield from self._asked(session, sources, look, deadline)
             for symbol in list(look.waiting):

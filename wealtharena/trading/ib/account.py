@@ -26,7 +26,7 @@ from wealtharena.trading.broker import (
     RejectedError,
     UnreachableError,
 )
-from wealtharena.trading.ib.contracts import Named, named
+from wealtharena.trading.ib.contracts import contract_of, named
 from wealtharena.trading.locks import Reported, check_account, check_currency
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ _ENDED: Final[Mapping[str, OrderStatus]] = {
     "Filled": "filled", "Cancelled": "cancelled", "ApiCancelled": "cancelled", "Inactive": "rejected",
 }  # fmt: skip
 _TAKEN: Final = ("PreSubmitted", "Submitted", "Filled")
+_INVALID: Final = 321  # a request that is not carried out, as where orders are not allowed from the interface
+_SHORT: Final = ("margin", "funds", "cash needed")  # words of a refusal for want of money
 _LOOK_SECONDS: Final = 0.02
 _SUMMARY: Final = "NetLiquidation,TotalCashValue,$LEDGER:ALL"
 _COMMISSION: Final = dt.timedelta(minutes=1)  # after an execution, in which its commission is waited for
@@ -266,9 +268,9 @@ class IbBroker:
             raise RejectedError(f"{order.symbol} has no contract", hint="set it in broker.futures")
 
         async def sent(ib: Any) -> tuple[Any, str]:
-            trade = ib.placeOrder(_contract(self._contracts[order.symbol]), self._instructed(order))
+            trade = ib.placeOrder(contract_of(self._contracts[order.symbol]), self._instructed(order))
             until = asyncio.get_running_loop().time() + self._settings.timeout_seconds
-            while trade.orderStatus.status not in (*_TAKEN, *_ENDED):
+            while not _answered(trade):
                 if asyncio.get_running_loop().time() > until or not ib.isConnected():
                     raise TimeoutError
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -278,9 +280,9 @@ class IbBroker:
 
         trade, said = self._asked(sent)
         booked = self._booked(trade, 0.0)
-        if booked.status in ("cancelled", "rejected"):
-            words = said.lower()
-            raise RejectedError(f"ib: {order.symbol}: {said}", funds="margin" in words or "funds" in words)
+        if booked.status in ("cancelled", "rejected") or _invalid(trade):
+            short = any(words in said.lower() for words in _SHORT)
+            raise RejectedError(f"ib: {order.symbol}: {said}", funds=short)
         at_once = "at once" if order.urgent else "at once, for the open of the next bar"
         return replace(booked, note="" if self._auctioned(order) else at_once)
 
@@ -388,10 +390,11 @@ def _newest(told: Iterable[Any]) -> list[Any]:
     return list({_name_and_correction(one)[0]: one for one in sorted(told, key=_name_and_correction)}.values())
 
 
-def _contract(one: Named) -> Any:
-    from ib_async import Contract
+def _answered(trade: Any) -> bool:
+    """Return whether the gateway has said what becomes of an order; that it waits for its venue's hours may be its last word."""
+    said = {trade.orderStatus.status, *(one.status for one in trade.log)}
+    return _invalid(trade) or not said.isdisjoint({*_TAKEN, *_ENDED})
 
-    return Contract(
-        secType=one.kind, symbol=one.symbol, currency=one.currency, exchange=one.exchange,
-        primaryExchange=one.primary, lastTradeDateOrContractMonth=one.month, multiplier=one.multiplier,
-    )  # fmt: skip
+
+def _invalid(trade: Any) -> bool:
+    return any(one.errorCode == _INVALID for one in trade.log)

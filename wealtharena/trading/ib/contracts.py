@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 _VENUES: Final[Mapping[str, tuple[str, str]]] = {".AX": ("ASX", "AUD")}  # suffix -> primary exchange and currency
 _UNITED_STATES: Final = ("", "USD")
@@ -46,3 +46,13 @@ def named(name: str, market: str, futures: Mapping[str, str]) -> Named | None:
     suffix = name[name.rfind(".") :] if "." in name else ""
     primary, currency = _VENUES.get(suffix, _UNITED_STATES)
     return Named(name.removesuffix(suffix).replace("-", " "), "STK", currency, "SMART", primary)
+
+
+def contract_of(one: Named) -> Any:
+    """Return a contract as the package sends it."""
+    from ib_async import Contract
+
+    return Contract(
+        secType=one.kind, symbol=one.symbol, currency=one.currency, exchange=one.exchange,
+        primaryExchange=one.primary, lastTradeDateOrContractMonth=one.month, multiplier=one.multiplier,
+    )  # fmt: skip
