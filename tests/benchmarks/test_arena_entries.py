@@ -126,7 +126,7 @@ def test_other_bars_under_the_same_path_are_another_cell(tmp_path: Path) -> None
         ),  # no archive, or no library that reads it
         (["--market", "{0}/nowhere"], "nowhere is no folder"),
         (
-            ["--market", "{0}"],
+            ["--market", "{0}", "--minutes", "0"],
             "lacks stocks_asx_daily.parquet (recorded-stocks), crypto_daily.parquet (recorded-crypto)",
         ),
     ],
