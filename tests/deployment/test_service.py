@@ -13,8 +13,6 @@ from tests.registry.shelf import AGENT, SYMBOLS, save, stocked
 from wealtharena.deployment import keys
 from wealtharena.registry import ModelCheckpoint, history, promote
 
-NOTHING = {"weights": {}}
-
 
 @pytest.fixture
 def service(tmp_path: Path) -> Client:

@@ -22,7 +22,6 @@ from wealtharena.registry.mending import mend
 from wealtharena.registry.verifying import Adoption, adopt, verify
 
 SECRET = "3f" * 32
-Sign = Callable[[str], None]
 
 
 @pytest.fixture(autouse=True)

@@ -58,11 +58,6 @@ def _twice(frame: pd.DataFrame, rng: Rng) -> pd.DataFrame:
     return pd.concat([frame, frame], ignore_index=True)
 
 
-def _lost(frame: pd.DataFrame, rng: Rng) -> pd.DataFrame:
-    """Lose the newest or oldest rows of both symbols: what is left is honest bars of a shorter time."""
-    return frame.drop(index=_rows(frame, rng, _few(rng)))
-
-
 def _shuffle(frame: pd.DataFrame, rng: Rng) -> pd.DataFrame:
     return frame.iloc[rng.permutation(len(frame))]
 

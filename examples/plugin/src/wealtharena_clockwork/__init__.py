@@ -1,1 +1,1 @@
-"""Plugins for WealthArena, one of each kind; pyproject.toml says which is found where."""
+"""Plugins for WealthArena, one of each kind but a tracker; pyproject.toml says which is found where."""
