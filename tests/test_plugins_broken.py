@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.trading.desks import a_world, account, go
-from wealtharena.config import compose, config_hash, plugins
+from wealtharena.config import compose, plugins
 from wealtharena.data import provider
 from wealtharena.data.loading import load as load_bars
 from wealtharena.envs import rewards
@@ -67,12 +67,6 @@ class Broker:
 """
 
 
-def forget() -> None:
-    """Look anew at what packages offer."""
-    for known in (plugins._offered, plugins._of_package, plugins.source_of):
-        known.cache_clear()
-
-
 @pytest.fixture
 def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Offer]:
     """Return `offer(room, name, source)`: a package that is found as an installed one is."""
@@ -87,11 +81,13 @@ def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Offer]:
         about.mkdir()
         (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: strange-{name}\nVersion: 1\n")
         (about / "entry_points.txt").write_text(f"[wealtharena.{room}]\n{name} = strange_{name}.plug\n")
-        forget()
+        plugins._offered.cache_clear()
+        plugins._of_package.cache_clear()
 
     yield put
     monkeypatch.undo()
-    forget()
+    plugins._offered.cache_clear()
+    plugins._of_package.cache_clear()
     for module in [module for module in sys.modules if module.startswith("strange_")]:
         del sys.modules[module]
 
@@ -341,33 +337,6 @@ def test_a_package_that_cannot_be_imported_is_not_what_a_mistake_is_answered_wit
     with pytest.raises(ConfigError, match=r"unknown key broker\.url; it is there under .*broker=webhook"):
         compose(["broker.url=3"])
     assert plugins.sources_offered("envs.rewards") == (package / "plug.py",)
-
-
-@pytest.mark.parametrize(
-    ("room", "words"),
-    [
-        ("envs.rewards", ("asset=crypto", "reward.name=mine")),
-        ("envs.anchors", ("asset=crypto", "env.action=tilt", "env.anchor=mine")),
-        ("trading.risk", ("asset=crypto", "risk=default", "+risk.own.mine={action: halt}")),
-    ],
-)
-def test_edited_code_of_a_package_is_another_configuration(offer, tmp_path, room, words):
-    """Fifty edits under one name were one configuration tried, and their runs seeds of it."""
-    rule = "from wealtharena.config.specs.risk import RuleSpec as Rule\ndef check(now, rule): ...\n"
-    sources = {"envs.anchors": "def rule(close, spec): ...\n", "trading.risk": rule}
-    plain = config_hash(compose(["asset=crypto"]))
-    offer(room, "mine", sources.get(room, "def mine(): ...\n"))
-    (tmp_path / "strange_mine" / "helper.py").write_text("RATE = 1\n")
-    before = config_hash(compose(words))
-    assert config_hash(compose(words)) == before
-    (tmp_path / "strange_mine" / "helper.py").write_text("RATE = 2\n")
-    assert config_hash(compose(words)) == before, "the code that runs is the one that was loaded"
-    forget()
-    assert config_hash(compose(words)) != before
-    (tmp_path / "strange_mine" / "helper.py").write_text("RATE = 1\n")
-    forget()
-    assert config_hash(compose(words)) == before
-    assert config_hash(compose(["asset=crypto"])) == plain, "what does not use it is the same"
 
 
 def test_why_not_answers_with_a_text_or_none(offer):

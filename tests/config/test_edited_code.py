@@ -1,0 +1,63 @@
+"""The code of a package is part of what a configuration is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from wealtharena.config import compose, config_hash, plugins
+
+RULE = "from wealtharena.config.specs.risk import RuleSpec as Rule\ndef check(now, rule): ...\n"
+CASES = [
+    ("envs.rewards", "def mine(): ...\n", ("reward.name=mine",)),
+    ("envs.anchors", "def rule(close, spec): ...\n", ("env.action=tilt", "env.anchor=mine")),
+    ("trading.risk", RULE, ("risk=default", "+risk.own.mine={action: halt}")),
+]
+
+
+def forget() -> None:
+    """Look anew at packages, as another process does."""
+    plugins._of_package.cache_clear()
+    plugins.source_of.cache_clear()
+
+
+@pytest.fixture(params=CASES, ids=lambda case: case[0])
+def offered(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Yield the folder of a package that offers `mine`, and the words that ask for it."""
+    room, source, words = request.param
+    package = tmp_path / "stranger"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "plug.py").write_text(source)
+    entry = EntryPoint("mine", "stranger.plug", f"wealtharena.{room}")
+    found = plugins._offered
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(plugins, "_offered", lambda asked: {"mine": (entry,)} if asked == room else found(asked))
+    forget()
+    yield package, ("asset=crypto", *words)
+    for module in [module for module in sys.modules if module.startswith("stranger")]:
+        del sys.modules[module]
+    forget()
+
+
+def test_edited_code_of_a_package_is_another_configuration(offered: tuple[Path, tuple[str, ...]]) -> None:
+    """Fifty edits under one name were one configuration tried, and their runs seeds of it."""
+    package, words = offered
+    helper = package / "below" / "helper.py"
+    helper.parent.mkdir()
+    helper.write_text("RATE = 1\n")
+    plain, before = config_hash(compose(["asset=crypto"])), config_hash(compose(words))
+    helper.write_text("RATE = 2\n")
+    assert config_hash(compose(words)) == before, "what runs is what was loaded"
+    forget()
+    assert config_hash(compose(words)) != before
+    assert config_hash(compose(["asset=crypto"])) == plain, "what does not use it stays what it is"
+    helper.write_text("RATE = 1\n")
+    forget()
+    assert config_hash(compose(words)) == before
