@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.envs.markets import EVERY_COST, panel_of, spec_of
-from wealtharena.config import compose
+from wealtharena.config import compose, hashing
 from wealtharena.config.hashing import NUMBERS
 from wealtharena.config.paths import reward_names
 from wealtharena.envs.market import Market
@@ -160,3 +160,11 @@ if __name__ == "__main__":
         for version, known in versions.items()
     )
     KEPT.write_text("{" + ",\n".join(blocks) + "}\n")
+
+
+def test_what_changed_for_one_split_leaves_the_hashes_of_others(monkeypatch):
+    """Runs before and after are no seeds of one configuration."""
+    found = {name: hashing.config_hash(compose([f"split={name}"])) for name in ("holdout", "walk_forward", "cpcv")}
+    monkeypatch.setattr(hashing, "OF_SEAMS", hashing.OF_SEAMS + 1)
+    moved = [name for name, before in found.items() if hashing.config_hash(compose([f"split={name}"])) != before]
+    assert moved == ["cpcv"]

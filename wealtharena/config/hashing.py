@@ -12,6 +12,7 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 # Raise it when the same configuration over the same data gives other figures (features, scaling, kernel, rewards), and
 # only then: tests/config/test_numbers.py asks for it.
 NUMBERS: Final = 1
+OF_SEAMS: Final = 2  # as NUMBERS, for `split=cpcv` alone: behind a seam quotes begin anew since 2
 
 # What cannot change the trained policy or its test backtest: where things are written, how they are watched and
 # judged, what other tasks do. Where the
@@ -82,6 +83,8 @@ def config_hash(spec: ExperimentSpec) -> str:
         instrument["multipliers"] = {name: size for name, size in instrument["multipliers"].items() if name in named}
     if spec.risk.rules:
         content["risk"] = {name: rule.model_dump(mode="json") for name, rule in spec.risk.rules.items()}
+    if spec.split.name == "cpcv":
+        content["numbers_of_seams"] = OF_SEAMS
     if code := _code(spec):
         content["code"] = code
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
