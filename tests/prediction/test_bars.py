@@ -241,3 +241,14 @@ def test_a_symbol_is_as_stale_as_its_own_exchange_makes_it(manager: ProductionMo
     observe(meta, bars, max_stale_bars=1, now=pd.Timestamp("2019-05-07T06:00", tz="UTC").to_pydatetime())
     with pytest.raises(InputError, match=r"7203\.T: is stale: its last bar is of 2019-04-26"):
         observe(meta, bars, max_stale_bars=3, now=pd.Timestamp("2019-05-10T12:00", tz="UTC").to_pydatetime())
+
+
+def test_a_us_share_among_australian_ones_is_over_when_new_york_is(manager: ProductionModelManager) -> None:
+    """Judged by the hours of Sydney its bar was over before New York had opened: the service decided on half a day."""
+    now = pd.Timestamp("2024-07-10T18:00", tz="UTC").to_pydatetime()
+    bars = frame(60, ("AAPL", "BHP.AX"), "2024-07-10")
+    bars = bars[bars.timestamp.dt.day_of_week < 5]
+    for money, notes in (({}, 0), ({"AAPL": "USD"}, 1)):
+        meta = _of(manager, {"instrument": {"currencies": money}}, asset="stocks", symbols=("AAPL", "BHP.AX"))
+        told = observe(meta, bars, max_stale_bars=1, now=now)[2]
+        assert sum("unfinished_bar: 1 rows" in note for note in told) == notes

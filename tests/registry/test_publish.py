@@ -4,18 +4,22 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 
 from tests.registry.trained import frame_until, put_on_paper, world
 from wealtharena.agents.policy import EnsemblePolicy
+from wealtharena.config import compose
+from wealtharena.data.panel import Panel
 from wealtharena.envs.market import Market
 from wealtharena.envs.simulate import simulate
 from wealtharena.prediction.answers import Prediction
 from wealtharena.prediction.manager import ProductionModelManager
 from wealtharena.registry.inference import PIECE
-from wealtharena.registry.publish import record
+from wealtharena.registry.publish import _asset, record
 
 pytestmark = pytest.mark.slow
 
@@ -124,3 +128,12 @@ def test_a_large_batch_is_answered_as_its_rows_are(on_paper: OnPaper, asset: str
         np.testing.assert_allclose(weights[row], alone, atol=1e-6)
         for name, state in after.items():
             np.testing.assert_allclose(following[name][row], state, atol=1e-6)
+
+
+def test_a_version_keeps_the_money_that_tells_whose_sessions_a_symbol_has() -> None:
+    spec = compose(["asset=stocks"])
+    panel = SimpleNamespace(symbols=("AAPL", "BHP.AX", "SHEL.L"), quoted_in=("USD", "AUD", "GBP"))
+    assert _asset(spec, cast("Panel", panel))["instrument"]["currencies"] == {"AAPL": "USD"}
+    unknown = SimpleNamespace(symbols=panel.symbols, quoted_in=())
+    assert _asset(spec, cast("Panel", unknown))["instrument"]["currencies"] == {}
+    assert spec.asset.instrument.currencies == {}

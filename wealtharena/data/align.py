@@ -254,6 +254,7 @@ def _panel(
         volume_unit=unit,
         has_dividends=bool((dividends != 0).any()),
         notes=tuple(dict.fromkeys([*notes, *said])),
+        quoted_in=tuple(item.bars.currency for item in series),
     )
 
 

@@ -17,7 +17,7 @@ from wealtharena.data.panel import Panel
 
 logger = logging.getLogger(__name__)
 _KEPT: Final = 12  # newest entries of a folder; the others are removed
-_TUPLES: Final = ("symbols", "macro_names", "notes", "leaks")
+_TUPLES: Final = ("symbols", "macro_names", "notes", "leaks", "quoted_in")
 
 
 def key_of(content: Any) -> str:
@@ -74,7 +74,7 @@ def load_panel(path: Path) -> Panel | None:
     if found is None:
         return None
     arrays, facts = found
-    facts.update({name: tuple(facts[name]) for name in _TUPLES})
+    facts.update({name: tuple(facts[name]) for name in _TUPLES if name in facts})
     for values in arrays.values():
         values.flags.writeable = False
     fields: dict[str, Any] = {**arrays, **facts}

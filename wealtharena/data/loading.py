@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _LONGEST_REST_DAYS: Final = 12  # of an exchange, in which no bar can have come
-PANEL_VERSION: Final = 5  # raise it when the same bars make another panel
+PANEL_VERSION: Final = 6  # raise it when the same bars make another panel
 
 
 def load(asset: AssetSpec, data: DataSpec, *, seed: int) -> Panel:

@@ -137,6 +137,7 @@ class Panel(ReadOnly):
     notes: tuple[str, ...] = field(default=())  # what a report must say: survivorship, unadjusted rolls, ...
     leaks: tuple[str, ...] = ()  # numbers that seem to know a return that can still be traded, in words
     seams: tuple[int, ...] = ()  # rows before which bars were taken out
+    quoted_in: tuple[str, ...] = ()  # [A] each symbol's currency; empty where that is not known
 
     def __post_init__(self) -> None:
         sizes = dict(zip("TAM", (*self.close.shape, len(self.macro_names)), strict=True))

@@ -16,6 +16,8 @@ from wealtharena.agents.policy import EnsemblePolicy, Trained, save_policy
 from wealtharena.config.specs.asset import LimitSpec
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.data.panel import Panel
+from wealtharena.data.quality import calendar_of
 from wealtharena.envs import anchors
 from wealtharena.envs.anchors import anchored
 from wealtharena.envs.market import Market
@@ -211,7 +213,7 @@ def _description(policy: Trained, spec: ExperimentSpec, features: FeaturePanel, 
         "frequency": panel.frequency,
         "simulated": panel.simulated,
         "recipe": {
-            "asset": spec.asset.model_dump(mode="json"),
+            "asset": _asset(spec, panel),
             "features": spec.features.model_dump(mode="json"),
             "data": spec.data.model_dump(mode="json", include={"quality", "max_repaired_share"}),
             "env": spec.env.model_dump(mode="json"),
@@ -219,3 +221,15 @@ def _description(policy: Trained, spec: ExperimentSpec, features: FeaturePanel, 
         },
         "recorded_at": str(panel.timestamps[stop - 2].astype("datetime64[s]")),
     }
+
+
+def _asset(spec: ExperimentSpec, panel: Panel) -> dict[str, Any]:
+    """Return what is traded, with the currency of each symbol whose sessions that alone tells: a US share among Australian ones."""
+    asset = spec.asset
+    told = zip(panel.symbols, panel.quoted_in, strict=False)
+    by_money = {
+        name: money for name, money in told if calendar_of(name, asset, currency=money) != calendar_of(name, asset)
+    }
+    dumped = asset.model_dump(mode="json")
+    dumped["instrument"]["currencies"] |= by_money
+    return dumped

@@ -312,7 +312,7 @@ def zone_of(symbol: str, asset: AssetSpec) -> str:
 
 def calendar_of(symbol: str, asset: AssetSpec, *, currency: str | None = None) -> str:
     """Return the calendar of a share's venue; without one the American where it is quoted in dollars abroad, else the universe's."""
-    suffix = _venue_of(symbol, asset)
+    suffix, currency = _venue_of(symbol, asset), asset.instrument.currencies.get(symbol, currency)
     if suffix is None and symbol not in asset.universe.symbols and asset.market in _SHARES:
         suffix = "US" if currency == "USD" != asset.universe.currency else None
     known = _VENUES.get(suffix or "")
