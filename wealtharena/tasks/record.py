@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import importlib.metadata
+import os
 import platform
 import re
 import secrets
@@ -30,6 +31,8 @@ from wealtharena.shown import without_places
 
 _STAYS = ("parent", "begun_with", "opened", "data")  # of a run that goes on, until it is written anew
 _REMAINS = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")  # as `files.atomic_path` names what it writes
+_CHECKOUT = Path(__file__).resolve().parents[2]
+_RUNS = ("wealtharena", "conf", "sweeps")  # the folders of a checkout whose files a run may read
 _PACKAGES = ("wealtharena", "torch", "ray", "numpy", "pandas", "numba", "gymnasium", "hydra-core", "TA-Lib")
 
 
@@ -57,21 +60,28 @@ class RunContext:
         return cls(folder, ())
 
 
-def git_sha() -> str | None:
-    """Return the commit of the checkout the package runs from, with `+` for local changes; None outside one."""
-    root = Path(__file__).resolve().parents[2]
+def git_sha(root: Path = _CHECKOUT) -> str | None:
+    """Return the commit of the checkout the package runs from; None outside one.
+
+    `+` stands behind it for local changes: a file of the commit that is another here, or one of the code and configuration
+    that the commit has not.
+    """
     if not (root / ".git").exists():
         return None
     try:
-        sha = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=5, check=True
-        )
-        dirty = subprocess.run(
-            ["git", "status", "--porcelain", "-uno"], cwd=root, capture_output=True, text=True, timeout=5, check=True
-        )
+        sha = _git(root, "rev-parse", "HEAD")
+        changed = _git(root, "status", "--porcelain", "-uno")
+        added = _git(root, "ls-files", "--others", "--exclude-standard", "--", *_RUNS)
     except (OSError, subprocess.SubprocessError):
         return None
-    return sha.stdout.strip() + ("+" if dirty.stdout.strip() else "")
+    return sha + ("+" if changed or added else "")
+
+
+def _git(root: Path, *words: str) -> str:
+    """Return what git says of the checkout at `root`, also within a hook of another, which names that one in variables."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    said = subprocess.run(["git", *words], cwd=root, env=own, capture_output=True, text=True, timeout=5, check=True)
+    return said.stdout.strip()
 
 
 def versions() -> dict[str, str]:
