@@ -65,4 +65,5 @@ def test_a_call_that_does_not_fit_is_found() -> None:
     before = "from wealtharena.errors import ConfigError, require_kind\n"
     assert list(misfits(before + "require_kind('a', 1, int, hint='b')\nConfigError('c', hint='d')")) == []
     (fault,) = misfits(before + "require_kind('a', 1, int)")
-    assert fault == "2: require_kind: missing a required argument: 'hint'"
+    assert fault.startswith("2: require_kind: missing a required ")  # each Python words it in its own way
+    assert fault.endswith(" argument: 'hint'")
