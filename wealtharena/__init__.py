@@ -38,11 +38,13 @@ if _ENV_ID not in registry:
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public class on first use."""
+    """Import a public class on first use, or return the version that is installed as `__version__`."""
     if name in _LATE:
         return getattr(importlib.import_module(_LATE[name]), name)
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("wealtharena")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATE})
+    return sorted({*globals(), *_LATE, "__version__"})
