@@ -14,6 +14,7 @@ import filelock
 import pytest
 import yaml
 
+import wealtharena
 from tests.forks import Forks
 
 pytestmark = pytest.mark.slow
@@ -189,6 +190,7 @@ def test_the_version_is_said(probe) -> None:
     done = probe("--version")
     assert done.returncode == 0
     assert re.fullmatch(r"wealtharena \d+\.\d+\.\d+\n", done.stdout)
+    assert done.stdout.split() == ["wealtharena", wealtharena.__version__]
 
 
 def test_a_path_may_be_typed_as_it_is_and_a_resume_finds_it_again(probe, tmp_path: Path) -> None:
