@@ -164,7 +164,9 @@ def learned(run: Mapping[str, Any]) -> str:
     other = "its anchor" if "anchor" in (run.get("comparison") or {}) else "cash"
     side = "less" if beside < 0.0 else "more"
     found = f"on validation what was learned earned {abs(beside):.1%} a year {side} than {other} (t {t:+.2f})"
-    return f"{found}, and so much of it is kept." if any(shares) else f"{found}, which proves nothing, so {stays(run)}."
+    if any(shares):
+        return f"{found}, and so much of it is kept."
+    return f"{found}{'' if beside < 0.0 else ', which proves nothing'}, so {stays(run)}."
 
 
 def prose(text: object) -> str:
