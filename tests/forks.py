@@ -24,6 +24,14 @@ from wealtharena.config import compose
 LIMIT_SECONDS = 240
 
 
+def runs(pid: int) -> bool:
+    """Return whether a process has not ended; a zombie, which nobody has asked how it ended, has."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except OSError:
+        return False
+
+
 class _Forking(popen_fork.Popen):
     def _launch(self, process_obj: Any) -> None:
         ended, held = os.pipe()  # the child's end is closed when it ends

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import wealtharena
-from tests.forks import Forks
+from tests.forks import Forks, runs
 
 pytestmark = pytest.mark.slow
 
@@ -260,16 +260,9 @@ def test_no_process_of_a_grid_outlives_sigterm(tmp_path: Path) -> None:
         grid.terminate()
         assert grid.wait(timeout=120) == 130
     deadline = time.monotonic() + 120
-    while _runs(job):
+    while runs(job):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())  # a zombie has none
-    except OSError:
-        return False
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(probe, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.forks import runs
 from tests.tasks.conftest import SMALL, UNPUBLISHED, record
 from tests.tracking.wandb_server import ROOT, Wandb, environment, serving
 from tests.trading.days import until
@@ -164,7 +165,7 @@ def test_what_a_server_does_not_take_is_sent_by_the_command_that_is_said(server:
     said, trouble = client.communicate("\n", timeout=200)
     assert client.returncode == 0, trouble
     assert said.startswith("TimeoutError: ")
-    until(lambda: not _runs(service), 60.0)  # it would send once more what it holds
+    until(lambda: not runs(service), 60.0)  # it would send once more what it holds
     server.takes.set()
     command = shlex.split(said.partition("send what was recorded with: ")[2])
     played(server, tmp_path, str(Path(sys.executable).with_name(command[0])), *command[1:])
@@ -172,14 +173,6 @@ def test_what_a_server_does_not_take_is_sent_by_the_command_that_is_said(server:
     assert [row["env_step"] for row in run.history if "reward" in row] == [1, 2]
     assert run.summary["test/sharpe"] == 1.5
     assert b"<p>report</p>" in run.files.values()
-
-
-def _runs(pid: int) -> bool:
-    """Return whether a process has not ended; one that nobody has asked how it ended has."""
-    try:
-        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def _service_of(parent: int) -> int:
