@@ -74,7 +74,7 @@ def load_panel(path: Path) -> Panel | None:
     if found is None:
         return None
     arrays, facts = found
-    facts.update({name: tuple(facts[name]) for name in _TUPLES if name in facts})
+    facts.update({name: tuple(facts[name]) for name in _TUPLES})
     for values in arrays.values():
         values.flags.writeable = False
     fields: dict[str, Any] = {**arrays, **facts}

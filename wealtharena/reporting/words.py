@@ -139,12 +139,6 @@ def kept_shares(run: Mapping[str, Any]) -> dict[str, float]:
     return {f"{at}.kept_share": share for at, share in found.items() if share is not None}
 
 
-def saved_of_nothing(run: Mapping[str, Any]) -> str:
-    """Return a sentence where several folds kept something and the last, whose agent is saved, nothing; "" elsewhere."""
-    shares = [*kept_shares(run).values()]
-    return f" What is saved is of the last fold: {stays(run)}." if any(shares) and not shares[-1] else ""
-
-
 def stays(run: Mapping[str, Any]) -> str:
     """Return what an agent is of which nothing was kept."""
     return "the agent is its anchor" if "anchor" in (run.get("comparison") or {}) else "the agent stays in cash"
@@ -159,8 +153,10 @@ def learned(run: Mapping[str, Any]) -> str:
     ):  # or it learned nothing at all, or was trained before this was told
         if not any(shares):
             return f"the validation proved nothing of what was learned, so {stays(run)}."
-        each, its = ("each", "its") if len(shares) > 1 else ("was", "the")
-        return f"so much of what {each} learned is kept, by the evidence of {its} validation.{saved_of_nothing(run)}"
+        if len(shares) == 1:
+            return "so much of what was learned is kept, by the evidence of the validation."
+        saved = "" if shares[-1] else f" What is saved is of the last fold: {stays(run)}."
+        return f"so much of what each learned is kept, by the evidence of its validation.{saved}"
     other = "its anchor" if "anchor" in (run.get("comparison") or {}) else "cash"
     side = "less" if beside < 0.0 else "more"
     found = f"on validation what was learned earned {abs(beside):.1%} a year {side} than {other} (t {t:+.2f})"
