@@ -121,6 +121,21 @@ def test_of_a_days_orders_the_first_ones_pass_up_to_the_number_allowed():
     assert ruling.orders.tolist() == [200.0, 0.0]
 
 
+def test_orders_that_are_rounding_pass_and_take_no_place_among_a_days_orders():
+    """A tilt at rest asks for the weights that it sees, in single precision: an order a symbol and bar, of next to nothing."""
+    orders = np.array([1e-4, 25.0, 1e-4, 40.0])  # of 1e-3 in 10,000; one that reduces; two that open
+    now = dataclasses.replace(
+        PLAIN, symbols=("A", "B", "C", "D"), units=np.array([9.0, -50.0, 0.0, 0.0]), orders=orders, lots=np.zeros(4),
+        marks=np.full(4, 10.0), moves=np.zeros(4), age=np.zeros(4, dtype=np.int64), volume=np.full(4, np.inf), sent=3,
+    )  # fmt: skip
+    rule = {"max_orders": 5, "action": "skip"}
+    assert check(now, risk_of(order_rate=rule), "trading").interventions == ()
+    ruling = check(dataclasses.replace(now, sent=4), risk_of(order_rate=rule), "trading")
+    assert ruling.orders.tolist() == [1e-4, 25.0, 1e-4, 0.0]
+    (told,) = ruling.interventions
+    assert (told.symbols, told.numbers["orders"]) == (("D",), 6.0)
+
+
 def test_an_order_through_zero_beyond_the_days_number_closes_and_opens_nothing():
     now = dataclasses.replace(PLAIN, orders=np.array([-150.0, 25.0]), sent=5)
     ruling = check(now, risk_of(order_rate={"max_orders": 5, "action": "skip"}), "trading")

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.registry.trained import put_on_paper, world
+from tests.registry.trained import World, put_on_paper, world
 from tests.trading.desks import risk_of
 from wealtharena.agents.policy import EnsemblePolicy
 from wealtharena.config import compose
@@ -149,6 +149,52 @@ def test_under_risk_rules(tmp_path):
     assert not np.allclose(guarded.equity, free.equity, rtol=1e-6)
     none = played(made.features, made.spec.env, made.policy, risk=risk_of())
     assert_same(none, free)
+
+
+@dataclasses.dataclass
+class Resting:
+    """Sells everything each tenth bar, is equally weighted at the next, and then asks for the weights that it sees."""
+
+    made: World
+    name: str = "resting"
+
+    @property
+    def scaler(self):
+        return self.made.policy.scaler
+
+    def reset(self, batch=1):
+        self.bars = 0
+
+    def act(self, observation):
+        weights = self.weights(observation, self.bars)
+        self.bars += 1
+        return weights[None]
+
+    def decide(self, seen, memory):
+        bars = memory.get("bars", 0)
+        return self.weights(seen.observation, bars), {"bars": bars + 1}
+
+    def weights(self, observation, bars):
+        seen = observation[0, self.made.policy.layout.weights].astype(np.float64)
+        return seen if bars % 10 > 1 else np.full(len(seen), (bars % 10) / len(seen))
+
+
+def test_orders_that_are_rounding_take_no_place_among_a_days_orders(tmp_path):
+    """One at rest orders next to nothing in each symbol and bar, of which a day has some hundred where bars are short."""
+    made = world("crypto")
+    panel = made.features.panel
+    step = np.arange(len(panel.timestamps)) * np.timedelta64(60, "s")
+    minutes = dataclasses.replace(panel, timestamps=panel.timestamps[0] + step)
+    made = dataclasses.replace(made, features=dataclasses.replace(made.features, panel=minutes))
+    symbols = len(panel.symbols)
+    rule = {"max_orders": 2 * symbols * (BARS // 10), "action": "skip"}
+    policy, risk = Resting(made), risk_of(order_rate=rule)
+    guarded = played(made.features, made.spec.env, policy, risk=risk)
+    assert len(guarded.trades.bar) > rule["max_orders"] + 20
+    assert_same_orders(guarded, played(made.features, made.spec.env, Resting(made)))
+    path, intents = paper(tmp_path, made.features, made.spec.env, policy, risk=risk)
+    assert_same_orders(path, guarded)
+    assert any(one.rounding for one in intents)
 
 
 def promoted(folder, made):

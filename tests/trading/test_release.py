@@ -92,7 +92,7 @@ def test_within_a_day_loss_and_orders_count_from_the_release(tmp_path):
         ledger.open("agent", "test", {})
         for bar, equity in (("2024-05-01T20", 100.0), ("2024-05-02T10", 80.0), ("2024-05-02T11", 82.0)):
             ledger.settle(Account(equity, equity, bar), {}, {})
-            orders = [Intent(f"{bar}/1", bar, "A", 1, 1, 1.0)]
+            orders = [Intent(f"{bar}/1", bar, "A", 1, 1, 1.0), Intent(f"{bar}/2", bar, "B", 1, 1, 1e-9, rounding=True)]
             ledger.decide(Decision(bar, {}, [0.0], {}, 0), orders, [], state="trading")
         assert (ledger.opening("2024-05-02"), ledger.orders_on("2024-05-02")) == (100.0, 2)
         ledger.set_state("halted", "daily_loss", bar="2024-05-02T11")

@@ -17,6 +17,7 @@ from wealtharena.evaluation.backtest import Backtest, Delayed
 from wealtharena.evaluation.splits import Segment
 from wealtharena.trading.desk import Day, rule
 from wealtharena.trading.guard import Intervention, State
+from wealtharena.trading.situation import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,7 @@ def _walk(
             ruling = rule(walker, market, age[walker.bar], weights, known, risk=risk, state=state)
             orders, state = ruling.orders, ruling.state
             told += [(bar, one) for one in ruling.interventions]
-        sent += int((orders != 0.0).sum())
+        sent += int(counted(orders, market.prices[walker.bar], walker.equity).sum())
         steps.append(walker.deal(orders))
         asked.append(steps[-1].targets)
     return steps, asked

@@ -37,6 +37,7 @@ class Intent:
     status: IntentStatus = "new"
     note: str = ""
     filled: float = 0.0
+    rounding: bool = False  # worth so little that no rule counts it
 
 
 _COLUMNS: Final = ", ".join(Intent.__dataclass_fields__)
@@ -204,13 +205,13 @@ class Ledger(Books, Closes, Posts):
         rows = [
             (
                 one.client_id, self.epoch, one.bar, one.symbol, one.leg, one.attempt, one.units, one.status, one.note,
-                one.filled,
+                one.filled, one.rounding,
             )
             for one in intents
         ]  # fmt: skip
         self._db.executemany(
-            """INSERT INTO intents (client_id, epoch, bar, symbol, leg, attempt, units, status, note, filled)
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            """INSERT INTO intents (client_id, epoch, bar, symbol, leg, attempt, units, status, note, filled, rounding)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
             rows,
         )
 
@@ -280,7 +281,7 @@ class Ledger(Books, Closes, Posts):
 
     def _intents(self, where: str, *values: Any) -> list[Intent]:
         rows = self._db.execute(f"SELECT {_COLUMNS} FROM intents WHERE {where} ORDER BY rowid", values)
-        return [Intent(*row) for row in rows]
+        return [Intent(*row[:-1], rounding=bool(row[-1])) for row in rows]
 
     def intent(self, client_id: str) -> Intent | None:
         """Return the intent of that client id, of whatever epoch; None where it is none of this ledger's."""
@@ -317,9 +318,9 @@ class Ledger(Books, Closes, Posts):
                 self._db.executemany("UPDATE intents SET status = ?, note = ? WHERE client_id = ?", rows)
 
     def orders_on(self, day: str) -> int:
-        """Return how many orders were meant at the bars of this day, a date, since a release."""
+        """Return how many orders that are more than rounding were meant at the bars of this day, a date, since a release."""
         row = self._db.execute(
-            "SELECT count(*) AS n FROM intents WHERE epoch = ? AND bar >= ? AND bar < ? AND bar > ?",
+            "SELECT count(*) AS n FROM intents WHERE epoch = ? AND bar >= ? AND bar < ? AND bar > ? AND NOT rounding",
             (self.epoch, day, f"{day}U", self.released() or ""),  # a bar of the day is the date, T and a time
         ).fetchone()
         return int(row["n"])

@@ -12,7 +12,6 @@ from typing import Final
 
 import numpy as np
 
-from wealtharena.envs.trajectory import LEAST_ORDER
 from wealtharena.errors import MarketError
 from wealtharena.trading import crossing
 from wealtharena.trading.broker import UnreachableError
@@ -24,7 +23,7 @@ from wealtharena.trading.guard import Intervention, Ruling, State, unknown
 from wealtharena.trading.ledger import Decision, Intent
 from wealtharena.trading.reconcile import Known, check_same, follow, reconcile, take_back, take_over
 from wealtharena.trading.sending import again, announce, close_out, crossed, intents_of, outgrow, send, stopped
-from wealtharena.trading.situation import Floats
+from wealtharena.trading.situation import Floats, counted
 from wealtharena.trading.standing import NOTE, RETIRED, SINCE, STANDS
 from wealtharena.trading.standing import RULE as VERSION
 from wealtharena.trading.switch import Switch
@@ -264,11 +263,11 @@ def _decide(trader: Trader, close: Close, known: Known | None) -> _Made | None:
     if not trader.broker.capabilities.embedded and ruling.state == "trading":
         # a tilt at rest asks for the weights that it sees, in single precision: rounding, which is nothing to send out;
         # a broker of our own fills it as the backtest does, so that its record stays the backtest's
-        large = np.abs(ruling.orders * close.market.prices[-1]) >= LEAST_ORDER * account.equity
+        large = counted(ruling.orders, close.market.prices[-1], account.equity)
         ruling = replace(ruling, orders=np.where(large, ruling.orders, 0.0))
     orders, uncrossed = _uncrossed(trader, close, ruling)
     trader.at("before persist")
-    intents = intents_of(trader, close, held=walker.units, orders=orders)
+    intents = intents_of(trader, close, held=walker.units, orders=orders, equity=account.equity)
     decision = Decision(close.bar, close.marks, weights.tolist(), carried, 0)
     ledger.decide(decision, intents, [*uncrossed, *ruling.interventions], state=ruling.state)
     if ruling.state == "halted":

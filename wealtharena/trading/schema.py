@@ -43,4 +43,5 @@ STEPS: Final = (
     ),
     outbox.STEPS,
     closes.STEPS,
+    ("ALTER TABLE intents ADD COLUMN rounding INTEGER NOT NULL DEFAULT 0",),
 )

@@ -14,7 +14,7 @@ from wealtharena.trading.broker import BookedOrder, NotYetError, Order, Rejected
 from wealtharena.trading.desk import Close
 from wealtharena.trading.guard import State
 from wealtharena.trading.ledger import NOTHING_LEFT, PENDING, Decision, Intent, IntentStatus, client_id
-from wealtharena.trading.situation import Floats
+from wealtharena.trading.situation import Floats, counted
 from wealtharena.trading.trader import Trader
 from wealtharena.trading.unsaid import gaps_of
 
@@ -32,7 +32,7 @@ _WHY: Final[Mapping[State, str]] = {  # an order was stopped, by the account's s
 }  # fmt: skip
 
 
-def intents_of(trader: Trader, close: Close, *, held: Floats, orders: Floats) -> list[Intent]:
+def intents_of(trader: Trader, close: Close, *, held: Floats, orders: Floats, equity: float) -> list[Intent]:
     """Return the orders as intents; one that goes through zero is two where the broker takes no other.
 
     Those that will be sent as soon as they are written, a first leg at a broker that keeps them with the bar, are on their
@@ -41,8 +41,9 @@ def intents_of(trader: Trader, close: Close, *, held: Floats, orders: Floats) ->
     sends, flips = trader.broker.capabilities.sends, trader.broker.capabilities.flips
     waiting: IntentStatus = "new" if sends else "shadow"
     first: IntentStatus = "sending" if trader.broker.capabilities.keeps else waiting
+    large = counted(orders, close.market.prices[-1], equity).tolist()
     found = []
-    for symbol, has, units in zip(close.market.symbols, held.tolist(), orders.tolist(), strict=True):
+    for symbol, has, units, counts in zip(close.market.symbols, held.tolist(), orders.tolist(), large, strict=True):
         through = not flips and has * (has + units) < 0.0
         legs = (-has, has + units) if through else (units,)
         found += [
@@ -54,6 +55,7 @@ def intents_of(trader: Trader, close: Close, *, held: Floats, orders: Floats) ->
                 _FIRST,
                 part,
                 first if leg == _FIRST else waiting,
+                rounding=not counts,
             )
             for leg, part in enumerate(legs, 1)
             if part != 0.0

@@ -9,6 +9,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from wealtharena.envs.trajectory import LEAST_ORDER
+
 Floats = npt.NDArray[np.float64]
 TOLERANCE = 1e-9  # of a limit; what is above by less is rounding
 
@@ -28,7 +30,7 @@ class Situation:
     equity: float
     peak: float  # highest equity
     opening: float  # equity at the last close of the day before
-    sent: int  # orders of this day, before these
+    sent: int  # orders of this day that are more than rounding, before these
 
     @cached_property
     def reducing(self) -> Floats:
@@ -40,6 +42,11 @@ class Situation:
     def increasing(self) -> Floats:
         """Return the rest of each order, [A]: what opens or adds."""
         return np.where(self.reducing == self.orders, 0.0, self.orders - self.reducing)
+
+    @cached_property
+    def counted(self) -> npt.NDArray[np.bool_]:
+        """Return which orders are more than rounding, [A]."""
+        return counted(self.orders, self.marks, self.equity)
 
     def with_increasing(self, allowed: Floats) -> Situation:
         """Return the situation with less opened; what is cut leads to whole lots, and never the other way.
@@ -62,6 +69,11 @@ class Breach:
     symbols: npt.NDArray[np.bool_]  # [A]
     numbers: Mapping[str, float]
     allowed: Floats  # [A] of `increasing`
+
+
+def counted(orders: Floats, marks: Floats, equity: float) -> npt.NDArray[np.bool_]:
+    """Return which orders are more than rounding, [A]: of at least `LEAST_ORDER` of equity, as a report counts them."""
+    return np.asarray((orders != 0.0) & (np.abs(orders * marks) >= LEAST_ORDER * equity))
 
 
 def lost(now: float, before: float) -> float:

@@ -9,8 +9,11 @@ from wealtharena.trading.situation import Breach, Situation
 
 
 def check(now: Situation, rule: OrderRateSpec) -> Breach | None:
-    """Return which orders may still open something: those that reduce come first, then symbols in their order."""
-    given = now.orders != 0.0
+    """Return which orders may still open something: those that reduce come first, then symbols in their order.
+
+    Orders that are rounding, as a tilt at rest gives at each bar, pass and do not count.
+    """
+    given = now.counted
     left = rule.max_orders - now.sent
     reduces = given & (now.reducing != 0.0)  # one that goes through zero opens too, and is held to the limit for that
     opens = given & ~reduces
