@@ -225,7 +225,7 @@ def test_bars_that_could_have_come_are_those_of_the_calendar(calendar, interval,
 
 
 def test_weekends_make_no_stale_bars_where_nothing_trades(manager: ProductionModelManager) -> None:
-    meta = _of(manager, {"universe": {"calendar": "weekday24"}})
+    meta = _of(manager, {"market": "forex", "universe": {"calendar": "weekday24"}})
     monday = pd.Timestamp("2026-03-02T08:00", tz="UTC").to_pydatetime()
     observe(meta, frame(end="2026-02-27"), max_stale_bars=1, now=monday)  # the last bar is Friday's
 
@@ -241,6 +241,20 @@ def test_a_symbol_is_as_stale_as_its_own_exchange_makes_it(manager: ProductionMo
     observe(meta, bars, max_stale_bars=1, now=pd.Timestamp("2019-05-07T06:00", tz="UTC").to_pydatetime())
     with pytest.raises(InputError, match=r"7203\.T: is stale: its last bar is of 2019-04-26"):
         observe(meta, bars, max_stale_bars=3, now=pd.Timestamp("2019-05-10T12:00", tz="UTC").to_pydatetime())
+
+
+def test_a_pair_among_shares_is_as_stale_as_its_own_hours_make_it(
+    manager: ProductionModelManager,
+) -> None:
+    """By the hours of New York a pair lacked nothing over a holiday on which it was traded."""
+    meta = _of(manager, {"universe": {"calendar": "XNYS"}}, asset="stocks", symbols=("EURUSD=X", "SPY.US"))
+    days = frame(60, ("EURUSD=X", "SPY.US"), "2026-11-27")
+    days = days[(days.timestamp.dt.day_of_week < 5) & (days.timestamp != pd.Timestamp("2026-11-26", tz="UTC"))]
+    bars = days[(days.symbol == "SPY.US") | (days.timestamp < pd.Timestamp("2026-11-25", tz="UTC"))]
+    friday = pd.Timestamp("2026-11-27T22:30", tz="UTC").to_pydatetime()
+    with pytest.raises(InputError, match=r"EURUSD=X: is stale: its last bar is of 2026-11-24T00:00:00, 3 bars ago"):
+        observe(meta, bars, max_stale_bars=2, now=friday)
+    observe(meta, bars, max_stale_bars=3, now=friday)
 
 
 def test_a_us_share_among_australian_ones_is_over_when_new_york_is(manager: ProductionModelManager) -> None:

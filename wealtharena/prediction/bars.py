@@ -206,7 +206,7 @@ def _check_history(metadata: Metadata, axis: npt.NDArray[np.int64], close: npt.N
 def _check_fresh(
     metadata: Metadata, axis: npt.NDArray[np.int64], close: npt.NDArray[np.float64], limit: int, now: datetime
 ) -> None:
-    from wealtharena.data.reading.venues import calendar_of
+    from wealtharena.data.quality import calendar_of
 
     moment = np.datetime64(now.astimezone(UTC).replace(tzinfo=None), "ns")
     asset, _ = rules_of(metadata)

@@ -174,7 +174,7 @@ def warm(metadata: Metadata) -> None:
     import wealtharena.envs.anchors
     import wealtharena.features.computing  # noqa: F401 - for its effect, as those above: the next import of it is free
     from wealtharena.data import calendars
-    from wealtharena.data.reading.venues import calendar_of
+    from wealtharena.data.quality import calendar_of
 
     asset, _ = rules_of(metadata)
     for calendar in {calendar_of(symbol, asset) for symbol in metadata.symbols}:

@@ -135,7 +135,7 @@ def calendar_of(symbol: str, asset: AssetSpec, *, currency: str | None = None) -
         return WEEKDAYS
     if asset.market == "crypto":
         return ALWAYS
-    return venues.calendar_of(symbol, asset, currency=currency)
+    return venues.share_calendar_of(symbol, asset, currency=currency)
 
 
 def refusal(context: Context, kind: str, detection: Detection) -> ProviderError:

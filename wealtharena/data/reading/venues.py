@@ -310,7 +310,7 @@ def zone_of(symbol: str, asset: AssetSpec) -> str:
     return known.split()[1] if known else calendars.time_zone(asset.universe.calendar)
 
 
-def calendar_of(symbol: str, asset: AssetSpec, *, currency: str | None = None) -> str:
+def share_calendar_of(symbol: str, asset: AssetSpec, *, currency: str | None = None) -> str:
     """Return the calendar of a share's venue; without one the American where it is quoted in dollars abroad, else the universe's."""
     suffix, currency = _venue_of(symbol, asset), asset.instrument.currencies.get(symbol, currency)
     if suffix is None and symbol not in asset.universe.symbols and asset.market in _SHARES:
