@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from wealtharena.data import calendars
+from wealtharena.data.reading import weeks
+from wealtharena.data.reading.clocks import METATRADER, UTC, instants, spoken
 from wealtharena.data.reading.stamps import IntArray
 from wealtharena.errors import DataError
 
-UTC: Final = "UTC"
 _OF_VENDORS: Final = {"America/Chicago": "America/New_York"}  # whose clock American files of futures keep, too
 _SESSIONS: Final = 5  # that tell which clock was read, at least;
 _FITTING: Final = 0.5  # of them must have a bar at their open and one at their close, where bars lie around them, too
@@ -22,7 +23,7 @@ _WEEK: Final = pd.Timedelta(days=7)
 
 
 def zones(walls: Mapping[str, tuple[IntArray, str]], *, where: str) -> dict[str, str]:
-    """Return the zone in which the times of each symbol are written: UTC, or an exchange's as the sessions' hours tell.
+    """Return the zone in which the times of each symbol are written: UTC, or another as the hours of sessions or weeks tell.
 
     `walls` has by symbol what a clock showed at its bars, in ns since 1970, rising, and its calendar. The clock of one exchange may be that
     of shares of another, too. Symbols that tell nothing themselves, as they are seldom traded, follow those of their calendar that do, or all
@@ -32,9 +33,9 @@ def zones(walls: Mapping[str, tuple[IntArray, str]], *, where: str) -> dict[str,
         DataError: two symbols of a calendar are by different clocks, or one that follows has two to follow, or has times that
             the clock of the others never shows.
     """
-    alone = {name: _zone(wall, calendar) for name, (wall, calendar) in walls.items()}
+    alone = _told(walls, ())
     others = sorted({*alone.values()} - {"", UTC})
-    found = {name: _zone(wall, calendar, others) for name, (wall, calendar) in walls.items()} if others else alone
+    found = _told(walls, others) if others else alone
     told: dict[str, str] = {}  # calendar -> the first symbol that tells
     for name, zone in found.items():
         first = told.setdefault(walls[name][1], name) if zone else name
@@ -50,7 +51,7 @@ def zones(walls: Mapping[str, tuple[IntArray, str]], *, where: str) -> dict[str,
                 raise _unlike(
                     where, f"times of {name} tell no clock, and those of others are in {' and in '.join(clocks)}"
                 )
-        if _instants(wall, taken[name]) is None:
+        if instants(wall, taken[name]) is None:
             raise _unlike(where, f"others are in {taken[name]}, and {name} has a time that comes there twice, or never")
     return taken
 
@@ -62,7 +63,7 @@ def _unlike(where: str, words: str) -> DataError:
 
 def in_utc(wall: IntArray, zone: str) -> IntArray:
     """Return the instants, ns since 1970, at which a clock of `zone` showed `wall`; see `zones`."""
-    stamps = _instants(wall, zone)
+    stamps = instants(wall, zone)
     assert stamps is not None, "a zone is told by times that it has"
     return stamps
 
@@ -71,7 +72,16 @@ def words(names: str, zone: str, calendar: str) -> str:
     """Return in which zone the times of symbols were taken, and why."""
     if zone == UTC:
         return f"times of {names} have no zone and are taken as UTC; write an offset if they are of another"
-    return f"times of {names} have no zone and are taken as {zone}'s, as the hours of {calendar} tell; write an offset if they are not"
+    return f"times of {names} have no zone and are taken as {spoken(zone)}, as the hours of {calendar} tell; write an offset if they are not"
+
+
+def _told(walls: Mapping[str, tuple[IntArray, str]], others: Sequence[str]) -> dict[str, str]:
+    """Return the zone that the hours of each symbol tell, maybe one of `others`; nothing where they tell none."""
+    pairs = {name: wall for name, (wall, calendar) in walls.items() if calendar == calendars.WEEKDAYS}
+    told = weeks.told(pairs, others)
+    return {
+        name: told[name] if name in told else _zone(wall, calendar, others) for name, (wall, calendar) in walls.items()
+    }
 
 
 def _zone(wall: IntArray, calendar: str, others: Sequence[str] = ()) -> str:
@@ -79,25 +89,17 @@ def _zone(wall: IntArray, calendar: str, others: Sequence[str] = ()) -> str:
 
     Nothing is returned where that one does not fit.
     """
-    if calendar in (calendars.ALWAYS, calendars.WEEKDAYS) or len(wall) < 2:
+    if calendar == calendars.ALWAYS or len(wall) < 2:
         return ""
     steps, counts = np.unique(np.diff(wall), return_counts=True)
     step, own = int(steps[counts.argmax()]), calendars.time_zone(calendar)
     found, most = "", 0.0
-    for zone in dict.fromkeys(filter(None, (UTC, own, _OF_VENDORS.get(own), *others))):
-        stamps = _instants(wall, zone)
+    for zone in dict.fromkeys(filter(None, (UTC, own, _OF_VENDORS.get(own), METATRADER, *others))):
+        stamps = instants(wall, zone)
         share, fits = (0.0, False) if stamps is None else _inside(stamps, step, calendar)
         if share > most + _EVEN:
             found, most = zone if fits else "", share
     return found
-
-
-def _instants(wall: IntArray, zone: str) -> IntArray | None:
-    """Return the instants at which a clock of `zone` showed `wall`; None where it showed one twice, or never."""
-    if zone == UTC:
-        return wall
-    local = pd.DatetimeIndex(wall.astype("datetime64[ns]")).tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
-    return None if local.hasnans else np.asarray(local.tz_convert(UTC).as_unit("ns").asi8, dtype=np.int64)
 
 
 def _inside(stamps: IntArray, step: int, calendar: str) -> tuple[float, bool]:
