@@ -115,7 +115,7 @@ def _by_clocks(
 ) -> tuple[str, ...]:
     """Bring stamps, whose rows are `of` a symbol, from their exchange's clock to UTC where its hours tell that; return which."""
     from wealtharena.data import quality
-    from wealtharena.data.reading import unzoned
+    from wealtharena.data.reading import clocks, unzoned
 
     asset, _ = rules_of(metadata)
     walls = {name: (np.unique(stamps[rows]), quality.calendar_of(name, asset)) for name, rows in of.items()}
@@ -125,7 +125,7 @@ def _by_clocks(
         raise InputError("bars.timestamp", error.message.removeprefix("bars: "), hint=error.hint) from error
     said = []
     for name, zone in zones.items():
-        if zone != unzoned.UTC:
+        if zone != clocks.UTC:
             stamps[of[name]] = unzoned.in_utc(stamps[of[name]], zone)
             said.append(unzoned.words(name, zone, walls[name][1]))
     return tuple(said)

@@ -18,7 +18,7 @@ from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import currency, intervals, provider
 from wealtharena.data.bars import RawBars, raw_table, window_mask
 from wealtharena.data.quality import calendar_of
-from wealtharena.data.reading import Reading, adjustment, mixed, payouts, read_path, units, unzoned
+from wealtharena.data.reading import Reading, adjustment, clocks, mixed, payouts, read_path, units, unzoned
 from wealtharena.data.reading.identifiers import canonical, canonical_symbol, dollar_pairs, symbol_of_file
 from wealtharena.data.reading.stamps import IntArray
 from wealtharena.data.reading.venues import Quote, quote_of, same_symbol, setting, suffix_of, without_venue, zone_of
@@ -183,8 +183,8 @@ class Content:
         where = Path(spec.path or "").name
         told: dict[tuple[str, str], list[str]] = {}
         for name, zone in unzoned.zones(walls, where=where).items():
-            told.setdefault((zone, walls[name][1] if zone != unzoned.UTC else ""), []).append(name)
-            if zone != unzoned.UTC:
+            told.setdefault((zone, walls[name][1] if zone != clocks.UTC else ""), []).append(name)
+            if zone != clocks.UTC:
                 shown = self.tables[name]["timestamp"]
                 stamps = unzoned.in_utc(pd.DatetimeIndex(shown).as_unit("ns").asi8, zone)
                 self.tables[name] = self.tables[name].assign(
