@@ -138,8 +138,17 @@ def test_shares_and_coins_by_metatraders_clock():
     ]
     york = pd.DatetimeIndex(np.concatenate([day.as_unit("ns").asi8 for day in shares])).tz_localize("UTC")
     coins = pd.date_range("2023-02-06", "2023-02-28", freq="1h", tz="UTC")
+    hours = calendars.opening_hours("CMES", first, last)
+    nights = zip(hours["open"], hours["close"], strict=True)
+    gold = pd.DatetimeIndex(
+        np.concatenate([pd.date_range(a, b, freq="1h", inclusive="left").as_unit("ns").asi8 for a, b in nights])
+    ).tz_localize("UTC")
     walls = {"AAPL": (york, "XNYS"), "EURUSD": (week("1h", first, last), PAIR), "BTCUSD": (coins, calendars.ALWAYS)}
+    walls["XAUUSD"] = (gold, "CMES")
     found = unzoned.zones(
         {name: (shown(one, METATRADER), code) for name, (one, code) in walls.items()}, where="bars.csv"
     )
     assert set(found.values()) == {METATRADER}
+    for name in ("AAPL", "XAUUSD"):
+        alone = {name: (shown(walls[name][0], METATRADER), walls[name][1])}
+        assert unzoned.zones(alone, where="bars.csv") == {name: METATRADER}
