@@ -6,16 +6,19 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from wealtharena.config import plugins
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.suggest import did_you_mean
-from wealtharena.data.bars import Bars, RawBars, unlike_raw
+from wealtharena.data.bars import Bars, RawBars, unlike_raw, window_mask
 from wealtharena.data.reading.identifiers import canonical_symbol
 from wealtharena.data.reading.venues import as_key
 from wealtharena.errors import ConfigError, ProviderError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROOM = "data.providers"
 _BESIDE = "it has series to look at and nothing to trade: name them in data.macro.series"
@@ -94,6 +97,20 @@ class Provider(ABC):
                 f"was asked for {asked} and sent {sent}",
                 hint=f"if that is what it is called there now, say so: {key}; else run it again later",
             )
+
+    def within(
+        self, symbol: str, table: pd.DataFrame, start: date | None, end: date | None, *, lacks: str, hint: str
+    ) -> pd.DataFrame:
+        """Return the rows of a table whose `timestamp` lies from `start` to `end`, both included, None being open.
+
+        Raises:
+            ProviderError: there are none: in words what it `lacks` there, and what to do.
+        """
+        kept = table[window_mask(table["timestamp"], start, end)].reset_index(drop=True)
+        if kept.empty:
+            cause = f"{lacks} between {start or 'the first'} and {end or 'the last'}"
+            raise ProviderError(self.name, symbol, cause, hint=hint)
+        return kept
 
     @property
     def form(self) -> str:

@@ -16,7 +16,7 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import provider
-from wealtharena.data.bars import RawBars, VolumeUnit, raw_table, window_mask
+from wealtharena.data.bars import RawBars, VolumeUnit, raw_table
 from wealtharena.data.manners import Manners, number
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, now
 from wealtharena.data.reading.venues import Quote, as_key, quote_abroad, untold
@@ -79,14 +79,7 @@ class Provider(provider.Provider):
         if self._asset.market in ("forex", "crypto"):
             table = table[(table["timestamp"] < pd.Timestamp(self._clock().date(), tz="UTC")).to_numpy()]
         self._check_reach(symbol, table, start, query)
-        table = table[window_mask(table["timestamp"], start, end)].reset_index(drop=True)
-        if table.empty:
-            raise ProviderError(
-                self.name,
-                symbol,
-                f"has no rows between {start or 'the first'} and {end or 'the last'}",
-                hint="check data.start and data.end",
-            )
+        table = self.within(symbol, table, start, end, lacks="has no rows", hint="check data.start and data.end")
         return RawBars(
             provider=self.name,
             symbol=symbol,

@@ -18,7 +18,7 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import provider
-from wealtharena.data.bars import RawBars, raw_table, window_mask
+from wealtharena.data.bars import RawBars, raw_table
 from wealtharena.data.manners import Manners, number
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, now
 from wealtharena.errors import ProviderError
@@ -84,14 +84,7 @@ class Provider(provider.Provider):
         days = self._days(symbol, start, interval)
         content = self.manners.call(lambda: self._attempt(symbol, coin, quote, days, interval))
         table = self._table(symbol, content, interval)
-        table = table[window_mask(table["timestamp"], start, end)].reset_index(drop=True)
-        if table.empty:
-            raise ProviderError(
-                self.name,
-                symbol,
-                f"has no rows between {start or 'the first'} and {end or 'the last'}",
-                hint="check data.start and data.end",
-            )
+        table = self.within(symbol, table, start, end, lacks="has no rows", hint="check data.start and data.end")
         return RawBars(
             provider=self.name,
             symbol=symbol,

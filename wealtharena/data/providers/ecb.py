@@ -7,7 +7,7 @@ from datetime import date
 import pandas as pd
 
 from wealtharena.data import currency, provider
-from wealtharena.data.bars import RawBars, raw_table, window_mask
+from wealtharena.data.bars import RawBars, raw_table
 from wealtharena.errors import DataError, ProviderError
 
 
@@ -42,15 +42,8 @@ class Provider(provider.Provider):
         except DataError as error:
             raise ProviderError(self.name, symbol, error.message, hint=error.hint) from error
         frame = pd.DataFrame({"timestamp": rates.index, "close": rates.to_numpy()})
-        kept = frame[window_mask(frame["timestamp"], start, end)]
-        if kept.empty:
-            first, last = rates.index[0], rates.index[-1]
-            raise ProviderError(
-                self.name,
-                symbol,
-                f"has no rates between {start or 'the first'} and {end or 'the last'}",
-                hint=f"the rates in this installation run from {first:%Y-%m-%d} to {last:%Y-%m-%d}",
-            )
+        hint = f"the rates in this installation run from {rates.index[0]:%Y-%m-%d} to {rates.index[-1]:%Y-%m-%d}"
+        kept = self.within(symbol, frame, start, end, lacks="has no rates", hint=hint)
         return RawBars(
             provider=self.name,
             symbol=symbol,

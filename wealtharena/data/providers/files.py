@@ -16,7 +16,7 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import currency, intervals, provider
-from wealtharena.data.bars import RawBars, raw_table, window_mask
+from wealtharena.data.bars import RawBars, raw_table
 from wealtharena.data.quality import calendar_of
 from wealtharena.data.reading import Reading, adjustment, clocks, mixed, payouts, read_path, units, unzoned
 from wealtharena.data.reading.identifiers import canonical, canonical_symbol, dollar_pairs, symbol_of_file
@@ -85,15 +85,9 @@ class Provider(provider.Provider):
         quote = found.quote_of(name)
         whole = found.tables[name]
         intervals.check_interval(whole["timestamp"], interval, where=f"{self._file}: {name}")
-        table = raw_table(whole[window_mask(whole["timestamp"], start, end)])
-        if table.empty:
-            first, last = whole["timestamp"].min(), whole["timestamp"].max()
-            raise ProviderError(
-                self.name,
-                symbol,
-                f"has no rows between {start or 'the first'} and {end or 'the last'}",
-                hint=f"its rows run from {first:%Y-%m-%d} to {last:%Y-%m-%d}; set data.start and data.end",
-            )
+        first, last = whole["timestamp"].min(), whole["timestamp"].max()
+        hint = f"its rows run from {first:%Y-%m-%d} to {last:%Y-%m-%d}; set data.start and data.end"
+        table = raw_table(self.within(symbol, whole, start, end, lacks="has no rows", hint=hint))
         adjusted = adjustment.adjusted_as(found.adjustments[name])
         return RawBars(
             provider=self.name,

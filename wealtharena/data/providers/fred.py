@@ -19,7 +19,7 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec, MannersSpec
 from wealtharena.data import provider
-from wealtharena.data.bars import RawBars, raw_table, window_mask
+from wealtharena.data.bars import RawBars, raw_table
 from wealtharena.data.manners import Manners, number
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, now
 from wealtharena.errors import ProviderError
@@ -53,15 +53,8 @@ class Provider(provider.Provider):
         Raises:
             ProviderError: see `releases`, or nothing was published in the window.
         """
-        table = published(self.releases(symbol))
-        table = table[window_mask(table["timestamp"], start, end)].reset_index(drop=True)
-        if table.empty:
-            raise ProviderError(
-                self.name,
-                symbol,
-                f"published nothing between {start or 'the first'} and {end or 'the last'}",
-                hint="widen data.start and data.end",
-            )
+        hint = "widen data.start and data.end"
+        table = self.within(symbol, published(self.releases(symbol)), start, end, lacks="published nothing", hint=hint)
         return RawBars(
             provider=self.name,
             symbol=symbol,

@@ -24,7 +24,7 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec, SimulatorSpec
 from wealtharena.data import calendars, currency, provider
-from wealtharena.data.bars import Bars, RawBars, VolumeUnit, raw_table, window_mask
+from wealtharena.data.bars import Bars, RawBars, VolumeUnit, raw_table
 from wealtharena.errors import DataError, ProviderError
 
 FloatArray = npt.NDArray[np.float64]
@@ -305,16 +305,9 @@ class Provider(provider.Provider):
         market = self.market()
         if symbol not in market.symbols:
             raise ProviderError(self.name, symbol, "is not among the requested symbols", hint="add it to data.symbols")
-        table = market.table(symbol)
-        table = table[window_mask(table["timestamp"], start, end)].reset_index(drop=True)
-        if table.empty:
-            first, last = market.timestamps[0], market.timestamps[-1]
-            raise ProviderError(
-                self.name,
-                symbol,
-                f"has no bars between {start or 'the first'} and {end or 'the last'}",
-                hint=f"the simulation runs from {first:%Y-%m-%d} to {last:%Y-%m-%d}; see data.simulator.bars and .end",
-            )
+        runs = f"{market.timestamps[0]:%Y-%m-%d} to {market.timestamps[-1]:%Y-%m-%d}"
+        hint = f"the simulation runs from {runs}; see data.simulator.bars and .end"
+        table = self.within(symbol, market.table(symbol), start, end, lacks="has no bars", hint=hint)
         pair = currency.split_pair(symbol) if self._asset.market == "forex" else None
         universe = self._asset.universe
         unit: VolumeUnit = "none" if market.volume is None else "account" if self._asset.market == "crypto" else "units"
