@@ -106,7 +106,7 @@ def test_pairs_by_two_clocks_are_refused_and_a_silent_one_follows():
     london = stamps[(stamps.hour > 6) & (stamps.hour < 16)]
     found = told(EURUSD=shown(stamps, METATRADER), USDTRY=shown(london, METATRADER))
     assert set(found.values()) == {METATRADER}
-    with pytest.raises(DataError, match=r"times of EURUSD are in UTC, of USDJPY in New York \+ 7 h"):
+    with pytest.raises(DataError, match=r"by their weekends times of EURUSD are in UTC, of USDJPY in New York \+ 7 h"):
         told(EURUSD=shown(stamps, "UTC"), USDJPY=shown(stamps, METATRADER))
 
 
@@ -122,7 +122,7 @@ def test_a_file_by_a_brokers_clock_is_the_file_with_offsets(tmp_path: Path, zone
     panel = load_written(local, tmp_path / "bars.csv", *overrides)
     assert panel.fingerprint == honest.fingerprint
     notes = " ".join(panel.notes)
-    assert ("MetaTrader's clock, seven hours before New York's, as the hours of weekday24 tell" in notes) == (
+    assert ("MetaTrader's clock, seven hours before New York's, as their weekends tell" in notes) == (
         zone == METATRADER
     )
     assert ("are taken as UTC" in notes) == (zone == "UTC")

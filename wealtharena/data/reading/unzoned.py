@@ -40,7 +40,7 @@ def zones(walls: Mapping[str, tuple[IntArray, str]], *, where: str) -> dict[str,
     for name, zone in found.items():
         first = told.setdefault(walls[name][1], name) if zone else name
         if found[first] != zone:
-            of = f"by the hours of {walls[name][1]} times of {first} are in {found[first]}, of {name} in {zone}"
+            of = f"by {_who(walls[name][1])} times of {first} are in {found[first]}, of {name} in {zone}"
             raise _unlike(where, of)
     clocks = sorted({found[first] for first in told.values()}) or [UTC]
     taken = dict(found)
@@ -72,7 +72,14 @@ def words(names: str, zone: str, calendar: str) -> str:
     """Return in which zone the times of symbols were taken, and why."""
     if zone == UTC:
         return f"times of {names} have no zone and are taken as UTC; write an offset if they are of another"
-    return f"times of {names} have no zone and are taken as {spoken(zone)}, as the hours of {calendar} tell; write an offset if they are not"
+    return f"times of {names} have no zone and are taken as {spoken(zone)}, as {_who(calendar)} tell; write an offset if they are not"
+
+
+def _who(calendar: str) -> str:
+    """Return what tells the clock of symbols of a calendar; coins have neither hours nor weekends, and follow others."""
+    if calendar in (calendars.ALWAYS, calendars.WEEKDAYS):
+        return "the symbols beside them" if calendar == calendars.ALWAYS else "their weekends"
+    return f"the hours of {calendar}"
 
 
 def _told(walls: Mapping[str, tuple[IntArray, str]], others: Sequence[str]) -> dict[str, str]:
