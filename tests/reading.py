@@ -51,7 +51,8 @@ def function_lengths() -> Iterator[tuple[str, int]]:
                 yield f"{_module(path)}.{node.name}", (node.end_lineno or 0) - node.lineno + 1
 
 
-def called_by_nobody() -> set[str]:
+@cache
+def called_by_nobody() -> frozenset[str]:
     """Return `module.name` of public functions, classes and methods that only their definition names.
 
     What a decorator hands on (a route, a feature) is called through it, and what a base class names, through that.
@@ -76,7 +77,7 @@ def called_by_nobody() -> set[str]:
             if owner and _names_from_a_base(module, owner, node.name):
                 continue
             found.add(".".join((module.removeprefix("wealtharena."), *owner, node.name)))
-    return found
+    return frozenset(found)
 
 
 def _definitions(node: ast.AST, owner: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -50,6 +50,7 @@ def trade(folder, closes, *, shy=()):
         loop.run(trader, closes, Switch(folder), told=lambda close: None)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, derandomize=True)
 @given(missed=some_bars, shy=some_bars, cut=st.integers(0, BARS))
 def test_an_account_adds_up_whatever_was_missed(missed, shy, cut):

@@ -135,6 +135,7 @@ def split_there(place, ratio):
     rescale(place, ratio)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wants", [0.0, 0.9], ids=["sells", "buys"])
 @pytest.mark.parametrize("ratio", [0.1, 4.0])
 def test_an_order_that_waits_at_a_gateway_across_a_split_is_taken_back_by_what_is_held(tmp_path, wants, ratio):
@@ -157,6 +158,7 @@ def test_an_order_that_waits_at_a_gateway_across_a_split_is_taken_back_by_what_i
         assert equities[-1] == equities[-2]
 
 
+@pytest.mark.slow
 def test_what_closes_all_at_a_gateway_is_ordered_anew_in_units_of_after_a_split(tmp_path):
     with at_a_gateway(tmp_path, 0.0452) as place:
         throw(tmp_path, "flatten")
@@ -170,6 +172,7 @@ def test_what_closes_all_at_a_gateway_is_ordered_anew_in_units_of_after_a_split(
         assert place.gateway.held == {}
 
 
+@pytest.mark.slow
 def test_positions_that_are_all_gone_for_a_while_stop_no_order(tmp_path):
     """Brokers answer so at night, when they fail."""
     with at_a_gateway(tmp_path, 0.0) as place:
@@ -182,6 +185,7 @@ def test_positions_that_are_all_gone_for_a_while_stop_no_order(tmp_path):
         assert order.status == "Submitted"
 
 
+@pytest.mark.slow
 def test_an_order_beside_which_something_was_executed_is_left_where_it_is(tmp_path):
     """Positions may be told before executions, and both before the order's end."""
     with at_a_gateway(tmp_path, 0.0) as place:
