@@ -103,6 +103,9 @@ def test_how_much_of_what_was_learned_is_kept_is_told_beside_the_ratio_of_what_i
     assert "best -0.01 lambda 0.00" in stream.getvalue()
     state.advance({**found, "validation/learned_t": float("nan")})
     assert "lambda 0.00 (t -)" in state.words()
+    cash = console.State(300_000, label="forex direct")  # an anchor of cash has no ratio at all
+    cash.advance({**found, "env_step": 16384, "validation/sharpe": float("nan")})
+    assert "validation Sharpe -, best -, lambda 0.00 (t -1.26)" in cash.words()
 
 
 @pytest.mark.parametrize("width", range(24, 120, 3))

@@ -64,11 +64,12 @@ class State:
         self.remember(record)
 
     def remember(self, record: Mapping[str, Any]) -> None:
-        """Take in the validation Sharpe ratio of a record, of this process or of the one before a resume."""
+        """Take in the validation of a record, of this process or of the one before a resume; cash has no Sharpe ratio."""
         if (sharpe := _known(record.get(SHARPE))) is not None:
             self.sharpe = sharpe
             self.best = self.sharpe if self.best is None else max(self.best, self.sharpe)
-            self.kept, self.learned_t = _known(record.get(KEPT)), _known(record.get(LEARNED_T))
+        if KEPT in record:
+            self.kept, self.learned_t = _known(record[KEPT]), _known(record.get(LEARNED_T))
 
     @property
     def seconds_left(self) -> float | None:
