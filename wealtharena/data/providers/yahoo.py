@@ -21,7 +21,7 @@ import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
-from wealtharena.data import dividends, places, provider
+from wealtharena.data import calendars, dividends, places, provider
 from wealtharena.data.bars import RawBars, VolumeUnit, raw_table
 from wealtharena.data.manners import Manners, raise_for_busy
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, UnreachableError, now
@@ -87,7 +87,7 @@ class Provider(provider.Provider):
         frame, about = self.manners.call(lambda: self._attempt(symbol, start, end, interval))
         self.check_named(symbol, self.provider_symbol(symbol), about.get("symbol"))
         table, currency = self._table(symbol, frame, about, interval)
-        table = self._finished(table, about, interval)
+        table = self._finished(table, about, interval, calendar_of(symbol, self._asset, currency=currency))
         if table.empty:
             raise ProviderError(
                 self.name,
@@ -277,11 +277,11 @@ class Provider(provider.Provider):
             raise ProviderError(self.name, symbol, cause, hint=way)
         return quote
 
-    def _finished(self, table: pd.DataFrame, about: Any, interval: str) -> pd.DataFrame:
-        """Return the table without bars that were not over when they were fetched."""
+    def _finished(self, table: pd.DataFrame, about: Any, interval: str, calendar: str) -> pd.DataFrame:
+        """Return the table without bars that were not over when they were fetched; some venues' prices are told late."""
         now = pd.Timestamp(self._clock())
         if interval != "1d":
-            return table[(table["timestamp"] + pd.Timedelta(interval) <= now).to_numpy()]
+            return table[(table["timestamp"] + pd.Timedelta(interval) + calendars.settling(calendar) <= now).to_numpy()]
         zone = str(about.get("exchangeTimezoneName") or "UTC")
         today = now.tz_convert(zone)
         close = _session_end(about)
