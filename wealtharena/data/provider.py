@@ -104,11 +104,11 @@ class Provider(ABC):
         """Return the rows of a table whose `timestamp` lies from `start` to `end`, both included, None being open.
 
         Raises:
-            ProviderError: there are none: in words what it `lacks` there, and what to do.
+            ProviderError: there are none: what it `lacks`, in words with `between` behind them, and what to do.
         """
         kept = table[window_mask(table["timestamp"], start, end)].reset_index(drop=True)
         if kept.empty:
-            cause = f"{lacks} between {start or 'the first'} and {end or 'the last'}"
+            cause = f"{lacks} {start or 'the first'} and {end or 'the last'}"
             raise ProviderError(self.name, symbol, cause, hint=hint)
         return kept
 

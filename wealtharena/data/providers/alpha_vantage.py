@@ -79,7 +79,9 @@ class Provider(provider.Provider):
         if self._asset.market in ("forex", "crypto"):
             table = table[(table["timestamp"] < pd.Timestamp(self._clock().date(), tz="UTC")).to_numpy()]
         self._check_reach(symbol, table, start, query)
-        table = self.within(symbol, table, start, end, lacks="has no rows", hint="check data.start and data.end")
+        table = self.within(
+            symbol, table, start, end, lacks="has no rows between", hint="check data.start and data.end"
+        )
         return RawBars(
             provider=self.name,
             symbol=symbol,

@@ -84,7 +84,9 @@ class Provider(provider.Provider):
         days = self._days(symbol, start, interval)
         content = self.manners.call(lambda: self._attempt(symbol, coin, quote, days, interval))
         table = self._table(symbol, content, interval)
-        table = self.within(symbol, table, start, end, lacks="has no rows", hint="check data.start and data.end")
+        table = self.within(
+            symbol, table, start, end, lacks="has no rows between", hint="check data.start and data.end"
+        )
         return RawBars(
             provider=self.name,
             symbol=symbol,

@@ -43,7 +43,7 @@ class Provider(provider.Provider):
             raise ProviderError(self.name, symbol, error.message, hint=error.hint) from error
         frame = pd.DataFrame({"timestamp": rates.index, "close": rates.to_numpy()})
         hint = f"the rates in this installation run from {rates.index[0]:%Y-%m-%d} to {rates.index[-1]:%Y-%m-%d}"
-        kept = self.within(symbol, frame, start, end, lacks="has no rates", hint=hint)
+        kept = self.within(symbol, frame, start, end, lacks="has no rates between", hint=hint)
         return RawBars(
             provider=self.name,
             symbol=symbol,

@@ -87,7 +87,7 @@ class Provider(provider.Provider):
         intervals.check_interval(whole["timestamp"], interval, where=f"{self._file}: {name}")
         first, last = whole["timestamp"].min(), whole["timestamp"].max()
         hint = f"its rows run from {first:%Y-%m-%d} to {last:%Y-%m-%d}; set data.start and data.end"
-        table = raw_table(self.within(symbol, whole, start, end, lacks="has no rows", hint=hint))
+        table = raw_table(self.within(symbol, whole, start, end, lacks="has no rows between", hint=hint))
         adjusted = adjustment.adjusted_as(found.adjustments[name])
         return RawBars(
             provider=self.name,

@@ -54,7 +54,9 @@ class Provider(provider.Provider):
             ProviderError: see `releases`, or nothing was published in the window.
         """
         hint = "widen data.start and data.end"
-        table = self.within(symbol, published(self.releases(symbol)), start, end, lacks="published nothing", hint=hint)
+        table = self.within(
+            symbol, published(self.releases(symbol)), start, end, lacks="published nothing between", hint=hint
+        )
         return RawBars(
             provider=self.name,
             symbol=symbol,

@@ -307,7 +307,7 @@ class Provider(provider.Provider):
             raise ProviderError(self.name, symbol, "is not among the requested symbols", hint="add it to data.symbols")
         runs = f"{market.timestamps[0]:%Y-%m-%d} to {market.timestamps[-1]:%Y-%m-%d}"
         hint = f"the simulation runs from {runs}; see data.simulator.bars and .end"
-        table = self.within(symbol, market.table(symbol), start, end, lacks="has no bars", hint=hint)
+        table = self.within(symbol, market.table(symbol), start, end, lacks="has no bars between", hint=hint)
         pair = currency.split_pair(symbol) if self._asset.market == "forex" else None
         universe = self._asset.universe
         unit: VolumeUnit = "none" if market.volume is None else "account" if self._asset.market == "crypto" else "units"
