@@ -314,6 +314,7 @@ def _tried(trials: Trials) -> dict[str, Any]:
         "trials": trials.count,
         "configurations": trials.configurations,
         "tested": trials.tested,
+        "lacking": trials.lacking,
         "elsewhere": trials.elsewhere,
         "left_out": trials.left_out,
     }
