@@ -335,9 +335,7 @@ def test_seeds_that_another_configuration_showed_are_counted_once_each_and_only_
     ledger.record_opening(RunIdentity("mean", "", "etf", "backtest", 0, (("e", 8), ("", 9))), window=YEAR, fold=None)
     ledger.record_trial(RunIdentity("a1", "f", "etf", "sweep", 10), window=YEAR, sharpe=0.1)  # its own search
     ledger.record_opening(RunIdentity("g", "g", "etf", "study"), window=YEAR, fold=0)
-    ledger.record_result(
-        RunIdentity("g", "g", "etf", "study"), window=YEAR, sharpe=0.1, shown=((11, 0.1), (None, 0.2))
-    )
+    ledger.record_result(RunIdentity("g", "g", "etf", "study"), window=YEAR, sharpe=0.1, shown=((11, 0.1), (None, 0.2)))
     assert known(ledger).trials("a", left_out=("a5",), group=group).lacking == len((3, 4, 7, 8, 11))
 
 
