@@ -20,6 +20,7 @@ def run_dir(
     drift=0.0,
     status="completed",
     paths=True,
+    combinatorial=False,
     market_seed=1,
     started="2026-01-01",
     **changes,
@@ -67,6 +68,8 @@ def run_dir(
             tables.write(folder, agent_path, baselines=beside)
     else:
         content["error"] = {"type": "DataError", "message": "no bars", "hint": "collect first"}
+    if combinatorial:
+        content["paths"] = {"count": 5}
     (folder / "run.json").write_text(json.dumps(content | changes))
     return folder
 
@@ -118,6 +121,31 @@ def test_the_gravest_fact_of_any_seed_counts_for_all(tmp_path, evaluation, evide
     content["verdict"]["evidence"] |= evidence
     path.write_text(json.dumps(content))
     assert board(tmp_path, evaluation)["rows"][0]["verdict"]["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("evidence", "status"),
+    [
+        ({"worst_drawdown": -0.36}, "rejected"),
+        ({"liquidated": True}, "rejected"),
+        ({"fewest_trades": 3}, "unproven"),
+        ({"exposure": 0.01, "max_gross": 1.0}, "unproven"),
+        ({"worst_drawdown": None}, "promotable"),
+    ],
+)
+def test_the_worst_path_of_a_combinatorial_split_counts_though_only_the_middle_one_is_kept(
+    tmp_path, evaluation, evidence, status
+):
+    """Each run's own verdict saw all of its paths, and the folder has the one with the median Sharpe ratio."""
+    for seed in range(3):
+        run_dir(tmp_path, f"r{seed}", seed=seed, drift=0.004, combinatorial=True)
+    path = tmp_path / "r1" / "run.json"
+    content = json.loads(path.read_text())
+    content["verdict"]["evidence"] |= evidence
+    path.write_text(json.dumps(content))
+    found = board(tmp_path, evaluation)["rows"][0]["verdict"]
+    assert found["status"] == status
+    assert all(found["evidence"][name] == value for name, value in evidence.items() if value is not None)
 
 
 @pytest.mark.parametrize(

@@ -261,6 +261,7 @@ def facts_of(found: Group, ledger: Ledger | None) -> Facts:
         invested=_least([entry.get("invested") or {} for entry in evidence]),
         window=TEST_WINDOW if identity(found.newest)["played"] in (None, "test") else PLAYED,
         edited=pins.edited(found.runs, ledger),
+        apart=tuple(run.evidence for run in found.runs if run.block("paths")),
         seeds=len(found.runs),
     )
 
