@@ -305,6 +305,40 @@ def test_the_best_seeds_run_again_under_a_key_that_changes_nothing_are_the_same_
     assert known(ledger).left_out("a", whole) == ()
 
 
+def test_the_best_seeds_run_again_under_a_key_that_changes_next_to_nothing_are_a_choice_among_all(ledger):
+    """Another learning rate in the seventh digit shows the same figures in the fourth: no digest and no figure is equal."""
+    for seed in range(20):
+        look(ledger, f"a{seed}", "a", sharpe=seed / 10, seed=seed)
+    best = (17, 18, 19)
+    for seed in best:
+        look(ledger, f"b{seed}", "b", sharpe=seed / 10 + 1e-4, seed=seed)
+    group = [Completed(f"b{seed}", seed, seed / 10 + 1e-4) for seed in best]
+    history = known(ledger)
+    assert history.left_out("b", group) == ()
+    counted = history.trials("b", group=group)
+    assert (counted.configurations, counted.lacking, counted.count) == (2, 17, 19)
+    assert history.trials("b").lacking == 0, "one run of a grid waits for the comparison with the others"
+    alone = [Completed(f"b{seed}", None, seed / 10) for seed in best]
+    assert history.trials("b", group=alone).lacking == 0, "who does not know its seeds cannot lack any"
+
+
+def test_seeds_that_another_configuration_showed_are_counted_once_each_and_only_where_the_group_lacks_them(ledger):
+    for seed in range(3):
+        look(ledger, f"a{seed}", "a", sharpe=1.0 + seed, seed=seed)
+    group = [Completed(f"a{seed}", seed, 1.0 + seed) for seed in range(3)]
+    for who, seed in (("b", 0), ("b", 2), ("b", 3), ("c", 3), ("c", 4)):  # 3 of both is one seed
+        look(ledger, f"{who}{seed}", who, sharpe=0.5, seed=seed)
+    look(ledger, "a5", "a", sharpe=9.0, seed=5)  # of its own configuration: left out, and no more than that
+    look(ledger, "b5", "b", sharpe=0.5, seed=5)
+    look(ledger, "b6", "b", replace(YEAR, dates=(("2015-01-01", "2015-12-31"),)), sharpe=0.5, seed=6)
+    ledger.record_trial(RunIdentity("closed", "d", "etf", "train", 7), window=YEAR)
+    ledger.record_opening(RunIdentity("mean", "", "etf", "backtest", 0, (("e", 8), ("", 9))), window=YEAR, fold=None)
+    ledger.record_trial(RunIdentity("a1", "f", "etf", "sweep", 10), window=YEAR, sharpe=0.1)  # its own search
+    ledger.record_opening(RunIdentity("g", "g", "etf", "study"), window=YEAR, fold=0)
+    ledger.record_result(RunIdentity("g", "g", "etf", "study"), window=YEAR, sharpe=0.1, shown=((11, 0.1), (None, 0.2)))
+    assert known(ledger).trials("a", left_out=("a5",), group=group).lacking == len((3, 4, 7, 8, 11))
+
+
 def test_two_configurations_that_stay_at_one_anchor_are_two(ledger):
     """Nothing was learned by either, and of neither is a seed left out."""
     for config, seeds in (("a", 5), ("b", 3)):

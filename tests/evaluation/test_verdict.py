@@ -107,6 +107,12 @@ def test_each_rule_alone_can_hold_a_result_back(rules, change, rule, status):
     assert found.reasons == (ruling.reason,)
 
 
+def test_the_deflated_sharpe_ratio_says_what_it_is_deflated_by(rules):
+    found = judge(replace(GOOD, dsr=0.94, configurations=2, left_out=("r3",), lacking=17), rules)
+    told = next(ruling.reason for ruling in found.rulings if ruling.rule == "dsr")
+    assert "with 2 configurations tried and 1 run left out and 17 seeds of others that it lacks;" in told
+
+
 @pytest.mark.parametrize(("bars", "a_year"), [(120, 12), (120, 52), (250, 252), (1750, 1764), (365, 365)])
 def test_a_record_of_a_year_is_long_enough_at_any_interval_if_it_has_bars_enough(rules, bars: int, a_year: int) -> None:
     assert judge(replace(GOOD, bars=bars, years=bars / a_year), rules).status == "promotable"

@@ -65,6 +65,7 @@ class Facts:
     unfilled: tuple[Unfilled, ...] = ()  # what the orders of agent and baselines met
     invested: Mapping[str, float] = field(default_factory=dict)  # share of a baseline bought once that was bought
     edited: tuple[str, ...] = ()  # recorded runs that are not as they ended, in words
+    apart: tuple[Mapping[str, Any], ...] = ()  # evidence of records whose further paths are not at hand, as of `cpcv`
     seeds: int | None = None  # behind the agents, where several are paths of one training (cpcv); None: one each
     saw: Callable[[Segment], bool] | None = None  # see stress.table
     ordered: bool = True  # whether the agents' order is their own, as of seeds; a caller's draws no other numbers
@@ -279,7 +280,6 @@ def gather(
         years=shown.returns.size / shown.bars_per_year,
         bars=shown.returns.size,
         cash_return=metrics.annual_return(risk_free, bars_per_year=shown.bars_per_year),
-        exposure=min(values["exposure"] for values in of_agents),
         max_gross=facts.max_gross,
         annual_return=float(bootstrap.interquartile_mean([v["annual_return"] for v in of_agents])),
         sharpe=float(bootstrap.interquartile_mean(known)) if known else math.nan,
@@ -293,9 +293,7 @@ def gather(
         **_tried(facts.trials),
         pbo=overfit.probability if overfit is not None else None,
         strategies=strategies.shape[1] if strategies is not None and overfit is not None else 0,
-        worst_drawdown=min(values["max_drawdown"] for values in of_agents),
-        fewest_trades=min(int(values["trades"]) for values in of_agents),
-        liquidated=any(agent.liquidated for agent in agents),
+        **seeds.worst(agents, of_agents, facts.apart),
         degenerate=finding,
         simulated=facts.simulated,
         unadjusted_rolls=facts.unadjusted_rolls,
@@ -314,6 +312,7 @@ def _tried(trials: Trials) -> dict[str, Any]:
         "trials": trials.count,
         "configurations": trials.configurations,
         "tested": trials.tested,
+        "lacking": trials.lacking,
         "elsewhere": trials.elsewhere,
         "left_out": trials.left_out,
     }

@@ -68,6 +68,7 @@ class Evidence:
     own_openings: int = 1  # of them by this configuration
     configurations: int = 1  # of `trials`; the others are runs left out
     tested: int = 1  # of them, those that showed the test window
+    lacking: int = 0  # seeds that other configurations showed on this window and this group does not have
     elsewhere: int = 0  # real test windows of the agent of other dates or symbols that were opened, too
     repeated: int = 0  # runs of the group with the path of another, which are no seeds
     left_out: tuple[str, ...] = ()  # completed runs of this configuration that were not judged with it

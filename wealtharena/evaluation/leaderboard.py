@@ -57,9 +57,11 @@ def build(
     """
     groups = group(runs)
     loaded = {g.key: load(g) for g in groups}
+    whole = {g.key for g in groups if not counted(g, ledger)[0].left_out}
     rows = {}
     for found in groups:
-        strategies, stream = alternatives(found, groups, loaded), named(rng, found.stream)
+        rivals = [other for other in groups if other is found or other.key in whole]
+        strategies, stream = alternatives(found, rivals, loaded), named(rng, found.stream)
         rows[found.key] = row(found, loaded[found.key], strategies, evaluation=evaluation, ledger=ledger, rng=stream)
     ranked = composite({key: line["metrics"] for key, line in rows.items()})
     ordered = []
@@ -104,7 +106,8 @@ def alternatives(
 ) -> npt.NDArray[np.float64] | None:
     """Return the returns [T, N] of all configurations of this agent on this data over the same bars; None below two.
 
-    They are without what cash earned or, where this configuration tilts an anchor, what that did: one measure for all.
+    `groups` are those that leave no run out: beside the worst seed of its rival anybody is the best. They are without
+    what cash earned or, where this configuration tilts an anchor, what that did: one measure for all.
     """
     own = loaded[found.key]
     if own is None:
@@ -261,6 +264,7 @@ def facts_of(found: Group, ledger: Ledger | None) -> Facts:
         invested=_least([entry.get("invested") or {} for entry in evidence]),
         window=TEST_WINDOW if identity(found.newest)["played"] in (None, "test") else PLAYED,
         edited=pins.edited(found.runs, ledger),
+        apart=tuple(run.evidence for run in found.runs if run.block("paths")),
         seeds=len(found.runs),
     )
 

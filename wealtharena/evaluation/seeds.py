@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,22 @@ def _are_the_same(paths: Sequence[Trajectory], others: Sequence[Trajectory]) -> 
     """Return whether each path returned what its counterpart did, but for the rounding of single precision."""
     pairs = zip(paths, others, strict=True)
     return all(float(np.sqrt(np.mean((path.returns - other.returns) ** 2))) <= active.ROUNDING for path, other in pairs)
+
+
+def worst(
+    agents: Sequence[Trajectory], of_agents: Sequence[Mapping[str, float]], apart: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the fields of `Evidence` that are of the worst path, those of records `apart` among them."""
+
+    def least(name: str, found: Sequence[float]) -> float:
+        return min([*found, *(entry[name] for entry in apart if entry.get(name) is not None)])
+
+    return {
+        "worst_drawdown": least("worst_drawdown", [values["max_drawdown"] for values in of_agents]),
+        "fewest_trades": int(least("fewest_trades", [values["trades"] for values in of_agents])),
+        "exposure": least("exposure", [values["exposure"] for values in of_agents]),
+        "liquidated": any(agent.liquidated for agent in agents) or any(entry.get("liquidated") for entry in apart),
+    }
 
 
 def order(agents: Sequence[Trajectory], ordered: bool) -> list[int]:

@@ -31,11 +31,12 @@ class Trials:
     left_out: tuple[str, ...] = ()  # completed runs of this configuration that the judged group does not hold
     tested: int = 1  # of `configurations`, those that showed the window, this one included; the others were tried on validation data
     elsewhere: int = 0  # real test windows of the agent that were opened beside this one, of other dates or symbols
+    lacking: int = 0  # seeds that other configurations showed here and the judged group does not have
 
     @property
     def count(self) -> int:
         """Return how many results the judged one may have been chosen from."""
-        return self.configurations + len(self.left_out)
+        return self.configurations + len(self.left_out) + self.lacking
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,8 @@ class History:
 
         A configuration's Sharpe ratio is the mean of its test results, repetitions once, or, without any, of its
         validation results; a run that is left out stands for itself. `group` is what is judged, where its results are not
-        in the ledger yet. A look without a configuration, a baseline's, is no trial.
+        in the ledger yet. A look without a configuration, a baseline's, is no trial. A seed that another configuration
+        showed and `group` lacks counts once: its seeds may have been chosen by what they showed there.
         """
         tested: dict[str, list[Completed]] = {config_hash: []}
         validated: dict[str, list[float]] = {}
@@ -176,7 +178,24 @@ class History:
         known = [float(np.mean(values)) for values in shown if values]
         variance = float(np.var(known, ddof=1)) if len(known) > 1 else None
         others = sum(bool(runs) for name, runs in tested.items() if name != config_hash)
-        return Trials(len(tested), variance, tuple(left_out), tested=1 + others, elsewhere=self.elsewhere)
+        lacking = self._lacking({config_hash, *twins}, group, own)
+        return Trials(
+            len(tested), variance, tuple(left_out), tested=1 + others, elsewhere=self.elsewhere, lacking=lacking
+        )
+
+    def _lacking(self, own: set[str], group: Sequence[Completed], shown: Sequence[Completed]) -> int:
+        """Return how many seeds other configurations showed that neither the group nor its own configuration has.
+
+        Luck goes with the seed where another configuration is nearly this one: a learning rate changed by a millionth gives
+        the policies of the same seeds again, nearly to the digit. What the group did itself, such as its search, is no choice of seeds.
+        """
+        ours = {run.seed for run in (*group, *shown)}
+        judged = {run.run_id for run in group}
+        if not group or None in ours:
+            return 0
+        others = (e for e in self.entries if str(e.get("run_id")) not in judged)
+        theirs = {seed for e in others for who, seed in _seeds(e) if who and who not in own}
+        return len(theirs - ours - {None})
 
 
 @dataclass(frozen=True)
@@ -238,8 +257,14 @@ def _played(entry: Mapping[str, Any], own: Iterable[str]) -> list[int]:
     """Return the seeds of these configurations that an entry is a look at, by themselves or in a mean; it does not say what they showed."""
     if entry["kind"] != "open" or entry.get("purpose") not in SHOWING:
         return []
-    policies = [(entry["config_hash"], entry.get("seed")), *entry.get("members", ())]
-    return [seed for who, seed in policies if who in own and seed is not None]
+    return [seed for who, seed in _seeds(entry) if who in own and seed is not None]
+
+
+def _seeds(entry: Mapping[str, Any]) -> list[tuple[str, int | None]]:
+    """Return configuration and seed of each policy that an entry is about, by itself, in a mean or in a group."""
+    who = entry["config_hash"]
+    shown = [(who, one.get("seed")) for one in entry.get("shown", ())]
+    return [(who, entry.get("seed")), *map(tuple, entry.get("members", ())), *shown]
 
 
 def _run(entry: Mapping[str, Any]) -> tuple[str, str]:

@@ -98,6 +98,8 @@ def deflated_sharpe(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     tried = f"{evidence.configurations} configuration{'s' if evidence.configurations != 1 else ''} tried"
     if evidence.left_out:
         tried += f" and {len(evidence.left_out)} run{'s' if len(evidence.left_out) != 1 else ''} left out"
+    if evidence.lacking:
+        tried += f" and {evidence.lacking} seed{'s' if evidence.lacking != 1 else ''} of others that it lacks"
     if evidence.dsr is None or math.isnan(evidence.dsr):
         return Ruling("dsr", "unproven", f"The deflated Sharpe ratio is not defined for this record ({tried}).")
     shown = figure(evidence.dsr, spec.min_dsr, spec.reject_dsr, form=".2f")

@@ -96,6 +96,7 @@ _NAMES = {
     "configurations": "Configurations tried",
     "elsewhere": "Other test windows looked at",
     "left_out": "Completed runs left out",
+    "lacking": "Seeds that only other configurations showed",
     "openings": "Looks at the test window",
     "own_openings": "Looks by this configuration",
     "beats": "Baseline to beat",
