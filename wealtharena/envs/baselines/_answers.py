@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +28,9 @@ def numbers_of(answer: object, symbols: Sequence[str] = ()) -> FloatArray | None
         return None
 
 
-def named(answer: object) -> str:
+def named(answer: Any) -> str:
     """Return what a rule answered with, as an error calls it."""
     try:
-        return f"a {type(answer).__name__} of shape {np.shape(answer)}"  # type: ignore[arg-type]  # whatever it is
+        return f"a {type(answer).__name__} of shape {np.shape(answer)}"
     except ValueError:
         return f"a {type(answer).__name__} with rows of several lengths"
