@@ -191,9 +191,12 @@ def check(now, rule): ...
         compose(["asset=crypto", "risk=default", f"+risk.own.few={block}"])
 
 
-@pytest.mark.parametrize("answer", ["[1.0]", "0.3", "None", "[[0.5], [0.5]]", "[0.1, 0.2, 0.3]"])
-def test_weights_of_another_number_than_symbols_are_never_spread(offer, answer):
-    offer("envs.baselines", "mine", f"def weights(panel, row, spec):\n    return {answer}\n")
+@pytest.mark.parametrize(
+    "answer",
+    ["[1.0]", "0.3", "None", "[[1], [0]]", "[[1], [0, 1]]", "['a', 'b']", "[1j, 0]", "pd.Series([1, 0], ['B', 'A'])"],
+)
+def test_weights_of_another_number_than_symbols_or_in_another_order_are_never_spread(offer, answer):
+    offer("envs.baselines", "mine", f"import pandas as pd\ndef weights(panel, row, spec):\n    return {answer}\n")
     spec = compose(["asset=crypto"])
     rule = Baseline(spec_of("mine", evaluation=spec.evaluation, env=spec.env))
     panel: Any = SimpleNamespace(symbols=("A", "B"), begin_of=lambda row: 0)
@@ -208,6 +211,11 @@ def test_weights_of_another_number_than_symbols_are_never_spread(offer, answer):
         (
             "from wealtharena.envs.compiled import compiled\n@compiled\ndef mine(ratio):\n    return 1.0\n",
             "three numbers",
+        ),
+        (
+            "from wealtharena.envs.compiled import compiled\n@compiled\n"
+            "def mine(ratio, before, after, first, second, rules):\n    rules[0] = 0.0\n    return 1.0, first, second\n",
+            "three numbers: TypingError",
         ),
     ],
 )
@@ -336,7 +344,7 @@ def test_a_package_that_cannot_be_imported_is_not_what_a_mistake_is_answered_wit
     request.addfinalizer(plugins.conf_folders.cache_clear)
     with pytest.raises(ConfigError, match=r"unknown key broker\.url; it is there under .*broker=webhook"):
         compose(["broker.url=3"])
-    assert plugins.sources_offered("envs.rewards") == (package / "plug.py",)
+    assert plugins.sources_offered("envs.rewards") == (package / "__init__.py", package / "plug.py")
 
 
 def test_why_not_answers_with_a_text_or_none(offer):

@@ -61,6 +61,10 @@ class CheckpointError(WealthArenaError):
     """A checkpoint is missing, corrupted, incompatible or not what its manifest says."""
 
 
+class PackageError(CheckpointError):
+    """A checkpoint is whole, and the package of a plugin that it needs is not here, or is another than it was trained with."""
+
+
 class UnknownCheckpointError(CheckpointError, ConfigError):
     """The command line names an agent, a version or a checkpoint folder that is not there."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,12 +12,13 @@ from tests.agents import worlds
 from wealtharena.agents.algorithms import ppo, sac
 from wealtharena.agents.networks import build_network
 from wealtharena.agents.policy import NetworkPolicy, load_policy, save_policy
-from wealtharena.config import compose
+from wealtharena.config import compose, plugins
 from wealtharena.data import load
 from wealtharena.envs.actions import actions_of
 from wealtharena.envs.anchors import beside
 from wealtharena.envs.market import Market
 from wealtharena.envs.simulate import simulate
+from wealtharena.errors import CheckpointError
 from wealtharena.features import compute
 from wealtharena.features.panel import FeaturePanel, Scaler
 
@@ -111,3 +114,17 @@ def test_what_is_saved_knows_its_anchor(tmp_path) -> None:
     assert again.layout == policy.layout
     assert again.layout.tilt is not None
     assert again.layout.tilt.anchor.name == "momentum"
+
+
+def test_what_is_saved_knows_the_code_of_an_anchor_of_a_package(tmp_path, monkeypatch) -> None:
+    _, policy = untrained(worlds.spec("env.action=tilt", "env.anchor=momentum"), worlds.features())
+    tilt = policy.layout.tilt
+    assert tilt is not None
+    strange = tilt.model_copy(update={"anchor": tilt.anchor.model_copy(update={"name": "strange"})})
+    monkeypatch.setattr(plugins, "names_offered", lambda room: ("strange",))
+    monkeypatch.setattr(plugins, "source_of", lambda room, name: "as it was")
+    save_policy(tmp_path, replace(policy, layout=replace(policy.layout, tilt=strange)))
+    assert load_policy(tmp_path).layout.tilt == strange
+    monkeypatch.setattr(plugins, "source_of", lambda room, name: "as it is")
+    with pytest.raises(CheckpointError, match="the anchor 'strange', which it leans from, was edited"):
+        load_policy(tmp_path)

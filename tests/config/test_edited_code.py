@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from wealtharena.config import compose, config_hash, plugins
+from wealtharena.envs import compiled
 
 RULE = "from wealtharena.config.specs.risk import RuleSpec as Rule\ndef check(now, rule): ...\n"
 CASES = [
@@ -61,3 +62,21 @@ def test_edited_code_of_a_package_is_another_configuration(offered: tuple[Path, 
     helper.write_text("RATE = 1\n")
     forget()
     assert config_hash(compose(words)) == before
+
+
+@pytest.mark.parametrize("offered", CASES[:1], indirect=True, ids=["envs.rewards"])
+def test_a_kernel_is_compiled_anew_once_code_that_a_reward_calls_was_edited(
+    offered: tuple[Path, tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another configuration was trained by the machine code of the one before, where the edit stood in a file beside the reward's."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "machine_code"))
+    helper = offered[0] / "helper.py"
+    helper.write_text("LOSS = 1.0\n")
+    before = compiled.cache_folder.__wrapped__()
+    helper.write_text("LOSS = 2.0\n")
+    after = compiled.cache_folder.__wrapped__()
+    assert before is not None
+    assert after is not None
+    assert before != after
+    helper.write_text("LOSS = 1.0\n")
+    assert compiled.cache_folder.__wrapped__() == before

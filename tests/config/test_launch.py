@@ -217,6 +217,10 @@ def test_a_refusal_never_removes_work(probe, tmp_path: Path) -> None:
     with filelock.FileLock(used / ".lock"):
         probe("seed=93", f"hydra.run.dir={used}")
     assert used.exists(), "another process is at work in it"
+    own = tmp_path / "somebody's"
+    own.mkdir()
+    probe("seed=93", f"hydra.run.dir='{own / 'run'}'")
+    assert own.exists(), "Hydra has not made it, and who types there has his shell in it"
 
 
 @pytest.mark.parametrize("launcher", [PARALLEL, ()])

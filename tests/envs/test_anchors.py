@@ -4,15 +4,17 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.envs.markets import features_of, market_of, panel_of, spec_of
 from wealtharena.config import plugins
+from wealtharena.config.specs.tilt import TiltSpec
 from wealtharena.data.panel import Panel
 from wealtharena.envs.anchors import RULES, anchored, columns, history_bars
 from wealtharena.envs.baselines import Baseline
 from wealtharena.envs.quotes import SIGMA_UNKNOWN
-from wealtharena.errors import ConfigError, MarketError
+from wealtharena.errors import ConfigError, MarketError, WealthArenaError
 from wealtharena.features.panel import Scaler
 
 LONG = {"long_only": True, "max_weight": 0.3}
@@ -146,6 +148,46 @@ def test_a_rule_of_a_package_that_looks_at_more_than_a_server_is_given_is_refuse
     assert "env.anchor_bars" in str(caught.value.hint)
     longer = own.anchor.model_copy(update={"lookback_bars": looks})
     columns(panel, own.model_copy(update={"anchor": longer}))
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        (lambda close: pd.DataFrame(close).rank(axis=1)[[2, 1, 0]], "returned a DataFrame of shape"),
+        (lambda close: pd.DataFrame(close)[::-1], "returned a DataFrame of shape"),
+        (lambda close: np.full(close.shape, "0.2"), "returned a ndarray of shape"),
+        (lambda close: np.full(close.shape, 0.2j), "returned a ndarray of shape"),
+        (lambda close: [[0.1, 0.2], [0.1]], "returned a list with rows of several lengths"),
+        (lambda close: None, "returned a NoneType of shape"),
+        (lambda close: 1.0 * (close > close.mean(axis=0)), "once it is given later bars: it looks ahead"),
+        (lambda close: np.append(np.diff(close, axis=0) > 0, close[-1:] > 0, axis=0), "it looks ahead"),
+    ],
+)
+def test_what_a_rule_of_a_package_answers_wrongly_is_refused_by_its_name(monkeypatch, rule, told):
+    monkeypatch.setattr(plugins, "load", lambda *_: SimpleNamespace(rule=lambda close, spec: rule(close)))
+    monkeypatch.setattr(plugins, "title", lambda *_: "the plugin 'own'")
+    panel = panel_of(100 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.01, (400, 3)), axis=0)))
+    with pytest.raises(WealthArenaError, match=f"'own'.*{told}"):
+        columns(panel, leaning("own"))
+
+
+def test_what_a_rule_of_a_package_does_to_its_closes_is_its_own_matter(monkeypatch):
+    """It is asked again with the closes as they are, and not as it has left them."""
+
+    def rule(close: np.ndarray, spec: object) -> np.ndarray:
+        rises = 1.0 * (close[-1] > 100.0)
+        close[:] = 0.0
+        return np.tile(rises, (len(close), 1))
+
+    monkeypatch.setattr(plugins, "load", lambda *_: SimpleNamespace(rule=rule))
+    panel = panel_of(np.full((400, 3), 101.0))
+    assert (columns(panel, leaning("own"))[..., 0] == 1.0).all()
+
+
+def leaning(name: str) -> TiltSpec:
+    """Return a tilt of the anchor of that name."""
+    tilt = spec_of(action="tilt").tilted
+    return tilt.model_copy(update={"anchor": tilt.anchor.model_copy(update={"name": name})})
 
 
 def test_what_does_not_trade_has_no_volatility_and_what_never_moves_a_tiny_one() -> None:

@@ -10,6 +10,7 @@ from wealtharena.config import compose
 from wealtharena.envs.baselines import Baseline, spec_of
 from wealtharena.envs.execution import execute
 from wealtharena.envs.market import Market
+from wealtharena.errors import MarketError
 from wealtharena.evaluation.backtest import plain_scaler
 from wealtharena.features.panel import FeaturePanel
 
@@ -51,6 +52,23 @@ class Twice:
         return np.full(len(panel.symbols), 2.0 / len(panel.symbols))
 
 
+class Foreseeing(Twice):
+    """Holds what rises over the next bar: off by one."""
+
+    name = "foreseeing"
+
+    def weights(self, panel, row):
+        then = panel.close[min(row + 1, panel.bars - 1)]
+        return (then > panel.close[row]) / len(panel.symbols)
+
+
+class Remembering(Twice):
+    """Holds what stands higher than at the first bar of all."""
+
+    def weights(self, panel, row):
+        return (panel.close[row] > panel.close[0]) / len(panel.symbols)
+
+
 def closed(panel, rows, symbols=slice(None)):
     """Return the panel without bars in these rows, as a source with a gap leaves it."""
     close, opens, tradable = panel.close.copy(), panel.open.copy(), panel.tradable.copy()
@@ -69,6 +87,17 @@ def test_equal_weight_is_rebalanced_on_its_days_and_rests_between(spec):
     played = play("equal_weight", worlds.panel(140), spec)
     assert sorted(set(played.trades.bar)) == [1, 21, 41, 61]
     assert played.weights[21] == pytest.approx([1 / 3] * 3, abs=0.01)
+
+
+def test_a_rule_that_looks_ahead_is_refused_and_one_that_remembers_all_is_not(spec):
+    """It was a hurdle that nothing could take, and promotable where it was what was judged."""
+    panel, env = worlds.panel(700), spec.env
+    words = {"spec": env, "start": 600, "stop": 700, "every": 5}
+    with pytest.raises(
+        MarketError, match=r"baseline foreseeing wants other weights at .* later bars are known: it looks"
+    ):
+        execute(Foreseeing(), market_of(panel, env), panel, **words)
+    assert execute(Remembering(), market_of(panel, env), panel, **words).weights.any()
 
 
 def test_a_rebalancing_day_without_bars_is_made_up_on_the_next_that_trades(spec):

@@ -14,6 +14,7 @@ import torch
 from tests.forks import Fork
 from tests.registry.shelf import AGENT, FEATURES, SPLIT, save, stocked
 from tests.registry.trained import put_on_paper, world
+from wealtharena.config import plugins
 from wealtharena.errors import CheckpointError
 from wealtharena.prediction.answers import Prediction
 from wealtharena.prediction.inputs import InputError, Portfolio
@@ -41,6 +42,23 @@ def test_a_version_whose_anchor_s_package_is_not_installed_is_not_taken_up(store
     manager.refresh()
     assert "'elsewhere', which is not here; install the package" in manager.problems[AGENT]
     assert manager.serving(AGENT) is None
+
+
+def test_a_version_whose_anchor_s_package_was_edited_is_not_taken_up(
+    store: ModelCheckpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leant from another portfolio than the one that was judged, and nobody was told."""
+    monkeypatch.setattr(plugins, "names_offered", lambda room: ("strange",))
+    monkeypatch.setattr(plugins, "source_of", lambda room, name: "as it is")
+    for version, code in (("v2", "as it was"), ("v3", "as it is"), ("v4", None)):
+        save(
+            store, version, verdict="promotable", recipe={"tilt": {"anchor": {"name": "strange"}}, "anchor_code": code}
+        )
+        promote(store, AGENT, version)
+        manager = ProductionModelManager(store.root)
+        manager.refresh()
+        told = "the package of the anchor 'strange', which it leans from, was edited"
+        assert told in manager.problems[AGENT] if code == "as it was" else manager.serving(AGENT) is not None
 
 
 def test_an_answer_is_weights_by_symbol_with_its_origin(manager: ProductionModelManager) -> None:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from wealtharena.config.specs.agent import ModelSpec
 from wealtharena.config.specs.asset import LimitSpec
-from wealtharena.config.specs.tilt import TiltSpec, require_anchor
+from wealtharena.config.specs.tilt import TiltSpec, anchor_code, require_anchor
 from wealtharena.envs.observation import ObservationLayout
 from wealtharena.errors import CheckpointError
 from wealtharena.features.panel import Scaler
@@ -305,6 +305,7 @@ def save_policy(folder: Path, policy: Trained) -> None:
         "feature_names": list(policy.layout.feature_names),
         "window": policy.layout.window,
         **({"tilt": policy.layout.tilt.model_dump(mode="json")} if policy.layout.tilt else {}),
+        **({"anchor_code": code} if (code := anchor_code(policy.layout.tilt)) else {}),
     }
     single = described[0] if isinstance(policy, NetworkPolicy) else {"name": policy.name, "members": described}
     write_json(folder / POLICY_FILE, {"format": FORMAT, **single, "layout": layout})
@@ -323,7 +324,7 @@ def load_policy(folder: Path) -> Trained:
             f"{folder / POLICY_FILE}: format {record.get('format')} is not {FORMAT}", hint="train again"
         )
     try:
-        require_anchor(record["layout"].get("tilt"), where=str(folder))
+        require_anchor(record["layout"].get("tilt"), record["layout"].get("anchor_code"), where=str(folder))
         scaler = Scaler.from_dict(scaling)
         state = torch.load(folder / WEIGHTS_FILE, weights_only=True, map_location="cpu")
         layout = ObservationLayout(

@@ -85,12 +85,12 @@ def config_hash(spec: ExperimentSpec) -> str:
         content["risk"] = {name: rule.model_dump(mode="json") for name, rule in spec.risk.rules.items()}
     if spec.split.name == "cpcv":
         content["numbers_of_seams"] = OF_SEAMS
-    if code := _code(spec):
+    if code := code_of(spec):
         content["code"] = code
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _code(spec: ExperimentSpec) -> dict[str, str]:
+def code_of(spec: ExperimentSpec) -> dict[str, str]:
     """Return digests of the packages' code that trains, rewards, anchors or guards; of ours `NUMBERS` tells."""
     used = [("agents.algorithms", spec.algo.name), ("envs.rewards", spec.env.reward.name)]
     used += [("trading.risk", name) for name in spec.risk.rules]

@@ -331,9 +331,9 @@ def forget_run() -> None:
         if error.errno not in NO_LOCKS:
             return
     shutil.rmtree(folder)
-    with suppress(OSError):  # the day's folder, unless other runs stand in it, and outputs/ if it was the first day
-        folder.parent.rmdir()
-        if _OF_A_DAY.fullmatch(folder.parent.name):
+    if _OF_A_DAY.fullmatch(folder.parent.name):  # Hydra's own; another may be one that somebody has made, and works in
+        with suppress(OSError):  # unless other runs stand in it; and outputs/ if it was the first day
+            folder.parent.rmdir()
             folder.parent.parent.rmdir()
 
 

@@ -91,13 +91,9 @@ def names_offered(room: str) -> tuple[str, ...]:
 
 
 def sources_offered(room: str) -> tuple[Path, ...]:
-    """Return the files of what packages offer for a room, in the order of their names."""
-    found = []
-    for name in names_offered(room):
-        places = _places(_offered(room)[name][0].value)
-        files = [file for place in places for file in (place.parent / f"{place.name}.py", place / "__init__.py")]
-        found += [file for file in files if file.is_file()][:1]
-    return tuple(found)
+    """Return the Python files of the packages that offer something for a room: a plugin may be made of several of them."""
+    modules = {entry.value for name in names_offered(room) for entry in _offered(room)[name]}
+    return tuple(file for module in sorted(modules) for file in _sources(module).values())
 
 
 @cache
@@ -105,17 +101,25 @@ def source_of(room: str, name: str) -> str:
     """Return a digest of the code behind a package's plugin, "" for one of ours: of all of its package, as it was at the first call."""
     if not of_package(room, name):
         return ""
-    spec = importlib.util.find_spec(_offered(room)[name][0].value.partition(":")[0].partition(".")[0])
-    if spec is None:
+    files = _sources(_offered(room)[name][0].value)
+    if not files:
         return ""
+    found = hashlib.sha256()
+    for place, file in files.items():
+        found.update(f"{place} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return found.hexdigest()[:16]
+
+
+def _sources(module: str) -> dict[str, Path]:
+    """Return the Python files of a module's package by their places in it, in their order; nothing is imported."""
+    spec = importlib.util.find_spec(module.partition(":")[0].partition(".")[0])
+    if spec is None:
+        return {}
     folders = [Path(place) for place in spec.submodule_search_locations or ()]
     files = {str(file.relative_to(folder)): file for folder in folders for file in folder.rglob("*.py")}
     if not folders and spec.origin is not None:
         files = {"": Path(spec.origin)}
-    found = hashlib.sha256()
-    for place, file in sorted(files.items()):
-        found.update(f"{place} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
-    return found.hexdigest()[:16]
+    return dict(sorted(files.items()))
 
 
 @cache

@@ -21,6 +21,7 @@ from wealtharena.config.specs.baseline import BaselineSpec
 from wealtharena.config.specs.tilt import LEAST_CLIP, TiltSpec
 from wealtharena.data.panel import Panel
 from wealtharena.envs.baselines import Baseline
+from wealtharena.envs.baselines._answers import named, numbers_of
 from wealtharena.envs.baselines._history import MIN_RETURNS
 from wealtharena.envs.baselines._shares import invested
 from wealtharena.envs.baselines.inverse_volatility import LEAST_VOLATILITY
@@ -109,26 +110,33 @@ def _weights(close: FloatArray, trades: BoolArray, spec: BaselineSpec) -> FloatA
     """
     if spec.name in RULES:
         return RULES[spec.name](close, trades, spec)
-    rule: Callable[[FloatArray, BaselineSpec], FloatArray] = plugins.load("envs.anchors", spec.name).rule
     rows = np.flatnonzero(trades.any(axis=1))
     seen = np.where(trades, close, np.nan)[rows]
-    made = rule(seen, spec) if len(rows) else np.zeros((0, close.shape[1]))
-    if np.shape(made) != (len(rows), close.shape[1]) or not np.isfinite(made).all():
-        told = (
-            f"rule returned weights of shape {np.shape(made)}, or some that are not finite; for these bars it is to be"
-        )
-        raise plugins.misused("envs.anchors", spec.name, f"{told} {(len(rows), close.shape[1])}")
-    _check_memory(rule, seen, made, spec)
+    made = _asked(seen, spec) if len(rows) else np.zeros((0, close.shape[1]))
+    _check_memory(seen, made, spec)
     return _since(rows, made, len(close))
 
 
-def _check_memory(
-    rule: Callable[[FloatArray, BaselineSpec], FloatArray], close: FloatArray, made: FloatArray, spec: BaselineSpec
-) -> None:
+def _asked(close: FloatArray, spec: BaselineSpec) -> FloatArray:
+    """Return what a package's rule makes of closes [T, A], which stay as they are; WealthArenaError where that is no weights."""
+    answer = plugins.load("envs.anchors", spec.name).rule(close.copy(), spec)
+    made = numbers_of(answer)
+    if made is None or made.shape != close.shape or not np.isfinite(made).all():
+        told = f"rule returned {named(answer)}, not finite numbers of shape {close.shape}"
+        raise plugins.misused("envs.anchors", spec.name, f"{told}, symbols and bars in their order")
+    return made
+
+
+def _check_memory(close: FloatArray, made: FloatArray, spec: BaselineSpec) -> None:
     """Raise ConfigError where a rule has other weights from as few bars as a server is given; some rows [T] are tried."""
     bars = _needed(spec)
     for row in np.unique(np.linspace(bars, len(close) - 1, _TRIED, dtype=int)) if len(close) > bars else ():
-        if not np.allclose(rule(close[row + 1 - bars : row + 1], spec)[-1], made[row], rtol=0.0, atol=1e-6):
+        if not np.allclose(_asked(close[: row + 1], spec)[-1], made[row], rtol=0.0, atol=1e-6):
+            raise ConfigError(
+                f"{plugins.title('envs.anchors', spec.name)}: rule has other weights once it is given later bars: it looks ahead",
+                hint="let the weights of a bar hang on closes up to that bar, and on no chance",
+            )
+        if not np.allclose(_asked(close[row + 1 - bars : row + 1], spec)[-1], made[row], rtol=0.0, atol=1e-6):
             raise ConfigError(
                 f"{plugins.title('envs.anchors', spec.name)}: rule has other weights from the last {bars} bars than from all before: "
                 "a server, which is given no more, would lean from another portfolio than the backtest",

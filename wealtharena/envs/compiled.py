@@ -50,8 +50,8 @@ def cache_folder() -> Path | None:
 
     It lies below NUMBA_CACHE_DIR, or XDG_CACHE_HOME, or ~/.cache, or the system's temporary folder, whichever can be
     written first, and never inside the installed package. Its name carries a digest of every source file of this room
-    and of numba's version, and of rewards of packages, because numba itself looks at one file only and would go on using a kernel whose reward
-    function has changed.
+    and of numba's version, and of packages that offer rewards, whole, because numba itself looks at one file only and would go on using a
+    kernel whose reward, or what that calls, has changed.
     """
     digest = hashlib.sha256(numba.__version__.encode())
     for source in (*sorted(Path(__file__).parent.rglob("*.py")), *plugins.sources_offered("envs.rewards")):

@@ -31,6 +31,7 @@ from wealtharena.errors import MarketError
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+_RECENT = 512  # bars
 _SIZING_PRICE = RECORD.index((BAR.inverse, 0))
 
 
@@ -65,6 +66,7 @@ class Schedule:
         self.trades = panel.tradable & (close > 0.0)
         self.due = np.zeros(len(panel.symbols), dtype=np.bool_)
         self.kept: FloatArray | None = None  # weights of a rule that is bought once
+        self.asked = 0
 
     def order(self, row: int, held: BoolArray) -> Order | None:
         """Return what to ask for at the close of `row`, where `held` [A] says which symbols have a position; None for nothing."""
@@ -74,12 +76,28 @@ class Schedule:
         if not ready.any():
             return None
         at = self.earlier + row - self.delay
-        targets = self.kept if self.kept is not None else self.baseline.weights(self.known, at)
+        targets = self.kept if self.kept is not None else self._weights(at)
         if self.baseline.holds:
             self.kept = targets
         self.due &= held | (targets != 0.0)  # nothing is held and nothing is wanted: nothing to wait for
         ready &= self.due
         return Order(targets, ready) if ready.any() else None
+
+    def _weights(self, at: int) -> FloatArray:
+        """Return what the rule wants at `at`; MarketError where that hangs on later bars, looked for at its 1st, 2nd, 4th, ... decision."""
+        targets = self.baseline.weights(self.known, at)
+        self.asked += 1
+        if self.asked & (self.asked - 1):
+            return targets
+        recent = max(at + 1 - _RECENT, 0)  # most rules look back on few bars, and a whole past is much to copy
+        for first in (recent, 0):
+            if _alike(targets, self.baseline.weights(self.known.slice(first, at + 1), at - first)):
+                return targets
+        raise MarketError(
+            f"baseline {self.baseline.name} wants other weights at {str(self.known.timestamps[at])[:16]} once later bars are known:"
+            " it looks ahead",
+            hint=f"see {plugins.title('envs.baselines', self.baseline.name)}; its weights are to hang on bars up to `row`, and on no chance",
+        )
 
     def done(self, symbols: BoolArray) -> None:
         """Note the symbols [A] whose orders went through."""
@@ -177,6 +195,10 @@ class _Desk:
             self.paths.enter(self.market, self.rules, records=self.records)
         size = len(symbols) * FIELDS
         self.records[row * size : (row + 1) * size].reshape(-1, FIELDS)[symbols, _SIZING_PRICE] = 0.0
+
+
+def _alike(one: FloatArray, other: FloatArray) -> bool:
+    return bool(np.allclose(one, other, rtol=0.0, atol=1e-6, equal_nan=True))
 
 
 def _check(name: str, row: int, order: Order) -> None:

@@ -248,7 +248,8 @@ class ProductionModelManager:
                     read_verified(folder, manifest_sha256=pointer.manifest_sha256)
                     return current
                 loaded = self.store.load_checkpoint(agent, pointer.version, manifest_sha256=pointer.manifest_sha256)
-                require_anchor(loaded.metadata.recipe.tilt, where=loaded.metadata.model_path)
+                recipe = loaded.metadata.recipe
+                require_anchor(recipe.tilt, recipe.anchor_code, where=loaded.metadata.model_path)
                 loaded.policy.check_probe()
                 origin = origin_of(pointer, loaded.metadata)
                 limits = AnswerLimits.of(loaded.metadata)

@@ -61,6 +61,7 @@ class Recipe(_Part):
     env: dict[str, Any] = Field(default_factory=dict)
     data: dict[str, Any] = Field(default_factory=dict, description="how bars are judged; empty: the packaged rules")
     tilt: dict[str, Any] | None = Field(default=None, description="TiltSpec of an agent that tilts an anchor")
+    anchor_code: str | None = Field(default=None, description="digest of the package that offers the anchor")
 
 
 SCHEMA_VERSION: Final = 1

@@ -16,6 +16,7 @@ from wealtharena.agents.policy import EnsemblePolicy, Trained, save_policy
 from wealtharena.config.specs.asset import LimitSpec
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.config.specs.tilt import anchor_code
 from wealtharena.data.panel import Panel
 from wealtharena.data.quality import calendar_of
 from wealtharena.envs import anchors
@@ -218,6 +219,7 @@ def _description(policy: Trained, spec: ExperimentSpec, features: FeaturePanel, 
             "data": spec.data.model_dump(mode="json", include={"quality", "max_repaired_share"}),
             "env": spec.env.model_dump(mode="json"),
             **({"tilt": layout.tilt.model_dump(mode="json")} if layout.tilt is not None else {}),
+            **({"anchor_code": code} if (code := anchor_code(layout.tilt)) else {}),
         },
         "recorded_at": str(panel.timestamps[stop - 2].astype("datetime64[s]")),
     }

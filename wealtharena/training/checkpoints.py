@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from wealtharena.agents.policy import POLICY_FILE, SCALER_FILE, WEIGHTS_FILE, Trained, load_policy, save_policy
-from wealtharena.errors import CheckpointError, TrainingError, UnknownCheckpointError
+from wealtharena.errors import CheckpointError, PackageError, TrainingError, UnknownCheckpointError
 from wealtharena.files import atomic_path, make_folder, write_json
 from wealtharena.training.job import Candidate
 
@@ -161,6 +161,8 @@ def _require_readable(candidate: Path) -> None:
         return
     try:
         load_policy(candidate)
+    except PackageError:  # nothing is wrong with the folder
+        raise
     except CheckpointError as error:
         raise CheckpointError(
             error.message, hint="put it back, or remove its folder: the training then goes on without it"

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from wealtharena.config.hashing import code_of
 from wealtharena.config.identity import differences, listed, settings
 from wealtharena.errors import TrainingError
 from wealtharena.features.panel import Scaler
@@ -16,20 +17,28 @@ _APART: Final = 1e-3  # deviations by which no other machine's rounding moves a 
 
 
 def identity(job: TrainingJob) -> dict[str, Any]:
-    """Return what a state belongs to: the settings, the bars and the windows that it has learnt from."""
+    """Return what a state belongs to: the settings, the code of packages, the bars and the windows that it has learnt from."""
     panel = job.features.panel
     rows = {
         "train": [[segment.start, segment.stop] for segment in job.train],
         "validation": [job.validation.start, job.validation.stop],
     }
     names = {"algo": job.spec.algo.name, "model": job.spec.model.name, "symbols": list(panel.symbols)}
-    return {**names, "bars": panel.fingerprint, **rows, "settings": settings(job.spec)}
+    return {
+        **names, "bars": panel.fingerprint, **rows, "settings": settings(job.spec), "code": code_of(job.spec),
+    }  # fmt: skip
 
 
 def refuse_another(job: TrainingJob, old: Mapping[str, Any]) -> None:
     """Raise TrainingError where a state belongs to another job; one from before has fewer things to compare."""
     new = identity(job)
-    found = differences(old, {**new, "settings": old.get("settings")})
+    code = old.get("code", {})
+    if edited := [name for name, digest in code.items() if new["code"].get(name, digest) != digest]:
+        raise TrainingError(
+            f"{job.folder} was trained with other code of {listed(edited)} than its package has now",
+            hint="resume with the code that it was begun with, or start a new run",
+        )
+    found = differences(old, {**new, "settings": old.get("settings"), "code": code})
     found += differences(old.get("settings", {}), new["settings"])
     if found:
         raise TrainingError(

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from pydantic import Field
 
-from wealtharena.config.paths import anchor_names
+from wealtharena.config import plugins
+from wealtharena.config.paths import ANCHORS, anchor_names
 from wealtharena.config.specs.base import Spec
 from wealtharena.config.specs.baseline import BaselineSpec
-from wealtharena.errors import CheckpointError
+from wealtharena.errors import PackageError
 
 LEAST_CLIP: Final = 1.0  # of features that an anchor stands beside: its largest weight is not to be cut
 
@@ -28,11 +29,28 @@ class TiltSpec(Spec):
         return min(self.anchor.gross / assets, self.anchor.max_weight)
 
 
-def require_anchor(tilt: Mapping[str, Any] | None, *, where: str) -> None:
-    """Raise CheckpointError, which names `where`, for a kept tilt from the rule of a package that is not installed."""
+def anchor_code(tilt: TiltSpec | None) -> str | None:
+    """Return a digest of the package whose rule a tilt leans from, None for one of ours; kept beside the tilt."""
+    if tilt is None or tilt.anchor.name in ANCHORS:
+        return None
+    return plugins.source_of("envs.anchors", tilt.anchor.name) or None
+
+
+def require_anchor(tilt: Mapping[str, Any] | None, code: str | None, *, where: str) -> None:
+    """Raise PackageError, which names `where`, for a kept tilt from the rule of a package that is not installed, or was edited.
+
+    `code` is what `anchor_code` said when it was kept; None where nobody asked.
+    """
     anchor = (tilt or {}).get("anchor")
     name = anchor.get("name") if isinstance(anchor, Mapping) else None
-    if isinstance(name, str) and name not in anchor_names():
-        raise CheckpointError(
+    if not isinstance(name, str) or name in ANCHORS:
+        return
+    if name not in anchor_names():
+        raise PackageError(
             f"{where}: it leans from the anchor {name!r}, which is not here", hint="install the package that offers it"
+        )
+    if code is not None and code != plugins.source_of("envs.anchors", name):
+        raise PackageError(
+            f"{where}: the package of the anchor {name!r}, which it leans from, was edited since it was trained",
+            hint="install the package as it was then, or train again",
         )

@@ -28,6 +28,7 @@ from wealtharena.config.specs.runs import EvaluationSpec
 from wealtharena.config.suggest import did_you_mean
 from wealtharena.data.panel import Panel
 from wealtharena.envs.baselines import _history
+from wealtharena.envs.baselines._answers import named, numbers_of
 from wealtharena.errors import ConfigError
 
 FloatArray = npt.NDArray[np.float64]
@@ -62,11 +63,12 @@ class Baseline:
         """Return target weights [A] at the close of bar `row`, from bars up to `row` and none before a seam."""
         if first := panel.begin_of(row):
             panel, row = panel.slice(first, row + 1), row - first
-        found = self._rule.weights(panel, row, self.spec)
-        if np.shape(found) != (len(panel.symbols),):
-            told = f"weights returned a {type(found).__name__} of shape {np.shape(found)}, not one of {len(panel.symbols)} symbols"
-            raise plugins.misused("envs.baselines", self.spec.name, told)
-        return np.asarray(found, dtype=np.float64)
+        answer = self._rule.weights(panel, row, self.spec)
+        found = numbers_of(answer, panel.symbols)
+        if found is None or found.shape != (len(panel.symbols),):
+            told = f"weights returned {named(answer)}, not one of {len(panel.symbols)} symbols"
+            raise plugins.misused("envs.baselines", self.spec.name, f"{told}, numbers in their order")
+        return found
 
     @property
     def _rule(self) -> ModuleType:

@@ -35,8 +35,10 @@ def _try(function: Any, name: str) -> None:
     if not (hasattr(function, "py_func") or (callable(function) and not hasattr(log, "py_func"))):
         lacks = f"has no function {name}" if function is None else f"has {name} without @compiled above it"
         raise ConfigError(f"{plugins.title(_ROOM, name)} {lacks}", hint=plugins.HINT)
+    rules = np.ones(RULES)
+    rules.flags.writeable = False  # as the kernel's are: a reward that writes there would change what trading costs
     try:
-        value, first, second = function(1.01, -0.01, 0.0, 0.0, 0.0, np.ones(RULES))
+        value, first, second = function(1.01, -0.01, 0.0, 0.0, 0.0, rules)
         float(value), float(first), float(second)
     except Exception as error:
         cause = str(error).strip().splitlines()[-1] if str(error) else ""
