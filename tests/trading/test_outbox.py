@@ -157,6 +157,23 @@ def test_what_an_address_did_not_take_it_is_told_beside_the_next_alert(tmp_path)
     assert (alerts.sent, alerts.failed) == (2, 0)
 
 
+@pytest.mark.parametrize("posted", [True, False])
+def test_of_what_an_address_did_not_take_nothing_is_dropped_that_stands_in_the_outbox_and_nothing_uncounted(monkeypatch, posted):
+    monkeypatch.setattr("wealtharena.trading.alerts.MOST_WAITING", 3)
+    channel, many = Channel("a", down=True), 5
+    alerts = Alerts([channel], pause=0.0)
+    for n in range(many):
+        alerts.tell(f"x: {n}", "text", post=n if posted else None)
+        while channel.asked < 3 * (n + 1):
+            time.sleep(0.0001)
+    channel.down = False
+    alerts.tell("x: last", "text")
+    alerts.close()
+    kept = many if posted else 3
+    assert channel.heard == ["last", *map(str, range(kept))]
+    assert (alerts.sent, alerts.failed, alerts.lost) == (kept + 1, 0, many - kept)
+
+
 def test_what_an_address_did_not_take_it_is_told_after_a_while_by_itself():
     channel = Channel("a", down=True)
     alerts = Alerts([channel], pause=0.001, again=0.02)

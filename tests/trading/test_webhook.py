@@ -1,6 +1,7 @@
 """Orders and weights to a bridge of the user's own: signed, once, and confirmed by signals where that is asked for."""
 
 import contextlib
+import dataclasses
 import datetime as dt
 import hashlib
 import hmac
@@ -237,7 +238,8 @@ def test_an_account_that_closes_all_asks_for_no_weight_and_a_halted_one_for_noth
     assert 3 <= len(told) < 12
 
 
-def test_an_order_that_did_not_arrive_is_sent_again_before_its_bar_has_passed(tmp_path):
+@pytest.mark.parametrize("passed", [False, True])
+def test_an_order_that_did_not_arrive_is_sent_again_before_its_bar_has_passed_and_not_after_it(tmp_path, passed):
     bridge = Away()
     bridge.hears = False
     with account(tmp_path, bridge) as (trader, switch, closes):
@@ -246,11 +248,12 @@ def test_an_order_that_did_not_arrive_is_sent_again_before_its_bar_has_passed(tm
         loop.tend(trader, switch)
         assert {one.status for one in trader.ledger.intents()} == {"sending"}
         bridge.away = False
+        trader = dataclasses.replace(trader, reached=lambda bar: "2030-01-01" if passed else bar)
         loop.tend(trader, switch)
-        assert {one.status for one in trader.ledger.intents()} == {"open"}
+        assert {one.status for one in trader.ledger.intents()} == {"expired" if passed else "open"}
         loop.tend(trader, switch)
     orders = [one["id"] for one in bridge.messages if one["kind"] == "order"]
-    assert len(orders) == len(set(orders)) == 3
+    assert len(orders) == len(set(orders)) == (0 if passed else 3)
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])

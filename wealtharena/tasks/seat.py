@@ -126,7 +126,7 @@ def _live(
     with contextlib.closing(trader.broker), contextlib.closing(seen), watched as watcher:
         trader.broker.stream(room.signals.wake)
         feed = Live(filled, chosen.mind.scaler, now=provider.now, seen=seen, told=watcher.event, wake=room.signals.wake)
-        trader = _standing(spec, chosen, trader)
+        trader = replace(_standing(spec, chosen, trader), reached=feed.reached)
         carry: Carry = directly
         if room.several and spec.broker.outside:
             carrier = Carrier(room.turn, provider.now, room.signals.wake, spec.asset.agent)

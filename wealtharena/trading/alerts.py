@@ -169,7 +169,7 @@ class _Line:
     ) -> None:
         self._channel, self._record, self._pause, self._again = channel, record, pause, again
         self._waiting: queue.SimpleQueue[Alert | None] = queue.SimpleQueue()
-        self._late: deque[Alert] = deque(maxlen=MOST_WAITING)
+        self._late: deque[Alert] = deque()
         self.sent = self.failed = self.lost = 0
         self._thread = threading.Thread(target=self._work, name=f"alerts {channel.name}", daemon=True)
         self._thread.start()
@@ -202,6 +202,8 @@ class _Line:
             if known or self._send(alert):
                 self._record(alert, None if known else self._channel)
                 self._try_late()
+            elif alert.post is None and len(self._late) >= MOST_WAITING:
+                self.lost += 1
             else:
                 self.failed += 1
                 self._late.append(alert)

@@ -142,7 +142,8 @@ def tend(trader: Trader, switch: Switch) -> None:
     """Obey the kill switch, and do what a broker outside needs: follow orders, book executions, send what waited its turn.
 
     Decides nothing but, where everything is to be closed, to do so at once, and may be called at any time after a close.
-    What a broker does not answer, and what a full disk does not take, is asked for the next time.
+    What a broker does not answer, and what a full disk does not take, is asked for the next time. What was not sent by
+    the end of the bar that it was meant for expires: nobody may have been there to decide on that one.
     """
     last = trader.ledger.decision()
     if last is None:
@@ -150,16 +151,19 @@ def tend(trader: Trader, switch: Switch) -> None:
     try:
         _obey(trader, switch, last.bar)
         trader.broker.keep()
+        bar = trader.reached(last.bar) if trader.ledger.state()[0] == "trading" else last.bar  # what closes all goes on
         if trader.broker.capabilities.embedded:
             if not trader.broker.capabilities.keeps:  # what it books goes elsewhere too, and may not have arrived
                 take_back(trader, [one.client_id for one in stopped(trader)])
+                if bar != last.bar:
+                    follow(trader, bar)
                 send(trader, last.bar)
             return
         check_same(trader)
-        refused = follow(trader, last.bar)
+        refused = follow(trader, bar)
         take_back(trader, [one.client_id for one in stopped(trader) if one.status == "open"])
         take_over(trader, last.bar)
-        for one in refused:
+        for one in refused if bar == last.bar else ():
             if not take_back(trader, [one.client_id]):  # what a broker calls refused may be waiting there still
                 again(trader, one)
         outgrow(trader)

@@ -37,5 +37,6 @@ class Trader:
     resize: float = 0.0  # share by which an order is made smaller, once, that the money was not enough for; 0: never
     neighbours: Neighbours | None = None  # whose orders may not meet ours on the same account
     standing: Standing | None = None  # of a promoted version; None for what was never promoted
+    reached: Callable[[str], str] = lambda bar: bar  # the bar that orders of a bar are meant for, once it is over
     at: At = lambda point: None  # told of every point of POINTS that is reached
     wait: Callable[[float], None] = time.sleep  # given the seconds between two questions to a broker outside

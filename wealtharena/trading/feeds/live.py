@@ -149,6 +149,11 @@ class Live:
                 yield close
                 self._stands = session.stamp
 
+    def reached(self, bar: str) -> str:
+        """Return the bar that orders which were decided on at this one are meant for, once its session is over; till then this one."""
+        following = next(from_date(self._calendar, dt.date.fromisoformat(bar[:10]) + dt.timedelta(days=1)))
+        return following.bar if self._now() >= following.closes else bar
+
     def _resume(self, last: Decision) -> dt.date:
         """Return the date after which sessions are to be decided on: before the last decision's own while that can be sent."""
         self._stands = np.datetime64(last.bar, "ns")
