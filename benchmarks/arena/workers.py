@@ -11,7 +11,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from multiprocessing import connection
+from multiprocessing import connection, forkserver
 from types import FrameType
 from typing import Any
 
@@ -34,6 +34,8 @@ class Worker:
         context.set_forkserver_preload(["benchmarks.arena.command"])  # more than a second of imports, once
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,))
+        with _undisturbed():
+            forkserver.ensure_running()
         self.process.start()
         theirs.close()
 
@@ -64,6 +66,19 @@ class Worker:
         if kind == "raised":
             raise RuntimeError(found)
         return found
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Begin a process that Ctrl-C does not end while it imports, with a traceback of its own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def ready(workers: Sequence[Worker], seconds: float) -> list[Worker]:
@@ -123,9 +138,9 @@ def _note(number: int, frame: FrameType | None) -> None:
 def _serve(pipe: connection.Connection) -> None:
     """Call what is asked for until the pipe is closed or the parent ends."""
     warnings.simplefilter("ignore")
-    signal.signal(signal.SIGINT, _note)
-    threading.Thread(target=_end_with_the_arena, daemon=True).start()
     try:
+        signal.signal(signal.SIGINT, _note)
+        threading.Thread(target=_end_with_the_arena, daemon=True).start()
         while True:
             function, arguments = pipe.recv()
             pipe.send(_called(function, arguments))

@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import signal
 import stat
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -302,6 +304,22 @@ def test_an_answer_that_cannot_be_read_is_a_lost_cell() -> None:
             worker.answer()
     finally:
         dismiss([worker], at_once=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [0.2, 0.8, 1.6])
+def test_ctrl_c_while_the_first_process_imports_is_said_by_the_arena_alone(after: float) -> None:
+    """The one that all others are forks of printed where it had been in its imports."""
+    asked = "from benchmarks.arena.workers import Worker, dismiss"
+    script = f"{asked}\ntry:\n    print('begun', flush=True)\n    dismiss([Worker()])\n    input()\n"
+    script += "except KeyboardInterrupt:\n    print('interrupted')"
+    both = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen([sys.executable, "-c", script], text=True, start_new_session=True, **both) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        time.sleep(after)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.communicate(timeout=60)[0] == "interrupted\n"
 
 
 def leave(place: Path) -> None:
