@@ -42,7 +42,7 @@ def worst(
     """Return the fields of `Evidence` that are of the worst path, those of records `apart` among them."""
 
     def least(name: str, found: Sequence[float]) -> float:
-        return min([*found, *(entry[name] for entry in apart if entry.get(name) is not None)])
+        return min([*found, *(float(entry[name]) for entry in apart if entry.get(name) is not None)])
 
     return {
         "worst_drawdown": least("worst_drawdown", [values["max_drawdown"] for values in of_agents]),
