@@ -19,6 +19,7 @@ from tests.evaluation.test_leaderboard import board, run_dir
 from wealtharena.envs.simulate import simulate
 from wealtharena.evaluation import active, backtest, comparison, evaluate, tables
 from wealtharena.evaluation.splits import Segment
+from wealtharena.evaluation.trials import Trials
 from wealtharena.files import jsonable
 from wealtharena.tasks import console
 
@@ -161,6 +162,27 @@ def test_a_tilt_is_compared_with_its_anchor_and_deflated_by_what_it_adds(spec) -
     assert evidence.dsr == pytest.approx(
         evaluate.deflated(less, facts().trials, bars_per_year=found.agent.bars_per_year)
     )
+
+
+@pytest.mark.parametrize(("earned", "above_cash"), [(-0.002, True), (0.0004, False)])
+def test_to_leave_an_anchor_that_lost_against_cash_takes_no_skill(spec, earned: float, above_cash: bool) -> None:
+    """Beside an anchor that is bad enough anybody has a deflated Sharpe ratio of 1, whatever was tried."""
+    rng = np.random.default_rng(0)
+    market = rng.normal(0.0003, 0.01, 400)
+    own = market * 0.5 + rng.normal(0.0002, 0.006, 400)
+    anchor = rng.normal(0.0, 0.003, 400)
+    anchor += earned - anchor.mean()
+    played = {name: worlds.trajectory(row, name=name) for name, row in (("buy_and_hold", market), ("anchor", anchor))}
+    played["anchor"] = replace(played["anchor"], weights=np.zeros_like(played["anchor"].weights))
+    told = replace(facts(), trials=Trials(20, 0.3))
+    agent = worlds.trajectory(own, name="tilter")
+    evaluation = spec.evaluation.model_copy(update={"bootstrap_draws": 100})
+    found = evaluate.judge([agent], played, evaluation=evaluation, facts=told, rng=np.random.default_rng(0))
+    year = agent.bars_per_year
+    less = evaluate.deflated(agent.returns - played["anchor"].returns, Trials(20), bars_per_year=year)
+    own_skill = evaluate.deflated(agent.returns, Trials(20, 0.3), bars_per_year=year)
+    assert own_skill < 0.9 < less or not above_cash
+    assert found.verdict.evidence.dsr == pytest.approx(own_skill if above_cash else less)
 
 
 def test_what_single_precision_leaves_of_an_anchor_has_no_deflated_sharpe_ratio(spec) -> None:

@@ -103,8 +103,20 @@ def test_a_market_that_is_kinder_than_it_ships_is_said():
     assert said in notes(compose(words), panel)
     lent = "The market is kinder than it ships: asset.instrument.margin_futures true (false)."
     assert lent in notes(compose(["asset=etf", "asset.instrument.margin_futures=true"]), panel), "leverage for nothing"
+    never = "The market is kinder than it ships: asset.limits.delisting_bars 9999 (30)."
+    assert never in notes(compose(["asset=stocks", "asset.limits.delisting_bars=9999"]), panel), (
+        "no haircut for anybody"
+    )
     for asset in ("stocks", "forex", "crypto", "etf", "commodities"):
         assert not any("kinder" in note for note in notes(compose([f"asset={asset}"]), panel)), asset
+
+
+@pytest.mark.parametrize(("rolls", "said"), [("adjusted", True), ("none", True), ("unadjusted", False)])
+def test_rolls_that_a_person_calls_adjusted_are_said_to_be_unchecked(rolls, said):
+    """The rule that holds back unadjusted rolls goes by this word alone."""
+    panel = replace(random_panel(np.random.default_rng(0), bars=60), simulated=False)
+    found = notes(compose(["asset=commodities", f"asset.instrument.rolls={rolls}"]), panel)
+    assert any("nothing has checked it" in note for note in found) is said
 
 
 @pytest.mark.parametrize(

@@ -271,7 +271,6 @@ def gather(
     stayed = _stayed(agents, anchor, facts)
     own_anchor, finding = _behaviour(agents, stayed, facts)
     copies = seeds.repeated(agents, stayed, facts.seeds)
-    found, trials = _own_skill(shown.returns, facts.trials, anchor, risk_free)
     known = [values["sharpe"] for values in of_agents if math.isfinite(values["sharpe"])]
     overfit = significance.overfitting(strategies, blocks=evaluation.cscv_blocks)
     return Evidence(
@@ -289,7 +288,7 @@ def gather(
         own_anchor=own_anchor,
         kept_share=facts.kept_share,
         **_difference(against),
-        dsr=deflated(found, trials, bars_per_year=shown.bars_per_year),
+        dsr=_own_skill(shown, facts.trials, anchor, risk_free),
         **_tried(facts.trials),
         pbo=overfit.probability if overfit is not None else None,
         strategies=strategies.shape[1] if strategies is not None and overfit is not None else 0,
@@ -358,17 +357,21 @@ def _difference(against: comparison.Comparison) -> dict[str, Any]:
     }
 
 
-def _own_skill(
-    returns: FloatArray, trials: Trials, anchor: Trajectory | None, risk_free: FloatArray
-) -> tuple[FloatArray, Trials]:
-    """Return returns and trials without what cash, or the anchor where there is one, earned by itself."""
+def _own_skill(shown: Trajectory, trials: Trials, anchor: Trajectory | None, risk_free: FloatArray) -> float:
+    """Return the deflated Sharpe ratio of what cash, or the anchor where there is one, did not earn by itself.
+
+    To leave an anchor that lost against cash takes no skill: it is then no more than that of what was earned above cash.
+    """
+    year, above = shown.bars_per_year, metrics.excess(shown.returns, risk_free)
     if anchor is None:
-        return metrics.excess(returns, risk_free), trials
-    trials = replace(trials, sharpe_variance=None)  # of whole returns, which the trials share
-    less = returns - anchor.returns
+        return deflated(above, trials, bars_per_year=year)
+    less = shown.returns - anchor.returns
     if len(less) > 1 and float(less.std(ddof=1)) <= active.ROUNDING:  # its anchor; what is left is of single precision
         less = np.zeros_like(less)
-    return less, trials
+    found = deflated(less, replace(trials, sharpe_variance=None), bars_per_year=year)  # the trials share the anchor's
+    if not float(metrics.excess(anchor.returns, risk_free).sum()) < 0.0:
+        return found
+    return min(found, deflated(above, trials, bars_per_year=year))  # what is not defined stays so
 
 
 def deflated(returns: FloatArray, trials: Trials, *, bars_per_year: float) -> float:

@@ -28,9 +28,17 @@ LEAK_LIMITS: Final = ("leak_correlation", "leak_floor", "leak_ceiling")  # of `d
 COSTS: Final = (
     "commission_bps", "half_spread_bps", "impact_coefficient", "borrow_bps_per_year", "margin_bps_per_year",
 )  # fmt: skip
-LIMITS: Final = ("maintenance_margin", "liquidation_penalty_bps", "delisting_haircut", "participation")
+LIMITS: Final = (
+    "maintenance_margin",
+    "liquidation_penalty_bps",
+    "delisting_haircut",
+    "delisting_bars",
+    "participation",
+)
 INSTRUMENT: Final = ("margin_futures",)  # of a margined contract the whole is held for no money, which goes on earning
-KINDER_ABOVE: Final = ("participation", "margin_futures")  # of the others a lower one is kinder
+KINDER_ABOVE: Final = (
+    "participation", "margin_futures", "delisting_bars",  # who is never struck off keeps what nobody buys at its last price
+)  # fmt: skip  # of the others a lower one is kinder
 PRECISION: Final = ("bootstrap_draws", "cscv_blocks")  # of `evaluation` itself: of few a bound is a matter of the seed
 
 

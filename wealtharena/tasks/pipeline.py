@@ -242,6 +242,11 @@ def notes(spec: ExperimentSpec, panel: Panel) -> tuple[str, ...]:
         found.append(
             "Futures rolls are not adjusted: the gap at each roll is counted as a gain or loss that nobody could have had."
         )
+    rolls = spec.asset.instrument.rolls
+    if spec.asset.market == "commodities" and rolls != "unadjusted" and not panel.simulated:
+        found.append(
+            f"That no price jumps at a roll is what asset.instrument.rolls={rolls} says: nothing has checked it."
+        )
     if said := struck_off_and_back(spec, panel):
         found.append(said)
     if said := too_small(spec, len(panel.symbols)):
