@@ -75,7 +75,9 @@ def refused(folder: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Ca
         ),
     ],
 )
-def test_what_an_engine_answers_wrongly_ends_the_training_by_its_name(tmp_path, monkeypatch, changes, told):
+def test_what_an_engine_answers_wrongly_ends_the_training_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Callable[[Any], Any]], told: str
+) -> None:
     assert told in refused(tmp_path, monkeypatch, changes)
 
 
@@ -88,7 +90,7 @@ def test_what_an_engine_answers_wrongly_ends_the_training_by_its_name(tmp_path, 
         (lambda ratio: ratio.detach(), "without a gradient: the policy would learn nothing"),
     ],
 )
-def test_an_objective_by_which_nothing_can_be_learned_is_refused(answer, told):
+def test_an_objective_by_which_nothing_can_be_learned_is_refused(answer: Callable[[Any], object], told: str) -> None:
     ratio = torch.ones(4, requires_grad=True) * 1.0
     with pytest.raises(TrainingError, match=told):
         _check_surrogate(answer(ratio), ratio)
