@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,7 @@ def test_a_policy_that_no_dictionary_takes_is_judged(study: Study) -> None:
 
 
 def test_a_policy_that_cannot_be_called_is_refused_before_a_window_is_opened(study: Study) -> None:
+    odd: Any = Batched()
     with pytest.raises(ConfigError, match=r"a Batched is asked by reset\(\) and act\(observation\)"):
-        study.judge(Batched())
+        study.judge(odd)
     assert not list(Ledger(study.spec.paths.ledger).entries())
