@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import secrets
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
-from wealtharena.config import ExperimentSpec, compose
+from wealtharena.config import ExperimentSpec, compose, plugins
 from wealtharena.config.spelling import key_of
 from wealtharena.data import Panel, load_panel
 from wealtharena.errors import ConfigError
@@ -285,8 +285,9 @@ class Study:
 
     def _found(self, policy: Policy) -> tuple[float | None, str | None]:
         """Return lambda, and what is wrong with how the policy behaves, as its training found them; None where nothing says so."""
-        if isinstance(policy, Hashable) and (result := self._trained.get(policy)) is not None:
-            return result.kept_share, result.degenerate
+        for one, result in self._trained.items():  # looked up, one's own might be what no dictionary takes
+            if one is policy:
+                return result.kept_share, result.degenerate
         from wealtharena.training.shrinkage import share_left
 
         return share_left(policy), None
@@ -390,7 +391,10 @@ def _require_policies(policies: Sequence[Policy]) -> None:
         ):
             raise ConfigError(
                 f"a {type(policy).__name__} is no policy",
-                hint="pass what train() returned, or an object with name, reset(batch) and act(observation)",
+                hint="pass what train() returned, or an object with name, reset(batch=1) and act(observation)",
             )
+        if not (plugins.takes(policy.reset, []) and plugins.takes(policy.act, ["observation"])):
+            asked = f"a {type(policy).__name__} is asked by reset() and act(observation)"
+            raise ConfigError(asked, hint="give what else they take a default")
         if not isinstance(policy.name, str) or not policy.name:
             raise ConfigError(f"a policy's name is {policy.name!r}", hint='give it one in text, such as "mine"')

@@ -2,6 +2,7 @@
 
 import gc
 import sys
+from importlib.metadata import EntryPoint
 
 import pytest
 
@@ -33,3 +34,17 @@ def test_a_plugin_is_imported_without_looks_for_garbage_and_they_go_on_as_before
         gc.enable()
         sys.modules.pop("wealtharena.config.watcher", None)
         vars(config).pop("watcher", None)
+
+
+def test_an_exception_in_compiled_code_of_a_package_names_it(tmp_path, monkeypatch):
+    """A frame that numba makes up for a reward has the reward's file, and not its module."""
+    plug = tmp_path / "strangest" / "plug.py"
+    plug.parent.mkdir()
+    for name in ("__init__.py", "plug.py"):
+        (plug.parent / name).write_text("")
+    entry = EntryPoint("mine", "strangest.plug", "wealtharena.envs.rewards")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(plugins, "_offered", lambda room: {"mine": (entry,)} if room == "envs.rewards" else {})
+    with pytest.raises(ValueError, match="deep") as caught:
+        exec(compile("\n\nraise ValueError('deep')", str(plug), "exec"), {})
+    assert "the plugin 'mine' (plug.py, line 3) failed: ValueError: deep" in str(plugins.failure(caught.value))

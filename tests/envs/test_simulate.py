@@ -3,6 +3,7 @@ import pickle
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.envs.markets import EVERY_COST, market_of, random_panel, random_targets, spec_of
@@ -153,3 +154,23 @@ def test_a_path_says_what_it_is_in_one_line() -> None:
     assert said.endswith(f"{len(path.trades.bar)} trades)")
     assert len(said) < 150
     assert repr(path.trades) == f"Trades({len(path.trades.bar)})"
+
+
+def labelled(columns, index=None):
+    return pd.DataFrame(TARGETS, columns=columns, index=index)
+
+
+def test_a_table_of_targets_is_never_taken_for_other_symbols_or_other_bars():
+    """It was taken by its places: a table whose columns were sorted held one symbol's weight of another."""
+    symbols, stamps = list(PANEL.symbols), pd.DatetimeIndex(PANEL.timestamps, tz="UTC")
+    given = simulate(MARKET, TARGETS, spec=SPEC, start=1).equity
+    for table in (labelled(symbols), labelled(range(3)), labelled(symbols, stamps)):
+        assert (simulate(MARKET, table, spec=SPEC, start=1).equity == given).all()
+    with pytest.raises(MarketError, match=r"targets are labelled .*, and the market's symbols are"):
+        simulate(MARKET, labelled(symbols[::-1]), spec=SPEC, start=1)
+    with pytest.raises(MarketError, match=r"targets are for 50 bars from .*, and the market has 50 from"):
+        simulate(MARKET, labelled(symbols, stamps[::-1]), spec=SPEC, start=1)
+    with pytest.raises(MarketError, match="the policy's weights are labelled"):
+        simulate(MARKET, lambda seen: labelled(symbols[::-1])[:1], spec=SPEC, start=1)
+    with pytest.raises(MarketError, match="targets are masked in part"):
+        simulate(MARKET, np.ma.masked_less(TARGETS, 0.0), spec=SPEC, start=1)

@@ -196,3 +196,19 @@ def test_a_study_takes_no_trials_of_another_measure_or_length(
     open_study(job.spec.sweep, job.study_path, seed=0, identity=sweep.study_identity(job))
     with pytest.raises(ConfigError, match=said):
         open_study(spec.sweep, job.study_path, seed=0, identity=sweep.study_identity(other))
+
+
+def test_a_study_takes_no_trials_of_edited_code(job: searching.Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores of two rewards under one name stood in one study."""
+    for code, told in (
+        ("as it was", None),
+        ("as it was", None),
+        ("as it is", r"code of envs\.rewards\.calm was as it was"),
+    ):
+        monkeypatch.setattr(sweep, "code_of", lambda spec, code=code: {"envs.rewards.calm": code})
+        identity = sweep.study_identity(job)
+        if told is None:
+            open_study(job.spec.sweep, job.study_path, seed=0, identity=identity)
+            continue
+        with pytest.raises(ConfigError, match=told):
+            open_study(job.spec.sweep, job.study_path, seed=0, identity=identity)

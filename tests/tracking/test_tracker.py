@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from wealtharena.config import compose
 from wealtharena.tracking import Tracker, console, wandb_run
 from wealtharena.tracking.journal import read
+from wealtharena.tracking.mirror import Guarded
 from wealtharena.tracking.tracker import summary, tags
 
 RECORD: dict[str, Any] = {
@@ -153,3 +156,17 @@ def test_the_jobs_of_a_grid_share_a_group_and_a_named_one_wins(tmp_path: Path, m
         (tmp_path / str(number)).mkdir()
         Tracker.start(compose(["tracking.console=quiet", *more]), tmp_path / str(number), RECORD)._journal.close()
     assert [identity.group for identity in seen] == ["12-00-00-abcdef", "mine"]
+
+
+def test_a_mirror_of_a_package_that_exits_ends_alone_and_what_it_writes_is_its_own() -> None:
+    def log(record: dict[str, Any]) -> None:
+        record["reward"] = 9.0
+        sys.exit(0)
+
+    half: Any = SimpleNamespace(log=log)
+    mirror = Guarded("mine", lambda: half)
+    record = {"env_step": 1, "reward": 0.5}
+    mirror.log(record)
+    assert record == {"env_step": 1, "reward": 0.5}
+    assert mirror.trouble is not None
+    assert "log raised SystemExit: 0" in mirror.trouble

@@ -207,7 +207,7 @@ class Engine(Protocol):
     env_steps: int  # taken so far
 
     def iterate(self) -> dict[str, float]:
-        """Collect and learn once; return figures of the iteration.
+        """Collect and learn once, so that `env_steps` has grown; return figures of the iteration, numbers by name.
 
         TrainingError where the loss or a parameter is no longer finite.
         """
@@ -216,7 +216,7 @@ class Engine(Protocol):
         """Return the network as it is now; it is the engine's own and goes on changing."""
 
     def get_state(self) -> dict[str, Any]:
-        """Return tensors and plain values that `set_state` goes on from."""
+        """Return tensors and plain values that `set_state` goes on from, `env_steps` among them; nothing else is loaded again."""
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Take over a state of the same job."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from wealtharena.agents.specs import AsyncSpec, OnPolicySpec
+from wealtharena.config import plugins
 from wealtharena.envs.actions import CONTINUOUS, DISCRETE
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ def on_policy(bench: Workbench, *, objective: Objective | None = None) -> Engine
     """Return the engine of an algorithm that learns from its latest rollout; without an `objective`, PPO's."""
     from wealtharena.agents.on_policy.engine import OnPolicyEngine
 
+    if objective is not None and not plugins.takes(objective, ["ratio", "advantages", "clip"]):
+        name, told = bench.spec.algo.name, "its objective cannot be called as objective(ratio, advantages, clip)"
+        raise plugins.misused("agents.algorithms", name, told)
     assert isinstance(bench.spec.algo, OnPolicySpec)
     return OnPolicyEngine(bench, bench.spec.algo, objective=objective)
 

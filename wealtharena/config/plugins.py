@@ -214,16 +214,19 @@ def failure(error: BaseException) -> WealthArenaError | None:
     """Return the error that names the plugin of a package in which an exception came up; None where none had a part in it."""
     modules = {
         entry.value.partition(":")[0]: name
-        for room in _NEEDED
+        for room in (*_NEEDED, "envs.rewards")
         for name in _offered(room)
         for entry in _offered(room)[name]
     }
     packages = {module.partition(".")[0]: name for module, name in modules.items()} | modules
+    files = {str(file): name for module, name in modules.items() for file in _sources(module).values()}
     cause: BaseException | None = error
     while cause is not None:
         for frame, line in reversed(list(traceback.walk_tb(cause.__traceback__))):
             module = str(frame.f_globals.get("__name__", ""))
-            name = packages.get(module) or packages.get(module.partition(".")[0])
+            name, file = packages.get(module) or packages.get(module.partition(".")[0]), frame.f_code.co_filename
+            if name is None and file in files:  # a frame that a compiled function has made up
+                name, module = files[file], Path(file).name
             if name is not None:
                 return WealthArenaError(
                     f"the plugin {name!r} ({module}, line {line}) failed: {type(error).__name__}: {error}",

@@ -6,7 +6,7 @@ A kind is chosen by its name from `KINDS`. Its torch twin, of the same name, sta
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from wealtharena.config.specs.asset import LimitSpec
 from wealtharena.envs.observation import ObservationLayout
@@ -231,6 +232,8 @@ def array_of(given: Any, what: str, dtype: npt.DTypeLike | None = None) -> npt.N
         array = np.asarray(given)
         if array.dtype.kind == "c":  # of which real numbers would keep a part
             raise MarketError(f"{what} are complex numbers", hint="pass real ones")
+        if np.ma.is_masked(given):
+            raise MarketError(f"{what} are masked in part", hint="pass a number for each, as filled(0.0) does")
         if dtype is not None and holds_truth(given):
             raise MarketError(f"{what} hold True or False", hint="pass numbers: 1.0 is all of equity, 0.0 nothing")
         return array if dtype is None else array.astype(dtype, copy=False)
@@ -240,6 +243,31 @@ def array_of(given: Any, what: str, dtype: npt.DTypeLike | None = None) -> npt.N
         raise MarketError(
             f"{what} are no array: {error}", hint="pass numbers, such as tensor.detach().numpy()"
         ) from error
+
+
+def check_labels(
+    given: Any, what: str, symbols: Sequence[str], timestamps: npt.NDArray[np.datetime64] | None = None
+) -> None:
+    """Raise MarketError where a table or series is labelled otherwise than by the symbols, and times, of the market in their order.
+
+    It is taken by its places; columns 0, 1, 2 and on, and an index of anything but times, say no more than that.
+    """
+    if not isinstance(given, pd.DataFrame | pd.Series):
+        return
+    labels = list(given.columns if isinstance(given, pd.DataFrame) else given.index)
+    if labels not in (list(symbols), list(range(len(symbols)))):
+        raise MarketError(
+            f"{what} are labelled {', '.join(map(str, labels[:5]))}, and the market's symbols are {', '.join(symbols[:5])}",
+            hint="pass them in that order: [list(panel.symbols)]",
+        )
+    if timestamps is None or not isinstance(given.index, pd.DatetimeIndex):
+        return
+    times = given.index if given.index.tz is None else given.index.tz_convert(None)
+    if not np.array_equal(times.to_numpy(), timestamps):
+        raise MarketError(
+            f"{what} are for {len(times)} bars from {times.min()}, and the market has {len(timestamps)} from {timestamps[0]}",
+            hint="pass a row for each bar: .reindex(panel.timestamps), and say what holds where there is none",
+        )
 
 
 def holds_truth(given: Any) -> bool:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.envs import kernel
-from wealtharena.envs.actions import array_of
+from wealtharena.envs.actions import array_of, check_labels
 from wealtharena.envs.kernel.arguments import Scratch, WalkArguments, accounts
 from wealtharena.envs.kernel.rows import ACCOUNT, BAR, Flags, Float32, Float64
 from wealtharena.envs.market import Market
@@ -99,7 +99,9 @@ class Paths:
         for t in range(first, last):
             observation = np.empty((1, market.layout.size), dtype=np.float32)  # its own each bar: a policy may keep it
             kernel.observe(*seen, t, 0, observation, 0)
-            weights = array_of(decide(observation), "the policy's weights", np.float64)
+            answer = decide(observation)
+            check_labels(answer, "the policy's weights", market.symbols)
+            weights = array_of(answer, "the policy's weights", np.float64)
             if weights.shape != shape:
                 raise MarketError(
                     f"the policy returned shape {weights.shape}, expected {shape}", hint="one weight a symbol"

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.envs import kernel
-from wealtharena.envs.actions import array_of
+from wealtharena.envs.actions import array_of, check_labels
 from wealtharena.envs.compiled import compile_status
 from wealtharena.envs.market import Market
 from wealtharena.envs.paths import Decide, Paths, check_window
@@ -126,6 +126,7 @@ def _one(
         paths.walk_asking(targets, held[None], start, stop - 1)
     else:
         shape = (market.length, len(market.symbols))
+        check_labels(targets, "targets", market.symbols, market.timestamps)
         given = array_of(targets, "targets", np.float64)
         if given.shape != shape:
             raise MarketError(f"targets have shape {given.shape}, expected {shape}", hint="one row a bar of the market")

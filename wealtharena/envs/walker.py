@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.envs import kernel
-from wealtharena.envs.actions import array_of
+from wealtharena.envs.actions import array_of, check_labels
 from wealtharena.envs.compiled import compile_status
 from wealtharena.envs.kernel.rows import ACCOUNT, BAR, RECORD, AccountRows, Float64
 from wealtharena.envs.market import Market
@@ -311,6 +311,7 @@ class Walker:
         return not bool(self._paths.alive[0])
 
     def _checked(self, weights: npt.NDArray[Any]) -> Float64:
+        check_labels(weights, "weights", self._paths.market.symbols)
         wanted = array_of(weights, "weights", np.float64)
         shape = self._wanted.shape[2:]
         if wanted.shape != shape:

@@ -13,6 +13,7 @@ from typing import Any
 from wealtharena import files
 from wealtharena.config import compose, config_hash
 from wealtharena.config.composition import job_overrides
+from wealtharena.config.hashing import code_of
 from wealtharena.config.identity import settings
 from wealtharena.config.preset import preset, read_override
 from wealtharena.config.specs.experiment import ExperimentSpec
@@ -210,7 +211,7 @@ def _run_search(job: Search, record: RunRecord) -> SearchResult:
 
 
 def study_identity(job: Search) -> dict[str, Any]:
-    """Return what the trials are drawn for, flat: market, windows, base configuration, measure, length and space.
+    """Return what the trials are drawn for, flat: market, windows, base configuration, code of packages, measure, length and space.
 
     Of the base configuration `sweep` is left out: it is that of a trial, which searches for nothing.
     """
@@ -222,7 +223,8 @@ def study_identity(job: Search) -> dict[str, Any]:
     fold = sealed.folds[0]
     windows = {"split.train": str(sealed.dates(fold.train)), "split.validation": str(sealed.dates((fold.validation,)))}
     missing = {"sweep.space": sorted(sweep["space"])}  # a key that only one of two spaces has
-    return {"data.bars": sealed.fingerprint, **windows, **asked, **space_of, **missing, **plain}
+    code = {f"code of {name}": digest for name, digest in code_of(base).items()}
+    return {"data.bars": sealed.fingerprint, **windows, **asked, **space_of, **missing, **plain, **code}
 
 
 def judge_winner(job: Search, record: RunRecord, winner: TrainedFinalist, trials: Sequence[TrialRow]) -> dict[str, Any]:

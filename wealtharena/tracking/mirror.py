@@ -71,8 +71,8 @@ class Guarded:
         self.title = str(getattr(self._mirror, "title", None) or plugin)
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Hand the figures on."""
-        self._told("log", record)
+        """Hand the figures on, a copy: others are shown them too."""
+        self._told("log", dict(record))
 
     def finish(self, ending: Ending) -> None:
         """Hand the end on."""
@@ -93,7 +93,7 @@ class Guarded:
     def _kept(self, method: str, call: Callable[[], Any]) -> Any:
         try:
             return call()
-        except Exception as error:  # noqa: BLE001 - it is told of as `trouble` at the end of the run
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it is told of as `trouble` at the end of the run
             self._ended = True
             self.trouble = f"{method} raised {type(error).__name__}: {error}; it was told nothing after that"
             return None

@@ -23,7 +23,7 @@ from wealtharena.evaluation.behaviour import degenerate
 from wealtharena.evaluation.splits import Segment
 from wealtharena.features.panel import FeaturePanel, Scaler
 from wealtharena.files import make_folder
-from wealtharena.training import sameness
+from wealtharena.training import answers, sameness
 from wealtharena.training.checkpoints import TRAINER, CandidateStore, load_state, save_state
 from wealtharena.training.interrupts import StopRequest
 from wealtharena.training.job import KEPT_SHARE, Figure, Listener, TrainingJob, TrainingResult
@@ -65,7 +65,8 @@ class _Training:
         self.market = Market.build(job.features, self.env, self.scaler)
         make_folder(job.folder / TRAINER)
         self.store = CandidateStore(job.folder, keep=job.spec.train.checkpoints)
-        self.iterations, self.stale = 0, 0
+        self.iterations, self.stale, self.still = 0, 0, 0
+        self.proved = False  # whether a state of this engine was loaded again
         self.learned: int | None = None  # updates at the last validation, where they are counted
         self.seconds, self.reward = 0.0, float("nan")
         self.degenerate: dict[str, str | None] = {}
@@ -112,6 +113,7 @@ class _Training:
         )
         engine: Engine = plugins.load("agents.algorithms", self.spec.algo.name).build(bench)
         plugins.check_answer("agents.algorithms", self.spec.algo.name, engine, of="build", methods=ENGINE_METHODS)
+        answers.steps_of(self.spec.algo.name, engine)
         if self.state is not None:
             self._restore(engine, self.state)
         return engine
@@ -121,9 +123,10 @@ class _Training:
 
         began, before = time.monotonic(), engine.env_steps
         with room_on_the_gpu():
-            figures = engine.iterate()
+            figures = answers.figures_of(self.spec.algo.name, engine.iterate())
         self.iterations += 1
-        self.reward = figures.get("reward", self.reward)
+        self._require_steps(engine, before)
+        self.reward = float(figures.get("reward", self.reward))
         took = max(time.monotonic() - began, 1e-9)
         self.listener.on_iteration(
             {**self._clock(engine), **figures, "env_steps_per_second": (engine.env_steps - before) / took}
@@ -133,6 +136,14 @@ class _Training:
         now = time.monotonic()
         if now - self._saved >= self.spec.train.checkpoint_seconds:
             self._save(engine, self.seconds + now - self._started)
+
+    def _require_steps(self, engine: Engine, before: int) -> None:
+        """Raise WealthArenaError for an engine that takes no steps any more: the loop would have no end."""
+        name = self.spec.algo.name
+        self.still = self.still + 1 if answers.steps_of(name, engine) <= before else 0
+        if self.still >= answers.STILL:
+            told = f"its engine has counted no step in {self.still} iterations: env_steps is {engine.env_steps}"
+            raise plugins.misused("agents.algorithms", name, told)
 
     def _clock(self, engine: Engine) -> dict[str, Figure]:
         return {"iteration": self.iterations, "env_step": engine.env_steps}
@@ -215,7 +226,7 @@ class _Training:
         import copy
 
         if not isinstance(engine, Ensemble):
-            return self._policy_of(copy.deepcopy(engine.network()))
+            return self._policy_of(copy.deepcopy(answers.network_of(self.spec.algo.name, engine.network())))
         members = [self._policy_of(network) for network in engine.members()]
         return members[0] if len(members) == 1 else EnsemblePolicy(members, name=self.spec.algo.name)
 
@@ -231,10 +242,12 @@ class _Training:
         )
 
     def _save(self, engine: Engine, seconds: float) -> None:
+        state = answers.state_of(self.spec.algo.name, engine.get_state(), tried=self.proved)
+        self.proved = True
         save_state(
             self.job.folder,
             {
-                "engine": engine.get_state(),
+                "engine": state,
                 "scaler": self.scaler.to_dict(),
                 "candidates": self.store.get_state(),
                 "progress": {

@@ -215,11 +215,7 @@ def ppo_loss(network: Network, batch: Batch, settings: PPOSettings) -> tuple[Ten
     log_ratio = log_probs - batch.log_probs
     ratio = torch.exp(log_ratio)
     surrogate = settings.objective(ratio, batch.advantages, settings.clip)
-    if surrogate.shape != ratio.shape:  # would be spread over the rows
-        raise TrainingError(
-            f"the objective returned a tensor of shape {tuple(surrogate.shape)} for {tuple(ratio.shape)}",
-            hint="return one number a row",
-        )
+    _check_surrogate(surrogate, ratio)
     error = torch.square(values - batch.targets)
     if settings.value_clip is not None:
         error = torch.clamp(error, max=settings.value_clip)
@@ -230,6 +226,22 @@ def ppo_loss(network: Network, batch: Batch, settings: PPOSettings) -> tuple[Ten
         share = (torch.abs(ratio - 1.0) > (settings.clip or math.inf)).float().mean()
         detail = torch.stack([policy_loss, value_loss, torch.as_tensor(entropy), kl, share])
     return loss, detail
+
+
+def _check_surrogate(surrogate: object, ratio: Tensor) -> None:
+    """Raise TrainingError where an objective answered with anything but a number a row that hangs on the ratios."""
+    if not isinstance(surrogate, Tensor):
+        raise TrainingError(f"the objective returned a {type(surrogate).__name__}", hint="return a tensor")
+    if surrogate.shape != ratio.shape:  # would be spread over the rows
+        raise TrainingError(
+            f"the objective returned a tensor of shape {tuple(surrogate.shape)} for {tuple(ratio.shape)}",
+            hint="return one number a row",
+        )
+    if not surrogate.requires_grad:
+        raise TrainingError(
+            "the objective returned numbers without a gradient: the policy would learn nothing",
+            hint="compute it from `ratio`, without detach() and no_grad()",
+        )
 
 
 class PPOUpdate:
