@@ -158,7 +158,7 @@ def test_what_an_address_did_not_take_it_is_told_beside_the_next_alert(tmp_path)
 
 
 @pytest.mark.parametrize("posted", [True, False])
-def test_of_what_an_address_did_not_take_nothing_is_dropped_that_stands_in_the_outbox_and_nothing_uncounted(monkeypatch, posted):
+def test_of_what_an_address_did_not_take_nothing_in_the_outbox_is_dropped_and_nothing_uncounted(monkeypatch, posted):
     monkeypatch.setattr("wealtharena.trading.alerts.MOST_WAITING", 3)
     channel, many = Channel("a", down=True), 5
     alerts = Alerts([channel], pause=0.0)
