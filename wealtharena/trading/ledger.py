@@ -281,7 +281,7 @@ class Ledger(Books, Closes, Posts):
 
     def _intents(self, where: str, *values: Any) -> list[Intent]:
         rows = self._db.execute(f"SELECT {_COLUMNS} FROM intents WHERE {where} ORDER BY rowid", values)
-        return [Intent(*row[:-1], rounding=bool(row[-1])) for row in rows]
+        return [Intent(**{**dict(row), "rounding": bool(row["rounding"])}) for row in rows]
 
     def intent(self, client_id: str) -> Intent | None:
         """Return the intent of that client id, of whatever epoch; None where it is none of this ledger's."""
