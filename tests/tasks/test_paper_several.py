@@ -19,6 +19,7 @@ from wealtharena.data import provider
 from wealtharena.errors import ConfigError
 from wealtharena.tasks import paper
 from wealtharena.tasks.record import RunContext
+from wealtharena.tasks.watching import Watcher
 from wealtharena.trading import errand, loop, reading
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.switch import Signals
@@ -158,7 +159,8 @@ def test_two_venues_trade_live_on_one_clock_each_session_once(run, here, stub, m
     monkeypatch.setattr(provider, "now", lambda: at[0])
     monkeypatch.setattr(Signals, "wait", wait)
     monkeypatch.setattr(errand, "TURN_SECONDS", 60.0)  # so that no time passes while the stub answers
-    traders, tend = set(), loop.tend
+    traders, watchers, tend, tended = set(), set(), loop.tend, Watcher.tended
+    monkeypatch.setattr(Watcher, "tended", lambda watcher: (watchers.add(watcher), tended(watcher)))
     monkeypatch.setattr(loop, "tend", lambda trader, switch: (traders.add(trader), tend(trader, switch)))
     manners = {
         "base_url": stub.url("yahoo"),
@@ -178,6 +180,7 @@ def test_two_venues_trade_live_on_one_clock_each_session_once(run, here, stub, m
         assert state == "trading"
         assert json.loads((here / "run" / name / "run.json").read_text())["status"] == "completed"
     assert {one.reached("2024-06-10T00:00:00.000000000")[:10] for one in traders} == {"2024-06-11"}  # by now it is over
+    assert len(watchers) == 2
     assert standing("cryptocurrencies")[2]
     out = capsys.readouterr().out
     assert out.count("fills at the next open") == 2  # what auto stands for, as in run.json

@@ -1,12 +1,14 @@
 """What people are to be told is told, whenever the process is killed, and each address is told once."""
 
 import contextlib
+import json
 import os
 import signal
 import time
 
 import pytest
 
+from tests.trading.days import until
 from tests.trading.killing import elsewhere
 from wealtharena.config import compose
 from wealtharena.tasks.watching import UNWATCHED, Watcher
@@ -14,6 +16,7 @@ from wealtharena.trading.alerts import Alerts
 from wealtharena.trading.guard import Intervention
 from wealtharena.trading.ledger import FILE, Ledger
 from wealtharena.trading.outbox import Outbox
+from wealtharena.trading.reading import HEALTH
 
 BAR = "2024-05-01T00:00:00.000000000"
 
@@ -136,6 +139,26 @@ def test_an_address_that_is_down_is_told_later_and_no_other_is_told_again(tmp_pa
     assert (good.asked, down.heard) == (1, ["halted at 2024-05-01"])
 
 
+def test_what_could_not_be_told_is_shown_before_the_next_close(tmp_path):
+    """Who is told of nothing may look at the page or have Prometheus do so: the next close may be days away."""
+    channel = Channel("a", down=True)
+
+    def shown():
+        watcher.tended()
+        return json.loads((tmp_path / HEALTH).read_text())
+
+    with watching(tmp_path, channel) as (ledger, watcher):
+        before = shown()
+        ledger.set_state("halted", "drawdown", bar=BAR)
+        watcher.tended()
+        until(lambda: shown()["alerts_failed"] == 1, 10.0)
+        assert shown() == before | {"alerts_failed": 1}
+        channel.down = False
+        watcher.tell("retraining begins", "text")
+        until(lambda: shown()["alerts_failed"] == 0, 10.0)
+        assert shown()["written_at"] == before["written_at"]
+
+
 def test_an_address_that_is_new_is_not_told_what_was(tmp_path):
     with watching(tmp_path, Channel("a")) as (ledger, _):
         ledger.set_state("halted", "drawdown", bar=BAR)
@@ -158,9 +181,7 @@ def test_what_an_address_did_not_take_it_is_told_beside_the_next_alert(tmp_path)
 
 
 @pytest.mark.parametrize("posted", [True, False])
-def test_of_what_an_address_did_not_take_nothing_is_dropped_that_stands_in_the_outbox_and_nothing_uncounted(
-    monkeypatch, posted
-):
+def test_of_what_an_address_did_not_take_nothing_in_the_outbox_is_dropped_and_nothing_uncounted(monkeypatch, posted):
     monkeypatch.setattr("wealtharena.trading.alerts.MOST_WAITING", 3)
     channel, many = Channel("a", down=True), 5
     alerts = Alerts([channel], pause=0.0)

@@ -134,7 +134,7 @@ def _live(
         yield from loop.steps(
             trader, feed.steps(ledger.decision()), Switch(folder, room.signals),
             told=lambda close: told.show(close.bar), timed=watcher.told, now=provider.now, carry=carry,
-            tended=watcher.pass_on,
+            tended=watcher.tended,
         )  # fmt: skip
     return _standing_of(spec, ledger)
 

@@ -110,6 +110,8 @@ class Watcher:
         asked = renewing and spec.paper.retrain != "never"
         self._renewing = Renewing(spec, folder, now, self.tell) if asked else None
         self._last: tuple[np.datetime64, float] | None = None
+        self._written_at = 0.0
+        self._unsent = (0, 0)  # alerts that wait and that are lost, as they were shown between two closes
         rows = ledger.closes()
         for row, rate in zip(rows, _rates_up_to(rows, spec), strict=True):
             found = self._monitors.tell(excess=self._excess(row, rate), features=None, weights=None)
@@ -117,7 +119,7 @@ class Watcher:
         self._monitors.load(json.loads(ledger.note(_WINDOWS) or "{}"))
         self._write_alarms()
         self.pass_on()
-        self._monitors.write(self._facts(), now=True)  # what stands there is of another version, or of days ago
+        self._write_health(now=True)  # what stands there is of another version, or of days ago
 
     def told(self, close: Close, seconds: float) -> None:
         """Take in a close that is done, `seconds` after it was shown."""
@@ -136,7 +138,7 @@ class Watcher:
                 self._ledger.write_note(_WINDOWS, json.dumps(seen))
         self._write_alarms()
         self.pass_on()
-        self._monitors.write(self._facts(), now=bool(found))
+        self._write_health(now=bool(found))
         if self._renewing is not None:
             self._renewing.look(drifted=any(one.monitor in DRIFTS for one in found))
 
@@ -173,7 +175,18 @@ class Watcher:
         if self._renewing is not None:
             self._renewing.close()
         self.pass_on()
-        self._monitors.write(self._facts(), now=True)
+        self._write_health(now=True)
+
+    def tended(self) -> None:
+        """Do what is to be done between two closes: tell people, and show at once how many alerts they could not be told.
+
+        When the account was written last, by which others tell whether it has closes still, stays as it is.
+        """
+        self.pass_on()
+        unsent = (self._alerts.failed, self._alerts.lost)
+        if unsent != self._unsent:
+            self._unsent = unsent
+            self._monitors.write(self._facts(), now=True)
 
     def _excess(self, row: Mapping[str, Any], rate: FloatArray | None) -> float | None:
         """Return the return up to this close in excess of cash, which earned `rate` [1] where it is dated; None for the first."""
@@ -186,10 +199,14 @@ class Watcher:
         free = metrics.cash_returns(np.array([before[0], now[0]]), hurdle)
         return now[1] / before[1] - 1.0 - float(free[0])
 
+    def _write_health(self, *, now: bool) -> None:
+        self._written_at = round(time.time(), 3)
+        self._monitors.write(self._facts(), now=now)
+
     def _facts(self) -> dict[str, Any]:
         out = self._alerts
         return {
-            **asdict(reading.counts(self._folder)), "written_at": round(time.time(), 3), "alerts_sent": out.sent,
+            **asdict(reading.counts(self._folder)), "written_at": self._written_at, "alerts_sent": out.sent,
             "alerts_failed": out.failed, "alerts_lost": out.lost,
         }  # fmt: skip
 
