@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,10 +45,19 @@ def test_a_judgement_becomes_a_report_in_one_call() -> None:
     html = report.render(data)
     assert "looked at <b>3 times</b>" in html
     assert "The ledger of the run counted them" in html
+    assert "the Sharpe ratio is deflated by that number." in html
     assert "Besides, 2 other test windows of this agent were opened, of other dates or symbols" in html
     assert "Rules of the verdict" in html
     assert 'id="seeds"' not in html
     assert "incumbent" not in html
+
+
+def test_the_report_says_by_what_else_than_configurations_the_sharpe_ratio_is_deflated() -> None:
+    found = judged(1)
+    evidence = replace(found.verdict.evidence, left_out=("r3",), lacking=16)
+    chosen = replace(found, verdict=replace(found.verdict, evidence=evidence))
+    html = report.render(build.from_evaluation(record(found), chosen, rng=np.random.default_rng(1)))
+    assert "deflated by that number, and by 17 results more: runs that were left out, or seeds that only other" in html
 
 
 def test_a_retraining_says_beside_its_verdict_how_it_fared_against_the_incumbent() -> None:

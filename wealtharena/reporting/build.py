@@ -57,6 +57,7 @@ def from_evaluation(
         elsewhere=evidence.elsewhere,
         test_openings=evidence.openings,
         configurations_tried=evidence.configurations,
+        results_beside=len(evidence.left_out) + evidence.lacking,
         notes=tuple(run.get("notes") or ()) if notes is None else tuple(notes),
         beside=evidence.beats,
         config=without_places(config),  # a report is shown to others

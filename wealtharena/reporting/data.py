@@ -72,6 +72,7 @@ class ReportData:
     elsewhere: int = 0  # further test windows of the agent, of other dates or symbols, that the ledger has
     test_openings: int | None = None  # looks at this test window by the ledger, this one included
     configurations_tried: int | None = None  # distinct configurations that were tried on it
+    results_beside: int = 0  # runs that were left out, and seeds that only others showed, which count as tried too
     notes: Sequence[str] = ()  # survivorship, unadjusted rolls, missing dividends, ...
     window: Literal["test", "validation"] = "test"  # what the paths and the first screen's figures are of
     beside: str = "buy_and_hold"  # the baseline of the stress table

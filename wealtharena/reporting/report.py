@@ -307,7 +307,7 @@ def _audit(data: ReportData) -> str:
         more = (
             ""
             if tried is None
-            else f" {tried:,} distinct configuration{'s have' if tried != 1 else ' has'} been tried on it; the Sharpe ratio is deflated by that number."
+            else f" {tried:,} distinct configuration{'s have' if tried != 1 else ' has'} been tried on it; the Sharpe ratio is deflated by that number{_beside(data.results_beside)}."
         )
         parts.append(
             f"<p>This {where} has been looked at <b>{times}</b>, this run included.{escape(more)}"
@@ -321,6 +321,13 @@ def _audit(data: ReportData) -> str:
     if (data.run.get("verdict") or {}).get("evidence"):
         parts.append(f"<details><summary>Evidence of the verdict</summary>{tables.evidence(data)}</details>")
     return section("audit", "Audit", *parts)
+
+
+def _beside(results: int) -> str:
+    if not results:
+        return ""
+    what = "one result" if results == 1 else f"{results:,} results"
+    return f", and by {what} more: runs that were left out, or seeds that only other configurations showed"
 
 
 def _elsewhere(windows: int) -> str:
