@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
+from wealtharena.config import plugins
 from wealtharena.config.composition import chosen_on, members_of
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
@@ -168,6 +169,9 @@ def wanted_symbols(origin: Provider, asset: AssetSpec, data: DataSpec) -> tuple[
     available = origin.symbols()
     if available is None:
         return universe, ()
+    if not isinstance(available, tuple | list):
+        told = f"symbols returned a {type(available).__name__}, and no tuple of names"
+        raise plugins.misused(provider.ROOM, origin.name, told)
     common = tuple(symbol for symbol in universe if symbol in available)
     who = "the file" if origin.name == "files" else origin.title
     if len(common) == len(universe):
