@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
@@ -166,7 +166,7 @@ def wanted_symbols(origin: Provider, asset: AssetSpec, data: DataSpec) -> tuple[
     if data.symbols is not None:
         return data.symbols, ()
     universe = asset.universe.symbols[: asset.universe.max_symbols]
-    available = origin.symbols()
+    available: Any = origin.symbols()  # of a package it may be anything
     if available is None:
         return universe, ()
     if not isinstance(available, tuple | list):
@@ -182,7 +182,7 @@ def wanted_symbols(origin: Provider, asset: AssetSpec, data: DataSpec) -> tuple[
             some = f"{', '.join(others[:5])}{f' and {len(others) - 5} more' if len(others) > 5 else ''}"
             note += f"; of it are not used: {some} (data.symbols names what is)"
     else:
-        common = available[: asset.universe.max_symbols]
+        common = tuple(available[: asset.universe.max_symbols])
         note = f"{who} has no symbol of universe {asset.universe.name}; all of its own are used: {', '.join(common)}"
     logger.info("data: %s", note)
     return common, (note,)
