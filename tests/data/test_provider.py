@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -11,12 +13,13 @@ import yaml
 
 from tests.data.market_stub.fixtures import MakeSpec
 from tests.data.specs import compose, with_data
+from wealtharena.config import plugins
 from wealtharena.config.paths import conf_dir
 from wealtharena.data import auto, load, provider
 from wealtharena.data.bars import Bars, RawBars, raw_table
 from wealtharena.data.collecting import Collector
 from wealtharena.data.store import Store, Window
-from wealtharena.errors import ConfigError
+from wealtharena.errors import ConfigError, WealthArenaError
 
 MARKETS = {"stocks", "forex", "crypto", "etf", "commodities"}
 
@@ -119,3 +122,41 @@ def test_a_source_says_truly_whether_it_has_opens(make_spec: MakeSpec, asset: st
     source = provider.find(name)
     found = source(spec.data, spec.asset).fetch(symbol, None, None, "1d")
     assert bool(found.table["open"].notna().any()) == source.opens
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, None),
+        ({"symbol": "ZZZ-USD"}, "its symbol is 'ZZZ-USD', and 'A-USD' was asked for"),
+        ({"provider": "yahoo"}, "its provider is 'yahoo', and 'mine' was asked for"),
+        ({"currency": None}, "its currency is None, and no code such as 'USD'"),
+        ({"volume_unit": "lots"}, "its volume_unit is 'lots', and none of units, account, none"),
+        ({"adjusted": "maybe"}, "its adjusted is 'maybe', and none of splits, all, none"),
+        ({"days": 60}, "its bars are of 2020-01-01 to 2020-02-29, and 2020-01-01 to 2020-01-31 was asked for"),
+        ({"days": 32}, None),
+    ],
+)
+def test_a_source_of_a_package_gives_the_bars_that_were_asked_for_or_is_refused(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], told: str | None
+) -> None:
+    """Bars behind `data.end`, which were to be held back, were traded; a unit that there is none of was none."""
+
+    class Mine(provider.Provider):
+        name, title = "mine", "Mine"
+
+        def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars:
+            days = pd.date_range("2020-01-01", periods=changes.pop("days", 31), tz="UTC")
+            table = raw_table(pd.DataFrame({"timestamp": days, "close": 1.0}))
+            sent = RawBars("mine", symbol, interval, table, "USD", "none", "splits", datetime.now(UTC))
+            return replace(sent, **changes)
+
+    spec = compose(["asset=crypto"])
+    monkeypatch.setattr(plugins, "of_package", lambda room, name: True)
+    monkeypatch.setattr(plugins, "title", lambda room, name: f"the plugin {name!r}")
+    asked = (Mine(spec.data, spec.asset), "A-USD", date(2020, 1, 1), date(2020, 1, 31), "1d")
+    if told is None:
+        assert isinstance(provider.fetched(*asked), RawBars)
+        return
+    with pytest.raises(WealthArenaError, match=f"the plugin 'mine': fetch.*{told}"):
+        provider.fetched(*asked)

@@ -7,10 +7,11 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from wealtharena.config import plugins
 from wealtharena.config.composition import chosen_on, members_of
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
@@ -165,9 +166,12 @@ def wanted_symbols(origin: Provider, asset: AssetSpec, data: DataSpec) -> tuple[
     if data.symbols is not None:
         return data.symbols, ()
     universe = asset.universe.symbols[: asset.universe.max_symbols]
-    available = origin.symbols()
+    available: Any = origin.symbols()  # of a package it may be anything
     if available is None:
         return universe, ()
+    if not isinstance(available, tuple | list):
+        told = f"symbols returned a {type(available).__name__}, and no tuple of names"
+        raise plugins.misused(provider.ROOM, origin.name, told)
     common = tuple(symbol for symbol in universe if symbol in available)
     who = "the file" if origin.name == "files" else origin.title
     if len(common) == len(universe):
@@ -178,7 +182,7 @@ def wanted_symbols(origin: Provider, asset: AssetSpec, data: DataSpec) -> tuple[
             some = f"{', '.join(others[:5])}{f' and {len(others) - 5} more' if len(others) > 5 else ''}"
             note += f"; of it are not used: {some} (data.symbols names what is)"
     else:
-        common = available[: asset.universe.max_symbols]
+        common = tuple(available[: asset.universe.max_symbols])
         note = f"{who} has no symbol of universe {asset.universe.name}; all of its own are used: {', '.join(common)}"
     logger.info("data: %s", note)
     return common, (note,)

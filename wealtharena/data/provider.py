@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, ClassVar
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, ClassVar, get_args
 
 from wealtharena.config import plugins
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.suggest import did_you_mean
-from wealtharena.data.bars import Bars, RawBars, unlike_raw, window_mask
+from wealtharena.data.bars import Adjustment, Bars, RawBars, VolumeUnit, unlike_raw, window_mask
 from wealtharena.data.reading.identifiers import canonical_symbol
 from wealtharena.data.reading.venues import as_key
 from wealtharena.errors import ConfigError, ProviderError
@@ -189,7 +189,26 @@ def fetched(origin: Provider, symbol: str, start: date | None, end: date | None,
         raise plugins.misused(ROOM, origin.name, f"fetch returned a {type(answer).__name__}, no RawBars")
     if isinstance(answer, RawBars) and (told := unlike_raw(answer.table)):
         raise plugins.misused(ROOM, origin.name, f"fetch({symbol!r}): {told}; make it with raw_table()")
+    if plugins.of_package(ROOM, origin.name) and (told := _unlike(answer, origin, symbol, start, end)):
+        raise plugins.misused(ROOM, origin.name, f"fetch({symbol!r}): {told}")
     return answer
+
+
+def _unlike(answer: RawBars | Bars, origin: Provider, symbol: str, start: date | None, end: date | None) -> str:
+    """Return what bars are not that were asked for, in words; "" where they are. Within a day a session may begin on the date before."""
+    for name, wanted in (("provider", origin.name), ("symbol", symbol)):
+        if getattr(answer, name) != wanted:
+            return f"its {name} is {getattr(answer, name)!r}, and {wanted!r} was asked for"
+    if not (isinstance(answer.currency, str) and answer.currency):
+        return f"its currency is {answer.currency!r}, and no code such as 'USD'"
+    for name, choices in (("volume_unit", get_args(VolumeUnit)), ("adjusted", get_args(Adjustment))):
+        if isinstance(answer, RawBars) and getattr(answer, name) not in choices:
+            return f"its {name} is {getattr(answer, name)!r}, and none of {', '.join(choices)}"
+    day, stamps = timedelta(days=1), answer.table["timestamp"].dropna()
+    if not window_mask(stamps, start and start - day, end and end + day).all():
+        shown = f"{stamps.min():%Y-%m-%d} to {stamps.max():%Y-%m-%d}"
+        return f"its bars are of {shown}, and {start or 'the first'} to {end or 'the last'} was asked for; cut them by window_mask()"
+    return ""
 
 
 def found(name: str) -> type[Provider] | None:
