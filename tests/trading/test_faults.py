@@ -38,7 +38,8 @@ class Storm:
 
     exchange: object
     length: int  # in bars
-    rng: np.random.Generator
+    rng: np.random.Generator  # of the bars; how many requests there are to draw for is a matter of time, too
+    requests: np.random.Generator
     bars: int = 0
     full: int = 0
     skew: dt.timedelta = dt.timedelta(0)
@@ -50,7 +51,7 @@ class Storm:
         exchange, rng = self.exchange, self.rng
         self.bars += 1
         faulty = self.bars <= self.length - CLEAN
-        exchange.share, exchange.rng = (0.2, rng) if faulty else (0.0, None)
+        exchange.share, exchange.rng = (0.2, self.requests) if faulty else (0.0, None)
         full = faulty and self.bars % 10 == 0
         pages = ledger._db.execute("PRAGMA page_count").fetchone()[0] if full else 2**30
         ledger._db.execute(f"PRAGMA max_page_count={pages}")  # SQLite's own way to run out of room
@@ -112,7 +113,7 @@ def withstand(folder, bars, seed):
     world = a_market(bars=START + bars)
     exchange = an_exchange(world)
     exchange.slow_seconds = 0.06
-    storm = Storm(exchange, bars, np.random.default_rng(seed))
+    storm = Storm(exchange, bars, *np.random.default_rng(seed).spawn(2))
     with serving(exchange) as url, streaming(exchange) as stream_url:
         frames, failures = trade(folder, world, exchange, storm, url=url, stream_url=stream_url)
     found = account(folder)

@@ -5,6 +5,7 @@ A kind is chosen by its name from `KINDS`. Its torch twin, of the same name, sta
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from wealtharena.config.specs.asset import LimitSpec
 from wealtharena.envs.observation import ObservationLayout
@@ -252,7 +252,8 @@ def check_labels(
 
     It is taken by its places; columns 0, 1, 2 and on, and an index of anything but times, say no more than that.
     """
-    if not isinstance(given, pd.DataFrame | pd.Series):
+    pd = sys.modules.get("pandas")  # whoever has a table has loaded it
+    if pd is None or not isinstance(given, pd.DataFrame | pd.Series):
         return
     labels = list(given.columns if isinstance(given, pd.DataFrame) else given.index)
     if labels not in (list(symbols), list(range(len(symbols)))):
