@@ -172,7 +172,7 @@ def test_what_has_no_room_is_named(tmp_path: Path) -> None:
     """An open file that takes no more says nothing of which it is; pyarrow has words of its own."""
     code = (
         "import resource, sys; from pathlib import Path; import pandas as pd\n"
-        "from wealtharena import files; from wealtharena.config.launch import of_the_machine\n"
+        "from wealtharena import files; from wealtharena.config.machine import of_the_machine\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); place, big = Path(sys.argv[1]), 'x' * 5000\n"
         "def table():\n"
         "    with files.atomic_path(place / 'c') as path: pd.DataFrame({'a': range(9999)}).to_parquet(path)\n"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from wealtharena.config.launch import of_the_machine
+from wealtharena.config.machine import of_the_machine
 from wealtharena.errors import ConfigError
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("gigabytes", [0.3, 1.0])
+@pytest.mark.parametrize("gigabytes", [0.25, 0.3, 1.0])
 def test_a_limit_on_memory_is_one_line(tmp_path: Path, gigabytes: float) -> None:
     """Whichever library is the first that cannot be loaded, and whatever it makes of that."""
     bytes_ = round(gigabytes * 1e9)

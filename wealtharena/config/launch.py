@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import importlib.metadata
 import io
 import logging
 import os
 import re
-import resource
 import shutil
 import sys
 import traceback
@@ -27,7 +25,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from wealtharena.config import flags, grid, plugins, speech
+from wealtharena.config import flags, grid, machine, plugins, speech
 from wealtharena.config.answers import answering, answering_by_hydra
 from wealtharena.config.choices import check_choices
 from wealtharena.config.composition import (
@@ -48,13 +46,11 @@ from wealtharena.config.signals import ctrl_c_heard, sigterm_as_ctrl_c
 from wealtharena.config.spelling import going_on, plain, with_quoted_paths
 from wealtharena.config.threads import set_threads, thread_variables
 from wealtharena.errors import ConfigError, Interrupted, UsedFolderError, WealthArenaError
-from wealtharena.files import NO_LOCKS, NO_ROOM, named_in, tell, temporary_folder
+from wealtharena.files import NO_LOCKS, NO_ROOM, tell, temporary_folder
 
 Job = Callable[[DictConfig], int]
 _OF_A_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 # what the loader, the kernel, torch and C++ say for want of memory, where it is no MemoryError
-_NO_MEMORY = ("failed to map segment", "cannot allocate memory", "can't allocate memory", "std::bad_alloc")
-_NO_HOME = "Could not determine home directory."  # what pathlib says of ~nobody/
 
 
 def launch(job: Job) -> Callable[[], int]:
@@ -71,6 +67,7 @@ def launch(job: Job) -> Callable[[], int]:
         logging.raiseExceptions = (
             False  # what a logger cannot say, since its reader has gone, has a traceback otherwise
         )
+        machine.keep_room_to_speak()
         try:
             said = _said(argv)
             if said is None:
@@ -195,7 +192,9 @@ def _run_hydra(job: Job, argv: Sequence[str], codes: Codes) -> int:
             raise composition_error(error, [item for item in argv if not item.startswith("-")]) from error
         except OSError as error:
             if error.errno in NO_ROOM:  # of what Hydra writes: how the job, or the grid, was called
-                raise no_room(error, "multirun.yaml" if _is_grid(argv) else ".hydra/ in the run directory") from error
+                raise machine.no_room(
+                    error, "multirun.yaml" if _is_grid(argv) else ".hydra/ in the run directory"
+                ) from error
             if codes.all() or not error.filename:
                 raise
             raise ConfigError(
@@ -254,7 +253,7 @@ def _interrupted(folder: Path) -> Interrupted:
 
 def _expected(error: Exception) -> WealthArenaError | None:
     """Return the error for what a machine, a plugin or an installation without all of its packages brings; None for a fault of ours."""
-    return of_the_machine(error) or plugins.failure(error) or not_installed(error)
+    return machine.of_the_machine(error) or plugins.failure(error) or not_installed(error)
 
 
 def not_installed(error: Exception) -> ConfigError | None:
@@ -269,47 +268,6 @@ def not_installed(error: Exception) -> ConfigError | None:
     return ConfigError(
         f"this needs {package}, which is not installed here",
         hint="install wealtharena with all that it depends on; `--group serve` and the service's image have what task=serve needs alone",
-    )
-
-
-def of_the_machine(error: Exception) -> WealthArenaError | None:
-    """Return the error for a machine without room or memory, or a path that it cannot have; None for any other exception."""
-    if isinstance(error, OSError) and error.errno in NO_ROOM:
-        return no_room(error)
-    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-        return ConfigError(f"{str(error.filename)[:60]}... is too long for a name of a file", hint="name a shorter one")
-    if isinstance(error, RuntimeError) and str(error) == _NO_HOME:
-        return ConfigError("a path begins with ~ of a user who has no home folder here", hint="write the folder out")
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, MemoryError) or any(words in str(cause).lower() for words in _NO_MEMORY):
-            return no_memory()
-        cause = cause.__cause__ or cause.__context__
-    return None
-
-
-def no_memory() -> WealthArenaError:
-    """Return the error for a machine, or a limit on this process, that gives no more memory."""
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit == resource.RLIM_INFINITY:
-        return WealthArenaError(
-            "the machine has no more memory for this process",
-            hint="end what else runs, or ask for less: fewer compute.envs, bars or symbols; what was kept goes on with resume=",
-        )
-    return WealthArenaError(
-        f"not enough memory: this process may have {limit / 1e9:.1f} GB of addresses (ulimit -v), and torch alone takes several",
-        hint="lift it with: ulimit -v unlimited; a container's limit on memory does not count addresses",
-    )
-
-
-def no_room(error: OSError, otherwise: str = "a file") -> WealthArenaError:
-    """Return the error for a write that met a full disk, a quota or a limit on the size of files.
-
-    `otherwise` says what was to be written where the error names nothing.
-    """
-    return WealthArenaError(
-        f"cannot write {named_in(error, otherwise)}: {os.strerror(error.errno or 0)}",
-        hint="make room and run it again, a training with resume=<run directory>; what was said to be kept is there",
     )
 
 
