@@ -44,6 +44,9 @@ def test_want_of_memory_is_known_by_whatever_it_is_called(error: Exception) -> N
         assert told is not None
         assert "memory" in str(told)
     assert of_the_machine(RuntimeError("a bug")) is None
+    no_thread = of_the_machine(RuntimeError("can't start new thread"))
+    assert no_thread is not None
+    assert "ulimit -u" in no_thread.hint
 
 
 @pytest.mark.parametrize("path", ["x" * 300, "~nobody_of_that_name/x"])

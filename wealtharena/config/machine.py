@@ -14,6 +14,7 @@ from wealtharena.files import NO_ROOM, named_in
 
 _NO_MEMORY: Final = ("failed to map segment", "cannot allocate memory", "can't allocate memory", "std::bad_alloc")
 _NO_HOME: Final = "Could not determine home directory."  # what pathlib says of ~nobody/
+_NO_THREAD: Final = "can't start new thread"  # what Python says of any limit
 _TO_SPEAK: Final = 64 << 20  # bytes of addresses; what says an error is imported, too
 _kept: list[mmap.mmap] = []
 
@@ -37,6 +38,11 @@ def of_the_machine(error: Exception) -> WealthArenaError | None:
     while cause is not None:
         if isinstance(cause, MemoryError) or any(words in str(cause).lower() for words in _NO_MEMORY):
             return _no_memory()
+        if isinstance(cause, RuntimeError) and str(cause) == _NO_THREAD:
+            return WealthArenaError(
+                "no further thread may be started here",
+                hint="lift the limit on processes (ulimit -u, a container's --pids-limit) or on addresses (ulimit -v)",
+            )
         cause = cause.__cause__ or cause.__context__
     return None
 
