@@ -18,7 +18,7 @@ import yaml
 from tests.tasks.conftest import SMALL, UNPUBLISHED, record
 from wealtharena import files
 from wealtharena.config import compose
-from wealtharena.config.launch import no_room
+from wealtharena.config.machine import no_room
 from wealtharena.errors import ConfigError, WealthArenaError
 from wealtharena.evaluation.ledger import Ledger
 from wealtharena.tasks import continuing, dispatch, judging, resuming, train
