@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.evaluation import worlds
 from tests.evaluation.test_leaderboard import board, run_dir
 from wealtharena.evaluation import groups, leaderboard, records
 from wealtharena.evaluation.ledger import Ledger, RunIdentity, Window
@@ -17,8 +18,7 @@ SEEN = "Part of this window was seen in training or selection: its figures prove
 
 @pytest.fixture(scope="module")
 def evaluation(spec):
-    rules = spec.evaluation.verdict.model_copy(update={"implausible": 50.0, "min_years": 0.3})
-    return spec.evaluation.model_copy(update={"bootstrap_draws": 200, "verdict": rules})
+    return worlds.of_short_records(spec, draws=200)
 
 
 def backtest_dir(root, name, *, window="train", dates=TRAINED, **changes):

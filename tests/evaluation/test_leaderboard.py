@@ -74,14 +74,6 @@ def run_dir(
     return folder
 
 
-@pytest.fixture(scope="module")
-def evaluation(spec):
-    rules = spec.evaluation.verdict.model_copy(
-        update={"implausible": 50.0, "min_years": 0.3}
-    )  # short records need a strong edge
-    return spec.evaluation.model_copy(update={"bootstrap_draws": 500, "verdict": rules})
-
-
 def board(root, evaluation, ledger=None):
     runs = records.find([root])
     return leaderboard.build(runs, evaluation=evaluation, ledger=ledger, rng=np.random.default_rng(0))

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.evaluation import worlds
 from tests.evaluation.test_leaderboard import run_dir
 from wealtharena.evaluation import leaderboard, pins, records, tables
 from wealtharena.evaluation.ledger import Ledger, RunIdentity, Window
@@ -16,8 +17,7 @@ WINDOW = Window("f" * 16, (("2022-01-01", "2023-02-05"),), ("A", "B"), "1d", sim
 
 @pytest.fixture(scope="module")
 def evaluation(spec):
-    rules = spec.evaluation.verdict.model_copy(update={"implausible": 50.0, "min_years": 0.3})
-    return spec.evaluation.model_copy(update={"bootstrap_draws": 300, "verdict": rules})
+    return worlds.of_short_records(spec, draws=300)
 
 
 def ended(folder, ledger, *, pinned=True, shown=None):

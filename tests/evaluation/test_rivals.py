@@ -10,14 +10,6 @@ from wealtharena.evaluation import records
 from wealtharena.evaluation.ledger import Ledger, RunIdentity, Window
 
 
-@pytest.fixture(scope="module")
-def evaluation(spec):
-    rules = spec.evaluation.verdict.model_copy(
-        update={"implausible": 50.0, "min_years": 0.3}
-    )  # short records need a strong edge
-    return spec.evaluation.model_copy(update={"bootstrap_draws": 500, "verdict": rules})
-
-
 def test_several_configurations_of_one_agent_have_a_probability_of_overfitting(tmp_path, evaluation):
     for i, drift in enumerate((0.0, 0.0001, -0.0001, 0.0)):
         run_dir(tmp_path, f"r{i}", config=f"c{i}", seed=i, drift=drift)

@@ -42,15 +42,11 @@ def test_a_row_says_what_its_runs_traded_by_and_what_never_moved_has_no_interval
 
 
 @pytest.mark.parametrize("loose", [{"max_unfilled": 1.0}, {"beats": ("cash",)}])
-def test_what_a_run_passed_over_by_looser_rules_is_known_to_its_comparison(tmp_path, spec, loose):
+def test_what_a_run_passed_over_by_looser_rules_is_known_to_its_comparison(tmp_path, evaluation, loose):
     """Runs with max_unfilled=1, or that were to beat cash alone, were promotable together by the rules that ship."""
-    short = spec.evaluation.verdict.model_copy(
-        update={"implausible": 50.0, "min_years": 0.3}
-    )  # short records need a strong edge
-    evaluation = spec.evaluation.model_copy(update={"bootstrap_draws": 500, "verdict": short})
     facts = Facts(simulated=False, unadjusted_rolls=False, trials=Trials(1), openings=1, audit="passed")
     met = replace(facts, unfilled=(Unfilled("the agent", 0.6, "volume"),), invested={"buy_and_hold": 0.2})
-    rules = evaluation.model_copy(update={"verdict": short.model_copy(update=loose)})
+    rules = evaluation.model_copy(update={"verdict": evaluation.verdict.model_copy(update=loose)})
     for seed in range(3):
         folder = run_dir(tmp_path, f"r{seed}", seed=seed, drift=0.004)
         agent, beside = tables.read(folder)

@@ -86,3 +86,9 @@ def trajectory(returns, *, name="agent", start="2022-01-01", assets=2, trades=40
         fill="next_open",
         bars_per_year=bars_per_year,
     )
+
+
+def of_short_records(spec, *, draws):
+    """Return the rules of a verdict on short records, which need a strong edge, by so many draws."""
+    rules = spec.evaluation.verdict.model_copy(update={"implausible": 50.0, "min_years": 0.3})
+    return spec.evaluation.model_copy(update={"bootstrap_draws": draws, "verdict": rules})

@@ -50,7 +50,6 @@ from wealtharena.files import NO_LOCKS, NO_ROOM, tell, temporary_folder
 
 Job = Callable[[DictConfig], int]
 _OF_A_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-# what the loader, the kernel, torch and C++ say for want of memory, where it is no MemoryError
 
 
 def launch(job: Job) -> Callable[[], int]:

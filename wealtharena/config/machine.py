@@ -12,6 +12,7 @@ from typing import Final
 from wealtharena.errors import ConfigError, WealthArenaError
 from wealtharena.files import NO_ROOM, named_in
 
+# what the loader, the kernel, torch and C++ say for want of memory, where it is no MemoryError
 _NO_MEMORY: Final = ("failed to map segment", "cannot allocate memory", "can't allocate memory", "std::bad_alloc")
 _NO_HOME: Final = "Could not determine home directory."  # what pathlib says of ~nobody/
 _NO_THREAD: Final = "can't start new thread"  # what Python says of any limit

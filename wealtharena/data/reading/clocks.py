@@ -31,6 +31,12 @@ def instants(wall: IntArray, zone: str) -> IntArray | None:
     return None if found.hasnans else np.asarray(found.tz_convert(UTC).as_unit("ns").asi8, dtype=np.int64)
 
 
+def step_of(wall: IntArray) -> int:
+    """Return the time from bar to bar that most bars have, in ns; `wall` rises and has two at least."""
+    steps, counts = np.unique(np.diff(wall), return_counts=True)
+    return int(steps[counts.argmax()])
+
+
 def spoken(zone: str) -> str:
     """Return a zone in words, to stand behind `are taken as`."""
     return _SPOKEN.get(zone, f"{zone}'s")

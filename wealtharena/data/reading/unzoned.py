@@ -10,7 +10,7 @@ import pandas as pd
 
 from wealtharena.data import calendars
 from wealtharena.data.reading import weeks
-from wealtharena.data.reading.clocks import METATRADER, UTC, instants, spoken
+from wealtharena.data.reading.clocks import METATRADER, UTC, instants, spoken, step_of
 from wealtharena.data.reading.stamps import IntArray
 from wealtharena.errors import DataError
 
@@ -98,8 +98,7 @@ def _zone(wall: IntArray, calendar: str, others: Sequence[str] = ()) -> str:
     """
     if calendar == calendars.ALWAYS or len(wall) < 2:
         return ""
-    steps, counts = np.unique(np.diff(wall), return_counts=True)
-    step, own = int(steps[counts.argmax()]), calendars.time_zone(calendar)
+    step, own = step_of(wall), calendars.time_zone(calendar)
     found, most = "", 0.0
     for zone in dict.fromkeys(filter(None, (UTC, own, _OF_VENDORS.get(own), METATRADER, *others))):
         stamps = instants(wall, zone)

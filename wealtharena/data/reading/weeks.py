@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from wealtharena.data.reading.clocks import METATRADER, UTC, instants
+from wealtharena.data.reading.clocks import METATRADER, UTC, instants, step_of
 from wealtharena.data.reading.stamps import IntArray
 
 CLOCKS: Final = (  # of brokers and vendors; of two that fit as well, the first counts
@@ -33,8 +33,9 @@ def told(walls: Mapping[str, IntArray], others: Iterable[str] = ()) -> dict[str,
     zones = list(dict.fromkeys((*CLOCKS, *others)))
     fits = {name: np.array([_fitting(*weekends, zone) for zone in zones]) for name, weekends in _all(walls).items()}
     found = dict.fromkeys(walls, "")
+    together = np.sum(list(fits.values()), axis=0)
     for name, shares in fits.items():
-        for best in (shares.argmax(), np.sum(list(fits.values()), axis=0).argmax()):
+        for best in (shares.argmax(), together.argmax()):
             if shares[best] >= _FITTING:
                 found[name] = zones[best]
     return found
@@ -48,13 +49,12 @@ def _all(walls: Mapping[str, IntArray]) -> dict[str, tuple[IntArray, IntArray, i
 
 def _weekends(wall: IntArray) -> tuple[IntArray, IntArray, int] | None:
     """Return the last bar before each weekend, the first after it, and the time from bar to bar; None where too few are free of bars."""
-    steps, counts = np.unique(np.diff(wall), return_counts=True)
     before, after = wall[:-1], wall[1:]
     noons = (after - _SATURDAY) // _WEEK - (before - _SATURDAY) // _WEEK
     free = np.flatnonzero((after - before > _APART) & (noons > 0))
     if len(free) < max(_WEEKENDS, _FITTING * noons.sum()):
         return None
-    return before[free], after[free], int(steps[counts.argmax()])
+    return before[free], after[free], step_of(wall)
 
 
 def _fitting(last: IntArray, first: IntArray, step: int, zone: str) -> float:
