@@ -5,11 +5,9 @@ import json
 
 from rich.console import Console
 
-from tests.evaluation.test_leaderboard import board, evaluation, run_dir
+from tests.evaluation.test_leaderboard import board, run_dir
 from wealtharena.evaluation.settings_apart import apart
 from wealtharena.tasks.compare import table
-
-__all__ = ["evaluation"]  # a fixture
 
 
 def test_rows_of_one_name_say_which_settings_only_some_of_them_have():
