@@ -170,7 +170,7 @@ def test_an_account_that_missed_a_close_is_not_laid_beside_a_backtest_of_other_b
 
 def test_an_account_keeps_to_what_it_was_opened_with_until_it_begins_anew(here, capsys):
     trade()
-    with pytest.raises(ConfigError, match="opened with another broker"):
+    with pytest.raises(ConfigError, match=r"was opened otherwise: broker was paper, is shadow; name"):
         trade("broker=shadow")
     trade("broker=shadow", "paper.action=restart")
     (found,) = (one["paper"] for one in records("paper") if one.get("paper", {}).get("epoch") == 2)

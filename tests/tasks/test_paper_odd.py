@@ -1,12 +1,16 @@
 """Odd things in the places of task=paper: each is one line with a way out, or trading goes on, and nothing is lost."""
 
+import contextlib
+import json
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
 
-from tests.tasks.test_paper import ACCOUNT, here, records, run, trade  # noqa: F401 - a fixture is found by its name
+from tests.tasks.test_paper import ACCOUNT, here, ledger_says, records, run, trade  # noqa: F401 - a fixture is found by its name
 from wealtharena.errors import ConfigError, WealthArenaError
+from wealtharena.tasks import accounts
 from wealtharena.trading import loop
 from wealtharena.trading.database import LedgerError
 from wealtharena.trading.ledger import Ledger
@@ -148,3 +152,27 @@ def test_people_are_told_of_an_account_that_has_traded_and_stops_by_an_error(her
     said = " ".join(capsys.readouterr().out.split())
     assert ("cryptocurrencies/default: stopped by an error: RuntimeError. Nothing is decided" in said) is begun
     assert "secret" not in said
+
+
+def test_an_account_that_an_older_version_opened_goes_on_and_learns_the_keys_that_came_since(here):  # noqa: F811 - the fixture
+    trade(*DAYS)
+    with contextlib.closing(sqlite3.connect(ACCOUNT / "ledger.sqlite", isolation_level=None)) as db:
+        (facts,) = (json.loads(told) for (told,) in db.execute("SELECT facts FROM accounts"))
+        now = facts["env"].pop("no_trade_band"), facts.pop("feed"), facts["risk"]["gross"].pop("max_net")
+        db.execute("UPDATE accounts SET facts = ?", (json.dumps(facts | {"gone since": 1}),))
+    further = (DAYS[0], "paper.end=2024-10-14", DAYS[2])
+    assert trade(*further) == 0
+    learnt = ledger_says(lambda ledger: ledger.facts())
+    assert (learnt["env"]["no_trade_band"], learnt["feed"], learnt["risk"]["gross"]["max_net"]) == now
+    assert learnt["first"] == facts["first"]
+    with pytest.raises(
+        ConfigError, match=r"env\.no_trade_band was [\d.]+, is 0\.77; risk\.gross was \{.*\}, is None; name"
+    ):
+        trade(*further, "env.no_trade_band=0.77", "risk.gross=null")
+
+
+@pytest.mark.parametrize(("before", "now"), [({}, {"few": {"symbols": 1}}), ({"few": {"symbols": 1}}, {})])
+def test_a_rule_of_a_package_that_is_put_on_or_taken_off_is_another_account(before, now):
+    facts = [{"policy": "0" * 64, "risk": {"own": own, "allow_live": False}} for own in (before, now)]
+    (found,) = accounts._otherwise(*facts)
+    assert found.startswith("risk.own.few was ")

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from wealtharena.agents.policy import POLICY_FILE, SCALER_FILE, WEIGHTS_FILE
+from wealtharena.config.composition import flatten
+from wealtharena.config.identity import differences, listed
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import CheckpointError, ConfigError, WealthArenaError
 from wealtharena.evaluation import records
@@ -29,6 +31,9 @@ from wealtharena.trading.minds import Checkpoint, Mind
 from wealtharena.trading.reading import CHECKPOINTS, HEALTH
 
 log = logging.getLogger(__name__)
+
+_SHORT = 12  # characters of a digest that are shown
+_RULES = "risk.own."  # rules of packages, which a configuration has or has not
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,6 +215,16 @@ def _tell_left(spec: ExperimentSpec, ledger: Ledger, known: Mapping[str, Any] | 
         log.warning("%s is held at %s, and not in the account that begins: sell it there, or count it in", held, there)
 
 
+def _otherwise(known: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
+    """Return what differs from what an account was opened with; keys that only one of the two knows are of another version."""
+    old, new = (flatten({**tree, "policy": tree["policy"][:_SHORT]}) for tree in (known, facts))
+    rules = {key: None for key in {**old, **new} if key.startswith(_RULES) and key.count(".") == _RULES.count(".")}
+    inner = [key for key in old if isinstance(old[key], dict) and isinstance(new.get(key), dict)]
+    return differences(
+        *({key: value for key, value in (rules | flat).items() if key not in inner} for flat in (old, new))
+    )
+
+
 def opened(
     spec: ExperimentSpec, ledger: Ledger, chosen: Chosen, *, source: str, frequency: str, first: str | None
 ) -> str | None:
@@ -240,12 +255,12 @@ def opened(
         ledger.open(spec.asset.agent, spec.paper.account, {**facts, "first": first})
         _note_checkpoints(spec, ledger)
         return first
-    differing = sorted(name for name, value in facts.items() if known.get(name) != value)
-    if differing:
+    if found := _otherwise(known, facts):
         raise ConfigError(
-            f"paper.account={spec.paper.account} was opened with another {', '.join(differing)}",
+            f"paper.account={spec.paper.account} was opened otherwise: {listed(found)}",
             hint="name another paper.account, or begin anew with paper.action=restart",
         )
+    ledger.learn(facts)  # of keys that came with a later version of the program
     for one in terms.unlike(spec, _places(spec, chosen)):  # of an account that was opened when this was not asked
         log.warning("%s; paper.action=restart begins anew", one)
     if spec.broker.name in ("paper", "webhook"):
