@@ -208,6 +208,26 @@ def test_a_promotable_group_puts_its_middle_seed_into_the_registry_under_its_ver
     assert len(store.list_checkpoints(shelf.AGENT)) == 4
 
 
+def test_a_group_is_judged_anew_once_more_was_tried_and_its_new_verdict_stands_beside_the_old(here):
+    store, ledger = shelf.ModelCheckpoint(Path("checkpoints")), Ledger(spec().paths.ledger)
+    rules = ("evaluation.verdict.implausible=50", "evaluation.verdict.min_years=0.3", "evaluation.verdict.max_pbo=1")
+    for seed in range(3):
+        ended(run_dir(here / "runs", f"r{seed}", agent=shelf.AGENT, seed=seed, drift=0.004 + 0.001 * seed), ledger)
+        shelf.save(store, f"r{seed}")
+    compare.run(spec("compare.runs=[runs]", *rules))
+    ended(run_dir(here / "runs", "x", agent=shelf.AGENT, config="other", drift=-0.001), ledger)
+    for _ in range(2):
+        compare.run(spec("compare.runs=[runs]", *rules))
+        assert {row["version"] for row in store.list_checkpoints(shelf.AGENT)} >= {"r1-judged", "r1-2-judged"}
+    counted = {
+        name: store.load_checkpoint(shelf.AGENT, name).metadata.verdict.evidence["trials"]
+        for name in ("r1-judged", "r1-2-judged")
+    }
+    assert counted == {"r1-judged": 1, "r1-2-judged": 2}
+    assert len(store.list_checkpoints(shelf.AGENT)) == 5
+    assert [run.run_id for run in compare.from_registry(Path("checkpoints"))] == ["r0", "r1", "r2"]
+
+
 def test_an_unproven_group_changes_nothing_in_the_registry(here):
     store = shelf.ModelCheckpoint(Path("checkpoints"))
     run_dir(here / "runs", "r0", agent=shelf.AGENT, drift=0.004)

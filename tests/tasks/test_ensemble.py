@@ -21,6 +21,8 @@ from wealtharena.data import load
 from wealtharena.data.panel import Panel
 from wealtharena.deployment.app import build
 from wealtharena.errors import CheckpointError, ConfigError, TrainingError, WealthArenaError
+from wealtharena.evaluation.ledger import Ledger
+from wealtharena.evaluation.since import outdated
 from wealtharena.prediction.manager import ProductionModelManager
 from wealtharena.registry import ModelCheckpoint, retrain, withdraw
 from wealtharena.registry.history import Pointer, now, read_pointer
@@ -78,6 +80,9 @@ def test_several_checkpoints_are_deployed_as_one(
     assert (meta.members, meta.algo, meta.verdict.status) == (tuple(members), "ensemble of 2", run["verdict"]["status"])
     assert meta.config_hash not in {store.load_checkpoint("forex", version).metadata.config_hash for version in members}
     assert meta.verdict.status != "promotable"
+    about = {"agent": meta.agent, "config_hash": meta.config_hash, "run_ids": [run["run_id"]]}
+    assert outdated(meta.verdict.evidence, Ledger("results/ledger.jsonl"), **about) is None
+    assert outdated({"trials": 0}, Ledger("results/ledger.jsonl"), **about) is not None
     assert run["audit"]["passed"] is True
     assert 0 < run["ensemble"]["mean_spread"] <= run["ensemble"]["max_spread"]
     pointer = read_pointer(store.root, "currency_pairs", "paper")

@@ -14,6 +14,9 @@ import pytest
 from tests.tasks.conftest import SMALL, record
 from wealtharena.config import compose
 from wealtharena.errors import ConfigError
+from wealtharena.evaluation.ledger import Ledger
+from wealtharena.registry.gate import by_ledger
+from wealtharena.registry.metadata import Metadata, VerdictInfo
 from wealtharena.tasks import dispatch, sweep
 from wealtharena.tasks.record import RunContext
 from wealtharena.tasks.trial import score_of
@@ -60,6 +63,7 @@ def test_a_killed_search_goes_on_selects_on_validation_and_opens_the_test_window
     assert run["verdict"]["evidence"]["seeds"] == 2
     assert run["verdict"]["status"] != "promotable"
     _one_look(tmp_path)
+    _counts_what_the_ledger_knows(tmp_path)
     best = compose([f"experiment={folder / 'best.yaml'}"])
     typed = compose(
         [
@@ -117,6 +121,21 @@ def _one_look(folder: Path) -> None:
     assert chosen[0][1] < judged[0][0], "and chosen by the window before"
 
 
+def _counts_what_the_ledger_knows(folder: Path) -> None:
+    """A search that was just judged is not told, when it is promoted, that its verdict is out of date."""
+    (described,) = (json.loads(path.read_text()) for path in folder.glob("checkpoints/*/*/metadata.json"))
+    verdict, ledger = (
+        VerdictInfo(status="promotable", evidence=described["verdict"]["evidence"]),
+        Ledger(folder / "results" / "ledger.jsonl"),
+    )
+    meta = Metadata.model_validate(described).model_copy(update={"verdict": verdict})
+    assert by_ledger(meta, ledger) == meta
+    assert (
+        by_ledger(meta.model_copy(update={"verdict": verdict.model_copy(update={"evidence": {"trials": 0}})}), ledger)
+        != meta
+    )
+
+
 def _wait(log: Path, words: str, job: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 150
     while words not in log.read_text():
@@ -131,6 +150,7 @@ def test_a_search_of_agents_that_tilt_ends_in_a_verdict_on_what_they_add(tmp_pat
     folder, small = tmp_path / "search", [w for w in SMALL if not w.startswith(("algo.", "asset="))]
     _run(tmp_path, "asset=etf", *small, *words, "evaluation.cscv_blocks=4", f"hydra.run.dir={folder}")
     assert _openings(tmp_path) == 1
+    _counts_what_the_ledger_knows(tmp_path)
     run, searched = record(folder), json.loads((folder / "sweep.json").read_text())
     evidence = run["verdict"]["evidence"]
     assert "anchor" in run["comparison"]

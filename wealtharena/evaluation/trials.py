@@ -117,7 +117,7 @@ class History:
             if entry["kind"] != "result" or entry["config_hash"] not in own:
                 continue
             if str(entry.get("run_id")) not in known:
-                found += [run for run in _shown(entry) if not any(run.repeats(other) for other in (*group, *found))]
+                found += [run for run in runs_of(entry) if not any(run.repeats(other) for other in (*group, *found))]
         seen = {run.seed for run in (*group, *found)}
         looks = {} if None in seen else {seed: str(e.get("run_id")) for e in self.entries for seed in _played(e, own)}
         return (*(run.run_id for run in found), *(run_id for seed, run_id in looks.items() if seed not in seen))
@@ -133,7 +133,7 @@ class History:
         shown: dict[str, list[Completed]] = {}
         for entry in self.entries:
             if entry["kind"] == "result" and entry["config_hash"] in self.alike:
-                shown.setdefault(entry["config_hash"], []).extend(_shown(entry))
+                shown.setdefault(entry["config_hash"], []).extend(runs_of(entry))
         found = set()
         for who, runs in shown.items():
             shared = [
@@ -163,7 +163,7 @@ class History:
             who = config_hash if entry["config_hash"] in twins else entry["config_hash"]
             runs = tested.setdefault(who, [])
             if entry["kind"] == "result":
-                fresh = (run for run in _shown(entry) if run.sharpe is not None)
+                fresh = (run for run in runs_of(entry) if run.sharpe is not None)
                 runs += [run for run in fresh if run.run_id in left_out or not any(run.repeats(one) for one in runs)]
             elif entry["kind"] == "trial" and (sharpe := _sharpe(entry)) is not None:
                 validated.setdefault(who, []).append(sharpe)
@@ -275,7 +275,7 @@ def _overlap(windows: Iterable[Sequence[str]], others: Sequence[Sequence[str]]) 
     return any(first <= end and start <= last for first, last in windows for start, end in others)
 
 
-def _shown(entry: Mapping[str, Any]) -> tuple[Completed, ...]:
+def runs_of(entry: Mapping[str, Any]) -> tuple[Completed, ...]:
     """Return what a `result` showed: one run or, of a look at several policies, each of them by its place."""
     run_id, several = str(entry.get("run_id")), entry.get("shown")
     if not several:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from wealtharena.errors import CheckpointError, UnknownCheckpointError
+from wealtharena.evaluation.ledger import Ledger
 from wealtharena.files import flush, make_folder, require_appendable, require_writable, sync, write_json
 from wealtharena.registry import history
-from wealtharena.registry.gate import by_shipped_rules, held
+from wealtharena.registry.gate import by_ledger, by_shipped_rules, held
 from wealtharena.registry.inference import OnnxPolicy
 from wealtharena.registry.integrity import (
     MANIFEST,
@@ -176,12 +177,13 @@ class ModelCheckpoint:
         """Return the folders of an agent's versions; hidden ones, in the making or on the way out, are none."""
         return [path for path in listed(self.root / agent, folders=True) if not path.name.startswith(".")]
 
-    def list_checkpoints(self, agent: str) -> list[dict[str, Any]]:
+    def list_checkpoints(self, agent: str, *, ledger: Ledger | None = None) -> list[dict[str, Any]]:
         """Return an agent's checkpoints newest first, as dicts with paths, version, verdict, stages and figures.
 
         `model_path` is the version's folder and `weights_path` the file in it for `torch.load`; `load_checkpoint` verifies.
 
-        Reads metadata only; one whose metadata cannot be read is listed with its `error`, after the others.
+        Reads metadata only; one whose metadata cannot be read is listed with its `error`, after the others. A verdict that
+        counts fewer trials than a `ledger` knows of its test window by now is listed as unproven.
         """
         agent = self.resolve(agent)
         try:
@@ -192,7 +194,7 @@ class ModelCheckpoint:
             events: list[dict[str, Any]] | None = history.read_history(self.root, agent=agent)
         except CheckpointError:  # a list shows what is there; whoever takes something from it is told
             events = None
-        rows = [_row(path, stages.get(path.name, []), events) for path in self.folders(agent)]
+        rows = [_row(path, stages.get(path.name, []), events, ledger) for path in self.folders(agent)]
         return sorted(rows, key=lambda row: (str(row["created_at"]), str(row["version"])), reverse=True)
 
     def delete_checkpoint(self, agent: str, version: str, *, even_if_served: bool = False) -> None:
@@ -303,7 +305,9 @@ def _exists(final: Path) -> CheckpointError:
     )
 
 
-def _row(folder: Path, stages: list[str], events: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
+def _row(
+    folder: Path, stages: list[str], events: Sequence[Mapping[str, Any]] | None, ledger: Ledger | None
+) -> dict[str, Any]:
     row: dict[str, Any] = {
         "model_path": str(folder),
         "weights_path": str(folder / "weights.pt"),
@@ -317,7 +321,8 @@ def _row(folder: Path, stages: list[str], events: Sequence[Mapping[str, Any]] | 
         if folder.is_symlink() or path.is_symlink() or not (folder / MANIFEST).is_file():
             raise CheckpointError(f"{folder.name}: not a checkpoint folder", hint="links and half folders are refused")
         meta = parse_metadata(read_described(folder, recorded=_hash_of(folder, events)), where=path.name)
-        meta = held(by_shipped_rules(meta), None if events is None else history.doubted(events, folder.name))
+        meta = by_ledger(by_shipped_rules(meta), ledger)
+        meta = held(meta, None if events is None else history.doubted(events, folder.name))
     except (CheckpointError, OSError) as error:
         return {**row, "error": str(error)}
     row.update(created_at=meta.created_at, algo=meta.algo, asset=meta.asset, symbols=list(meta.symbols), seed=meta.seed)

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from wealtharena.evaluation import since
+from wealtharena.evaluation.ledger import Ledger
 from wealtharena.evaluation.strictness import looser_reason
 from wealtharena.registry.history import Stage
 from wealtharena.registry.metadata import Metadata
@@ -62,7 +64,24 @@ def by_shipped_rules(metadata: Metadata, config: bytes = b"") -> Metadata:
 
     A version from before its verdict held its limits has those of its `config`.yaml, if any, the rules of its own run.
     """
-    told = _loosened(metadata, config)
+    return _demoted(metadata, _loosened(metadata, config))
+
+
+def by_ledger(metadata: Metadata, ledger: Ledger | None) -> Metadata:
+    """Return metadata as it counts by what a ledger knows now: unproven at most where its verdict knew of fewer trials."""
+    if ledger is None or metadata.verdict.status != "promotable":
+        return metadata
+    told = since.outdated(
+        metadata.verdict.evidence,
+        ledger,
+        agent=metadata.agent,
+        config_hash=metadata.config_hash,
+        run_ids=(metadata.model_extra or {}).get("judged_with", (metadata.version,)),
+    )
+    return _demoted(metadata, told)
+
+
+def _demoted(metadata: Metadata, told: str | None) -> Metadata:
     if told is None or metadata.verdict.status != "promotable":
         return held(metadata, told)
     alone = metadata.verdict.model_copy(update={"reasons": ()})  # what speaks for it is no reason against it

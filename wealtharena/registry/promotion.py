@@ -7,9 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from wealtharena.errors import CheckpointError, PromotionError
+from wealtharena.evaluation.ledger import Ledger
 from wealtharena.registry import history
 from wealtharena.registry.checkpoints import LoadedCheckpoint, ModelCheckpoint
-from wealtharena.registry.gate import Clearance, barriers, by_shipped_rules, decide, held
+from wealtharena.registry.gate import Clearance, barriers, by_ledger, by_shipped_rules, decide, held
 from wealtharena.registry.history import Pointer, Stage
 from wealtharena.registry.metadata import Metadata
 
@@ -22,17 +23,24 @@ def opened(store: ModelCheckpoint, agent: str, version: str, *, manifest_sha256:
 
 
 def promote(
-    store: ModelCheckpoint, agent: str, version: str, *, force_reason: str | None = None, stage: Stage | None = None
+    store: ModelCheckpoint,
+    agent: str,
+    version: str,
+    *,
+    force_reason: str | None = None,
+    stage: Stage | None = None,
+    ledger: Ledger | None = None,
 ) -> tuple[Pointer, Clearance]:
     """Put a version on the stage that the gate allows, and return what was written and why.
 
     `stage` asks for one: `paper` is open to every verified checkpoint, while `production` raises PromotionError where
-    the gate says no. `force_reason` lets an unproven one through and is recorded.
+    the gate says no. `force_reason` lets an unproven one through and is recorded. A verdict that counts fewer trials than
+    the `ledger` knows of its test window by now is unproven.
     """
     agent = store.resolve(agent)
     with history.locked(store.root):
         loaded = opened(store, agent, version)
-        described = _described(store, loaded)
+        described = _described(store, loaded, ledger)
         standing = _current(store, agent, "production")
         incumbent = standing.version if standing is not None else None
         clearance = decide(described, force_reason=force_reason, incumbent=incumbent)
@@ -131,10 +139,10 @@ def _current(store: ModelCheckpoint, agent: str, stage: Stage) -> Pointer | None
         return None
 
 
-def _described(store: ModelCheckpoint, loaded: LoadedCheckpoint) -> Metadata:
-    """Return what a version says of itself as far as its history, and the rules that ship, bear it out."""
+def _described(store: ModelCheckpoint, loaded: LoadedCheckpoint, ledger: Ledger | None = None) -> Metadata:
+    """Return what a version says of itself as far as its history, the rules that ship and the ledger bear it out."""
     meta = loaded.metadata
-    counted = by_shipped_rules(meta, loaded.files.content["config.yaml"])
+    counted = by_ledger(by_shipped_rules(meta, loaded.files.content["config.yaml"]), ledger)
     return held(counted, history.doubted(history.read_history(store.root, agent=meta.agent), meta.version))
 
 

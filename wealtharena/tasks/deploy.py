@@ -43,7 +43,7 @@ def run(spec: ExperimentSpec) -> int:
     store, wish = ModelCheckpoint(spec.paths.checkpoints), spec.deploy
     agents = _agents(store, wish)
     if wish.action == "list":
-        _show(store, agents)
+        _show(store, agents, Ledger(spec.paths.ledger))
         forget_run()
         return 0
     if wish.action == "verify":
@@ -52,7 +52,7 @@ def run(spec: ExperimentSpec) -> int:
     if wish.action == "promote":
         for place in wish.checkpoints:  # one that is not there is told of before anything is shown
             store.folder(agents[0], _version(store, agents[0], place))
-        _show(store, agents)
+        _show(store, agents, Ledger(spec.paths.ledger))
     begun = wish.action == "adopt" and has_begun(store)  # before the first of several agents begins it
     done, refused = False, dict[str, WealthArenaError]()
     for agent in agents:
@@ -172,11 +172,12 @@ def _promote(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: Experim
         CheckpointError: none can be promoted, or an agent that was asked for has none.
         PromotionError: the gate says no.
     """
+    ledger = Ledger(spec.paths.ledger)
     if wish.checkpoints:
         named = [_version(store, agent, place) for place in wish.checkpoints]
         candidates = named if len(named) == 1 else [_ensemble(spec, store, agent, named)]
     else:
-        candidates = [str(row["version"]) for row in best_first(store.list_checkpoints(agent))]
+        candidates = [str(row["version"]) for row in best_first(store.list_checkpoints(agent, ledger=ledger))]
     if not candidates and wish.agents:
         raise CheckpointError(
             f"{agent} has no checkpoints", hint="train it, or leave deploy.agents out for all there are"
@@ -185,7 +186,9 @@ def _promote(store: ModelCheckpoint, agent: str, wish: DeploySpec, spec: Experim
         _say(f"{agent}: no checkpoints")
     for version in candidates:
         try:
-            pointer, clearance = promote(store, agent, version, force_reason=wish.force_reason, stage=wish.stage)
+            pointer, clearance = promote(
+                store, agent, version, force_reason=wish.force_reason, stage=wish.stage, ledger=ledger
+            )
         except CheckpointError as error:
             if version == candidates[-1]:
                 raise
@@ -228,14 +231,14 @@ def _say_promoted(pointer: Pointer, clearance: Clearance) -> None:
         _say(f"  - {reason}")
 
 
-def _show(store: ModelCheckpoint, agents: Sequence[str]) -> None:
+def _show(store: ModelCheckpoint, agents: Sequence[str], ledger: Ledger) -> None:
     """Print every checkpoint, the best of each agent first."""
     table = Table(title="Checkpoints", title_justify="left", title_style="bold", box=None, pad_edge=False)
     for name in ("agent", "version", "algo", "verdict", "data", "Sharpe", "return a year", "stage"):
         table.add_column(name, justify="right" if name in ("Sharpe", "return a year") else "left", no_wrap=True)
     for agent in agents:
         try:
-            rows = store.list_checkpoints(agent)
+            rows = store.list_checkpoints(agent, ledger=ledger)
         except CheckpointError:  # the others are shown; why is said below, where its stages are read
             rows = [{"version": "-", "stages": [], "error": ""}]
         for row in [*best_first(rows), *(row for row in rows if "error" in row)]:
