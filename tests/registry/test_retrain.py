@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,30 @@ import yaml
 from tests.registry.shelf import AGENT, place, save
 from tests.registry.trained import World, world
 from wealtharena.config import compose
-from wealtharena.errors import ConfigError, PromotionError
+from wealtharena.config.composition import flatten
+from wealtharena.errors import CheckpointError, ConfigError, PromotionError
 from wealtharena.evaluation import challenge
 from wealtharena.evaluation.splits import Segment
 from wealtharena.registry import ModelCheckpoint, promote, retrain, rollback
 from wealtharena.registry.history import Pointer, now
 from wealtharena.registry.publish import publish
+
+PARTS = {
+    "asset",
+    "asset.name",
+    "asset.universe",
+    "env",
+    "env.reward",
+    "features",
+    "split",
+    "algo",
+    "algo.name",
+    "model",
+    "evaluation",
+    "evaluation.verdict",
+    "data",
+    "seed",
+}  # without which there is no configuration
 
 pytestmark = pytest.mark.slow
 
@@ -176,6 +196,59 @@ def test_a_rule_of_the_verdict_from_after_a_version_is_as_it_ships(
     written["evaluation"]["verdict"]["min_bars"] = 250
     rules = retrain._spec_of(written).evaluation.verdict
     assert rules == made.spec.evaluation.verdict.model_copy(update={"min_bars": 250})
+
+
+@pytest.mark.slow
+def test_a_key_that_came_after_a_version_is_as_it_ships_and_those_of_other_tasks_are_not_asked(
+    production: tuple[ModelCheckpoint, World],
+) -> None:
+    """Each update that brought a key, of whatever task, left nothing in production to be trained again."""
+    _, made = production
+    whole = made.spec.model_dump(mode="json")
+    for part in whole:
+        written = copy.deepcopy(whole)
+        for key in sorted(flatten({part: whole[part]}), reverse=True):
+            *blocks, name = key.split(".")
+            if key not in PARTS:
+                del functools.reduce(dict.__getitem__, blocks, written)[name]
+        spec = retrain._spec_of(written)
+        assert {name for name in whole if getattr(spec, name) != getattr(made.spec, name)} <= {part}
+
+
+def test_what_a_version_is_older_than_is_told_and_what_it_said_itself_stays(
+    production: tuple[ModelCheckpoint, World], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, made = production
+    written = made.spec.model_dump(mode="json")
+    written["data"]["quality"]["stale_bars"] += 1
+    written["asset"]["instrument"]["lot_sizes"] = {"MINE": 10.0}
+    del written["data"]["quality"]["end_stamps"], written["model"], written["collect"], written["env"]["anchor"]
+    written["model"] = {"name": "mlp"}
+    store = ModelCheckpoint(tmp_path)
+    publish(
+        store, made.policy, version="run-1", spec=made.spec, features=made.features, start=0,
+        stop=made.features.bars, facts=made.facts, config=yaml.safe_dump(written),
+    )  # fmt: skip
+    spec = retrain.production_spec(store.load_checkpoint("crypto", "run-1"), compose(["asset=crypto"]))
+    assert spec.data.quality.stale_bars == made.spec.data.quality.stale_bars + 1
+    assert spec.asset.instrument.lot_sizes == {"MINE": 10.0}
+    assert spec.env.anchor == "cash", "as it was before there were any"
+    assert "run-1 is older than data.quality.end_stamps; " in caplog.text or "run-1 is older than model." in caplog.text
+    assert "they ship" in caplog.text
+
+
+@pytest.mark.parametrize("content", ["asset: etf\n", "{}\n", "asset: {name: etf}\nalgo: 3\n"])
+def test_a_configuration_without_its_parts_is_refused(
+    tmp_path: Path, content: str, production: tuple[ModelCheckpoint, World]
+) -> None:
+    _, made = production
+    store = ModelCheckpoint(tmp_path)
+    publish(
+        store, made.policy, version="run-1", spec=made.spec, features=made.features, start=0,
+        stop=made.features.bars, facts=made.facts, config=content,
+    )  # fmt: skip
+    with pytest.raises(CheckpointError, match=r"config\.yaml: is not a configuration"):
+        retrain.trained_spec(store.load_checkpoint("crypto", "run-1"))
 
 
 def test_nothing_in_a_foreign_configuration_is_filled_in_from_this_machine(

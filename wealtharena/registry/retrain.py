@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import yaml
 from omegaconf import OmegaConf
+from pydantic import BaseModel
 
 from wealtharena.agents.policy import Trained, load_policy
 from wealtharena.config import compose, parse
+from wealtharena.config.composition import flatten
 from wealtharena.config.foreign import check_foreign
+from wealtharena.config.identity import listed
 from wealtharena.config.specs.experiment import ExperimentSpec
-from wealtharena.errors import CheckpointError, PromotionError, WealthArenaError
+from wealtharena.errors import CheckpointError, ConfigError, PromotionError, WealthArenaError
 from wealtharena.evaluation.strictness import shipped
 from wealtharena.registry import history
 from wealtharena.registry.checkpoints import LoadedCheckpoint, ModelCheckpoint
+
+log = logging.getLogger(__name__)
 
 # Keys of the environment that a checkpoint from before them lacks: they change nothing where actions are no tilts.
 _LATER: Final[Mapping[str, Any]] = {
@@ -25,7 +31,8 @@ _LATER: Final[Mapping[str, Any]] = {
     "trade_rate": 1.0,
     "no_trade_band": 0.0,
 }
-_ANEW: Final = {"risk", "broker", "paper"}  # how a version is traded is no part of how it was made
+_BLOCKS: Final = ("features", "split", "algo", "model", "evaluation", "data")
+_SHARED: Final = ("costs", "limits", "instrument")
 CONFIGURATION = ("asset", "features", "env", "split", "algo", "model", "evaluation")
 
 
@@ -47,9 +54,26 @@ def production_spec(production: LoadedCheckpoint, asked: ExperimentSpec) -> Expe
     for its last date and the store that it is read from; seed, budget, compute, tracking and paths are those of `asked`.
     """
     old = trained_spec(production)
+    if later := _later(old, yaml.safe_load(production.files.content["config.yaml"])):
+        log.warning(
+            "%s is older than %s: as %s",
+            production.metadata.model_path,
+            listed(later),
+            "they ship" if later[1:] else "it ships",
+        )
     kept = {name: getattr(old, name) for name in CONFIGURATION}
     data = old.data.model_copy(update={"end": asked.data.end, "root": asked.data.root})
     return asked.model_copy(update={**kept, "data": data})
+
+
+def _later(spec: ExperimentSpec, content: Mapping[str, Any]) -> list[str]:
+    """Return what of a version's configuration its own file does not say, since it came later and is as it ships."""
+    if "universe" in content:
+        return []  # as it was composed, not as it was understood
+    known = flatten(content)
+    told = flatten(spec.model_dump(mode="json", include={*CONFIGURATION, "data"} - {"evaluation"}))
+    new = [key for key in told if key not in known and not key.startswith(tuple(f"env.{name}" for name in _LATER))]
+    return [key for key in new if key.rpartition(".")[0] not in new]
 
 
 def trained_spec(loaded: LoadedCheckpoint) -> ExperimentSpec:
@@ -64,8 +88,10 @@ def trained_spec(loaded: LoadedCheckpoint) -> ExperimentSpec:
         raise CheckpointError(f"{where}: is not a configuration", hint="train it anew")
     try:
         return _spec_of(content)
-    except (WealthArenaError, ValueError) as error:
+    except WealthArenaError as error:
         raise CheckpointError(f"{where}: no longer fits this version: {error}", hint="train it anew") from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:  # a part is missing, or is no block
+        raise CheckpointError(f"{where}: is not a configuration", hint="train it anew") from error
 
 
 def _spec_of(content: Mapping[str, Any]) -> ExperimentSpec:
@@ -75,14 +101,42 @@ def _spec_of(content: Mapping[str, Any]) -> ExperimentSpec:
         asset, env = dict(tree["asset"]), dict(tree["env"])
         tree["universe"], tree["reward"] = asset.pop("universe"), env.pop("reward")
         asset.pop("bars_per_year", None)  # checkpoints of before it went carry it; nothing read it
-        for shared in ("costs", "limits", "instrument"):
-            env.pop(shared)
+        for shared in _SHARED:
+            env.pop(shared, None)
         tree.update(asset=asset, env=env)
     tree["env"] = {**_LATER, **tree["env"]}
-    # what was no rule yet is as it ships
     rules = {**shipped().model_dump(mode="json"), **tree["evaluation"]["verdict"]}
     tree["evaluation"] = {**tree["evaluation"], "verdict": rules}
-    return parse(OmegaConf.create({**tree, **compose().model_dump(mode="json", include=_ANEW)}))
+    ships = _shipped_with(tree)
+    blocks = {
+        "asset": _completed(tree["asset"], ships.asset, but=("universe",)),
+        "universe": _completed(tree["universe"], ships.asset.universe),
+        "env": _completed(tree["env"], ships.env, but=(*_SHARED, "reward")),
+        "reward": _completed(tree["reward"], ships.env.reward),
+        **{name: _completed(tree[name], getattr(ships, name)) for name in _BLOCKS},
+    }
+    # how it was kept, shown or traded is no part of how a version was made
+    return parse(OmegaConf.create({**ships.model_dump(mode="json"), **blocks, "seed": tree["seed"]}))
+
+
+def _shipped_with(tree: Mapping[str, Any]) -> ExperimentSpec:
+    """Return what ships with the asset class and the algorithm of a configuration; a class that is not here brings nothing."""
+    asset, algo = (f"{group}={tree[group]['name']}" for group in ("asset", "algo"))
+    try:
+        return compose([asset, algo])
+    except ConfigError:
+        return compose([algo])
+
+
+def _completed(known: Mapping[str, Any], ships: BaseModel, *, but: Collection[str] = ()) -> dict[str, Any]:
+    """Return a block with each key that it lacks as it ships: it came with a later version of the program."""
+    found = ships.model_dump(mode="json", exclude=set(but))
+    for name, value in known.items():
+        block = getattr(ships, name, None)
+        if isinstance(block, BaseModel) and isinstance(value, Mapping):
+            value = _completed(value, block)
+        found[name] = value
+    return found
 
 
 def incumbent_policy(store: ModelCheckpoint, production: LoadedCheckpoint) -> Trained:
