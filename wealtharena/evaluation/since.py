@@ -6,8 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from wealtharena.evaluation.ledger import Ledger, Window
-from wealtharena.evaluation.trials import Completed, History, Trials, runs_of
-from wealtharena.evaluation.wording import tried
+from wealtharena.evaluation.trials import Completed, History, Trials, runs_of, tried
 
 
 def outdated(
@@ -20,8 +19,9 @@ def outdated(
     before, now = evidence.get("trials"), _counted(ledger, agent, config_hash, run_ids)
     if now is None or not isinstance(before, int) or now.count <= before:
         return None
+    sources = tried(now.configurations, len(now.left_out), now.lacking)
     return (
-        f"the verdict is older than what the ledger knows of its test window: {tried(now)}, {now.count} in all, "
+        f"the verdict is older than what the ledger knows of its test window: {sources}, {now.count} in all, "
         f"of which it counted {before}; task=compare judges it anew"
     )
 

@@ -39,6 +39,18 @@ class Trials:
         return self.configurations + len(self.left_out) + self.lacking
 
 
+def tried(configurations: int, left_out: int, lacking: int) -> str:
+    """Return, in words, what the fields of `Trials` of these names count."""
+    text = f"{_counted(configurations, 'configuration')} tried"
+    if left_out:
+        text += f" and {_counted(left_out, 'run')} left out"
+    return f"{text} and {_counted(lacking, 'seed')} of others that it lacks" if lacking else text
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number} {name}{'s' if number != 1 else ''}"
+
+
 @dataclass(frozen=True)
 class Completed:
     """A run that showed its test window."""

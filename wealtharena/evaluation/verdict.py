@@ -17,13 +17,13 @@ from wealtharena.config.specs.runs import EvaluationSpec, VerdictSpec
 from wealtharena.envs.shortfall import REMEDIES
 from wealtharena.evaluation.evidence import ANCHOR, TEST_WINDOW, Evidence
 from wealtharena.evaluation.strictness import limits_of, looser_reason
+from wealtharena.evaluation.trials import tried
 from wealtharena.evaluation.wording import (
     edited_reason,
     figure,
     left_out_reason,
     limit,
     patience,
-    tried,
     unfilled_reason,
 )
 from wealtharena.files import jsonable
@@ -103,12 +103,11 @@ def lower_bound(evidence: Evidence, spec: VerdictSpec) -> Ruling:
 
 def deflated_sharpe(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     """The Sharpe ratio must stand after deflation by what was tried; one more likely luck than skill is rejected."""
+    sources = tried(evidence.configurations, len(evidence.left_out), evidence.lacking)
     if evidence.dsr is None or math.isnan(evidence.dsr):
-        return Ruling(
-            "dsr", "unproven", f"The deflated Sharpe ratio is not defined for this record ({tried(evidence)})."
-        )
+        return Ruling("dsr", "unproven", f"The deflated Sharpe ratio is not defined for this record ({sources}).")
     shown = figure(evidence.dsr, spec.min_dsr, spec.reject_dsr, form=".2f")
-    text = f"Deflated Sharpe ratio {shown} with {tried(evidence)}; {limit(spec.min_dsr, form='.2f')} is asked."
+    text = f"Deflated Sharpe ratio {shown} with {sources}; {limit(spec.min_dsr, form='.2f')} is asked."
     if evidence.dsr < spec.reject_dsr and not evidence.own_anchor:  # its anchor claims no skill that luck could explain
         return Ruling("dsr", "rejected", f"{text} Luck explains it better than skill.")
     return Ruling("dsr", "promotable" if evidence.dsr >= spec.min_dsr else "unproven", text)

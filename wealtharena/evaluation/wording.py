@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from wealtharena.config.specs.runs import VerdictSpec
 from wealtharena.envs.shortfall import REMEDIES
 from wealtharena.evaluation.evidence import AGENT, ANCHOR, Evidence, Unfilled
-from wealtharena.evaluation.trials import Trials
 
 MOST_DIGITS = 12  # of a figure that stands near its limit
 NAMED = 5  # runs that a reason names
@@ -44,18 +43,6 @@ def _read(text: str) -> float:
 
 def _side(value: float, bound: float) -> int:
     return (value > bound) - (value < bound)
-
-
-def tried(of: Trials | Evidence) -> str:
-    """Return what a result may have been chosen from, in words."""
-    text = f"{_count(of.configurations, 'configuration')} tried"
-    if of.left_out:
-        text += f" and {_count(len(of.left_out), 'run')} left out"
-    return f"{text} and {_count(of.lacking, 'seed')} of others that it lacks" if of.lacking else text
-
-
-def _count(number: int, name: str) -> str:
-    return f"{number} {name}{'s' if number != 1 else ''}"
 
 
 def left_out_reason(run_ids: Sequence[str]) -> str:
