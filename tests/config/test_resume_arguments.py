@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,14 @@ def test_a_plus_before_a_key_that_is_looked_for_is_taken_off() -> None:
         "-m",
     ]
     assert plain(others) == others
+
+
+@pytest.mark.parametrize("word", ["algo=theirs", "reward=theirs", "+experiment=theirs"])
+def test_a_run_of_a_package_that_is_not_installed_says_so(run: Path, word: str) -> None:
+    """It was no choice, and the nearest of ours was proposed, which would have been another run."""
+    (run / ".hydra" / "overrides.yaml").write_text(f"- asset=forex\n- {word}\n")
+    with pytest.raises(ConfigError, match=rf"was begun with {re.escape(word)}, which is not here; install the package"):
+        resumed_argv([f"resume={run}"])
+    known = ["algo=direct", "experiment=null", "experiment=/a/path.yaml", "model=mlp", "sweep=none", "data.path=theirs"]
+    (run / ".hydra" / "overrides.yaml").write_text("".join(f"- {item}\n" for item in known))
+    assert resumed_argv([f"resume={run}"])[: len(known)] == known

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from wealtharena.config.composition import groups
 from wealtharena.config.foreign import check_overrides
 from wealtharena.config.identity import run_record
 from wealtharena.config.paths import own_config_dirs
@@ -56,6 +57,7 @@ def resumed_argv(argv: Sequence[str]) -> list[str]:
             f"resume={value}: .hydra/overrides.yaml is damaged: {cut!r} sets nothing",
             hint="put it back from a copy, or start a new run",
         )
+    _check_choices(old, value)
     return [*old, *new, f"resume={quoted(folder)}", f"hydra.run.dir={quoted(folder)}", "hydra.output_subdir=null"]
 
 
@@ -64,6 +66,16 @@ def _check_place(words: Sequence[str], value: str, folder: Path) -> None:
     for item in words:
         if key_of(item) == "hydra.run.dir" and Path(_value(item)).expanduser().resolve() != folder:
             raise ConfigError(f"resume={value} goes on in its own folder", hint=f"leave out {item}")
+
+
+def _check_choices(old: Sequence[str], value: str) -> None:
+    """Raise ConfigError where the run was composed of a choice that is not here: it came with a package."""
+    for item in old:
+        choices, chosen = groups().get(key_of(item), ()), _value(item)
+        if choices and chosen.isidentifier() and chosen not in (*choices, "null"):
+            raise ConfigError(
+                f"resume={value} was begun with {item}, which is not here", hint="install the package that offers it"
+            )
 
 
 def _check_own_files(value: str, folder: Path) -> None:
