@@ -58,9 +58,11 @@ def test_a_verdict_from_before_more_was_tried_is_not_for_production(store, ledge
     a_group_of_three(store, ledger)
     (row,) = store.list_checkpoints(AGENT, ledger=ledger)
     assert row["verdict"] == "promotable"
+    assert "held" not in row
     since(ledger)
     (row,) = store.list_checkpoints(AGENT, ledger=ledger)
     assert row["verdict"] == "unproven"
+    assert said in row["held"]
     with pytest.raises(PromotionError, match=said):
         promote(store, AGENT, "r1-judged", stage="production", ledger=ledger)
     pointer, clearance = promote(store, AGENT, "r1-judged", ledger=ledger)

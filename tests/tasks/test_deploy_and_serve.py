@@ -202,11 +202,14 @@ def test_a_file_is_no_registry_without_versions(run: Run, tmp_path: Path) -> Non
 
 def test_the_list_changes_nothing(run: Run, store: ModelCheckpoint, forgotten: list[str]) -> None:
     long = save(store, "20260102-030405-abcdef-judged").name
+    loose = {"verdict": {"status": "promotable", "reasons": [], "evidence": {}, "limits": {"min_seeds": 1}}}
+    save(store, "easy", described=loose)
     before = history.read_history(store.root)
     code, said = run("deploy", "deploy.action=list")
     assert code == 0
     assert "made-up" in said
     assert f"{AGENT}  {long} " in said, "a version is there to be typed again"
+    assert "easy counts as unproven: Judged by looser rules than ship: min_seeds 1 (3)." in " ".join(said.split())
     assert history.read_history(store.root) == before
     assert forgotten == ["no folder stays"]
 

@@ -183,7 +183,8 @@ class ModelCheckpoint:
         `model_path` is the version's folder and `weights_path` the file in it for `torch.load`; `load_checkpoint` verifies.
 
         Reads metadata only; one whose metadata cannot be read is listed with its `error`, after the others. A verdict that
-        counts fewer trials than a `ledger` knows of its test window by now is listed as unproven.
+        counts fewer trials than a `ledger` knows of its test window by now is listed as unproven. Where a version counts as
+        less than it says of itself, `held` says why.
         """
         agent = self.resolve(agent)
         try:
@@ -320,8 +321,8 @@ def _row(
     try:
         if folder.is_symlink() or path.is_symlink() or not (folder / MANIFEST).is_file():
             raise CheckpointError(f"{folder.name}: not a checkpoint folder", hint="links and half folders are refused")
-        meta = parse_metadata(read_described(folder, recorded=_hash_of(folder, events)), where=path.name)
-        meta = by_ledger(by_shipped_rules(meta), ledger)
+        said = parse_metadata(read_described(folder, recorded=_hash_of(folder, events)), where=path.name)
+        meta = by_ledger(by_shipped_rules(said), ledger)
         meta = held(meta, None if events is None else history.doubted(events, folder.name))
     except (CheckpointError, OSError) as error:
         return {**row, "error": str(error)}
@@ -329,4 +330,6 @@ def _row(
     row.update(
         verdict=meta.verdict.status, simulated=meta.simulated, source=meta.data.source, config_hash=meta.config_hash
     )
+    if meta.verdict.status != said.verdict.status:
+        row["held"] = meta.verdict.reasons[0]
     return {**row, "metrics": meta.metrics.get("test", {}), "evidence": meta.verdict.evidence}

@@ -233,6 +233,7 @@ def _say_promoted(pointer: Pointer, clearance: Clearance) -> None:
 
 def _show(store: ModelCheckpoint, agents: Sequence[str], ledger: Ledger) -> None:
     """Print every checkpoint, the best of each agent first."""
+    held: list[str] = []
     table = Table(title="Checkpoints", title_justify="left", title_style="bold", box=None, pad_edge=False)
     for name in ("agent", "version", "algo", "verdict", "data", "Sharpe", "return a year", "stage"):
         table.add_column(name, justify="right" if name in ("Sharpe", "return a year") else "left", no_wrap=True)
@@ -243,9 +244,12 @@ def _show(store: ModelCheckpoint, agents: Sequence[str], ledger: Ledger) -> None
             rows = [{"version": "-", "stages": [], "error": ""}]
         for row in [*best_first(rows), *(row for row in rows if "error" in row)]:
             table.add_row(*_cells(agent, row))
+            held += [f"{row['version']} counts as {row['verdict']}: {row['held']}"] if "held" in row else []
         if not rows:
             table.add_row(agent, Text("none", "dim"))
     screen(at_least=110, answer=True).print(table, crop=False)
+    for text in held:
+        _say(text, style="dim")
     for agent in agents:
         for stage in STAGES:
             try:
