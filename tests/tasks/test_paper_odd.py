@@ -154,7 +154,7 @@ def test_people_are_told_of_an_account_that_has_traded_and_stops_by_an_error(her
     assert "secret" not in said
 
 
-def test_an_account_that_an_older_version_opened_goes_on_and_learns_the_keys_that_came_since(here):  # noqa: F811 - the fixture
+def test_an_account_that_an_older_version_opened_goes_on_and_learns_the_keys_that_came_since(here, caplog):  # noqa: F811 - the fixture
     trade(*DAYS)
     with contextlib.closing(sqlite3.connect(ACCOUNT / "ledger.sqlite", isolation_level=None)) as db:
         (facts,) = (json.loads(told) for (told,) in db.execute("SELECT facts FROM accounts"))
@@ -162,6 +162,10 @@ def test_an_account_that_an_older_version_opened_goes_on_and_learns_the_keys_tha
         db.execute("UPDATE accounts SET facts = ?", (json.dumps(facts | {"gone since": 1}),))
     further = (DAYS[0], "paper.end=2024-10-14", DAYS[2])
     assert trade(*further) == 0
+    assert (
+        "paper.account=default is older than risk.gross.max_net; env.no_trade_band; feed: as now from here on"
+        in caplog.text
+    )
     learnt = ledger_says(lambda ledger: ledger.facts())
     assert (learnt["env"]["no_trade_band"], learnt["feed"], learnt["risk"]["gross"]["max_net"]) == now
     assert learnt["first"] == facts["first"]

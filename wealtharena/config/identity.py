@@ -214,6 +214,12 @@ def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return sorted(changed, key=lambda key: (not key.endswith(".name"), changed.index(key)))
 
 
+def lacking(known: Mapping[str, Any], told: Mapping[str, Any]) -> list[str]:
+    """Return the dotted keys of `told` that `known` lacks, a block that it lacks as one: they came with a later version."""
+    old, new = flatten(known), flatten(told)
+    return [key for key in new if key not in old and key.rpartition(".")[0] not in new.keys() - old.keys()]
+
+
 def listed(found: list[str]) -> str:
     """Return the first differences as one line, and how many more there are."""
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""

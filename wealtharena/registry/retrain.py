@@ -12,9 +12,8 @@ from pydantic import BaseModel
 
 from wealtharena.agents.policy import Trained, load_policy
 from wealtharena.config import compose, parse
-from wealtharena.config.composition import flatten
 from wealtharena.config.foreign import check_foreign
-from wealtharena.config.identity import listed
+from wealtharena.config.identity import lacking, listed
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import CheckpointError, ConfigError, PromotionError, WealthArenaError
 from wealtharena.evaluation.strictness import shipped
@@ -70,10 +69,8 @@ def _later(spec: ExperimentSpec, content: Mapping[str, Any]) -> list[str]:
     """Return what of a version's configuration its own file does not say, since it came later and is as it ships."""
     if "universe" in content:
         return []  # as it was composed, not as it was understood
-    known = flatten(content)
-    told = flatten(spec.model_dump(mode="json", include={*CONFIGURATION, "data"} - {"evaluation"}))
-    new = [key for key in told if key not in known and not key.startswith(tuple(f"env.{name}" for name in _LATER))]
-    return [key for key in new if key.rpartition(".")[0] not in new]
+    found = lacking(content, spec.model_dump(mode="json", include={*CONFIGURATION, "data"} - {"evaluation"}))
+    return [key for key in found if key.removeprefix("env.") not in _LATER]
 
 
 def trained_spec(loaded: LoadedCheckpoint) -> ExperimentSpec:

@@ -13,7 +13,7 @@ from typing import Any
 
 from wealtharena.agents.policy import POLICY_FILE, SCALER_FILE, WEIGHTS_FILE
 from wealtharena.config.composition import flatten
-from wealtharena.config.identity import differences, listed
+from wealtharena.config.identity import differences, lacking, listed
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import CheckpointError, ConfigError, WealthArenaError
 from wealtharena.evaluation import records
@@ -260,7 +260,9 @@ def opened(
             f"paper.account={spec.paper.account} was opened otherwise: {listed(found)}",
             hint="name another paper.account, or begin anew with paper.action=restart",
         )
-    ledger.learn(facts)  # of keys that came with a later version of the program
+    if later := lacking(known, facts):
+        log.warning("paper.account=%s is older than %s: as now from here on", spec.paper.account, listed(later))
+        ledger.learn(facts)
     for one in terms.unlike(spec, _places(spec, chosen)):  # of an account that was opened when this was not asked
         log.warning("%s; paper.action=restart begins anew", one)
     if spec.broker.name in ("paper", "webhook"):
