@@ -273,6 +273,16 @@ def test_a_hole_is_said_and_is_no_time_and_steps_of_two_lengths_are_refused(tmp_
         outside.read(written(tmp_path, pd.DataFrame({"date": mixed, "return": RETURNS[:190]})))
 
 
+@pytest.mark.parametrize(("freq", "a_year"), [("ME", 12), ("BME", 12), ("MS", 12), ("QE", 4), ("YE", 1)])
+def test_a_month_that_is_left_out_is_said_and_is_no_time(tmp_path: Path, freq: str, a_year: int) -> None:
+    dates = pd.date_range("2015-01-01", periods=40, freq=freq)
+    whole = pd.DataFrame({"date": dates, "return": RETURNS[:40]})
+    assert not outside.holes(outside.read(written(tmp_path, whole)))
+    path = outside.read(written(tmp_path, whole.drop(index=whole["return"].iloc[10:30].idxmin())))
+    assert len(outside.holes(path)) == 1
+    assert path.bars_per_year == pytest.approx(a_year, rel=0.005)
+
+
 HOLE = np.r_[0:100, 200:300]  # of DAYS: those that are told
 
 

@@ -23,7 +23,9 @@ from wealtharena.evaluation.percent import Sizes
 
 FloatArray = npt.NDArray[np.float64]
 START: Final = 100.0  # equity before the first return
-GAP_DAYS: Final = 15  # from one bar to the next without a note; of longer bars, three of them
+GAP_DAYS: Final = 15  # from one bar to the next without a note
+GAP_STEPS: Final = 3.0  # the same in usual steps, of weeks
+GAP_MONTHS: Final = 1.5  # the same of months, quarters and years, of which no holiday takes one
 MIDMONTH: Final = 20
 STANDS_STILL: Final = 0.1  # share of a record's dates on which prices may have no new bar, as on a holiday
 WEEKEND_DAYS: Final = 4  # that prices may begin after a record, or end before it, without a note
@@ -182,9 +184,10 @@ def in_time(record: Trajectory) -> Trajectory:
 
 
 def _silent(at: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
-    """Return which steps, [n - 1], are too long for a weekend, a holiday or a missed bar."""
+    """Return which steps, [n - 1], are too long for a weekend, a holiday or a missed week; a missed month is one of them."""
     steps = np.diff(at) / np.timedelta64(1, "D")
-    return np.asarray(steps > max(GAP_DAYS, 3.0 * float(np.median(steps))))
+    usual = GAP_MONTHS if _months(at) else GAP_STEPS
+    return np.asarray(steps > max(GAP_DAYS, usual * float(np.median(steps))))
 
 
 def _years(at: npt.NDArray[np.datetime64]) -> float:
