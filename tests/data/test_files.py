@@ -255,3 +255,10 @@ def test_the_input_table_is_not_changed() -> None:
     before = frame.copy(deep=True)
     load_panel(frame, asset="crypto")
     pd.testing.assert_frame_equal(frame, before)
+
+
+@pytest.mark.parametrize("label", [lambda name: (name,), lambda name: (name, "")], ids=["alone", "blank"])
+def test_names_that_are_tuples_are_read_like_words(label: Any) -> None:
+    frame = _frame()
+    named = frame.set_axis(pd.Index([label(name) for name in frame.columns], tupleize_cols=False), axis=1)
+    assert load_panel(named, asset="crypto").fingerprint == load_panel(frame, asset="crypto").fingerprint

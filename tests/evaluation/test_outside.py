@@ -273,6 +273,25 @@ def test_a_hole_is_said_and_is_no_time_and_steps_of_two_lengths_are_refused(tmp_
         outside.read(written(tmp_path, pd.DataFrame({"date": mixed, "return": RETURNS[:190]})))
 
 
+@pytest.mark.parametrize(("freq", "a_year"), [("ME", 12), ("BME", 12), ("MS", 12), ("QE", 4), ("6ME", 2), ("YE", 1)])
+def test_a_month_that_is_left_out_is_said_and_is_no_time(tmp_path: Path, freq: str, a_year: int) -> None:
+    dates = pd.date_range("2015-01-01", periods=40, freq=freq)
+    whole = pd.DataFrame({"date": dates, "return": RETURNS[:40]})
+    assert not outside.holes(outside.read(written(tmp_path, whole)))
+    path = outside.read(written(tmp_path, whole.drop(index=whole["return"].iloc[10:30].idxmin())))
+    assert len(outside.holes(path)) == 1
+    assert path.bars_per_year == pytest.approx(a_year, rel=0.005)
+
+
+def test_dates_that_have_not_come_are_said_and_the_month_that_runs_is_none(tmp_path: Path) -> None:
+    today = pd.Timestamp.now().normalize()
+    for last, told in ((today + pd.offsets.MonthEnd(0), 0), (today + pd.DateOffset(years=2), 1)):
+        dates = pd.date_range(end=last + pd.offsets.MonthEnd(0), periods=40, freq="ME")
+        ledger = Ledger("my.csv")
+        outside.read(written(tmp_path, pd.DataFrame({"date": dates, "return": RETURNS[:40]})), "share", ledger)
+        assert sum("have not come yet" in note for note in ledger.close().notes) == told
+
+
 HOLE = np.r_[0:100, 200:300]  # of DAYS: those that are told
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,9 @@ from wealtharena.evaluation.percent import Sizes
 
 FloatArray = npt.NDArray[np.float64]
 START: Final = 100.0  # equity before the first return
-GAP_DAYS: Final = 15  # from one bar to the next without a note; of longer bars, three of them
+GAP_DAYS: Final = 15  # from one bar to the next without a note
+GAP_STEPS: Final = 3.0  # the same in usual steps, of weeks
+GAP_MONTHS: Final = 1.5  # the same of months, quarters and years, of which no holiday takes one
 MIDMONTH: Final = 20
 STANDS_STILL: Final = 0.1  # share of a record's dates on which prices may have no new bar, as on a holiday
 WEEKEND_DAYS: Final = 4  # that prices may begin after a record, or end before it, without a note
@@ -80,6 +83,7 @@ def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
     if not found.is_level and len(values) < LEAST:
         raise DataError(f"{path.name} has {len(values)} returns", hint=f"give at least {LEAST}")
     _require_one_step(at, path.name)
+    _note_future(at, ledger)
     if found.is_level:
         require_no_flows(columns, order, found.name, path.name)
         require_no_splits(columns, order, found, ledger)
@@ -157,6 +161,17 @@ def _require_one_step(at: npt.NDArray[np.datetime64], name: str) -> None:
         )
 
 
+def _note_future(at: npt.NDArray[np.datetime64], ledger: Ledger) -> None:
+    """Note dates that have not come yet, as a year of two digits may be read; the period that is running may be named by its end."""
+    usual = np.median(np.diff(at)) if len(at) > 1 else np.timedelta64(0, "D")
+    late = int((at > np.datetime64(dt.datetime.now(), "ns") + np.timedelta64(1, "D") + usual).sum())
+    if late:
+        ledger.note(
+            f"{late} of {len(at)} dates have not come yet, the last is {str(at[-1])[:10]}: no record tells of them; see whether "
+            "their years are read as they are meant"
+        )
+
+
 def holes(path: Trajectory) -> list[str]:
     """Return a sentence for each stretch of time without a row of the record, the longest first."""
     at = path.timestamps
@@ -182,9 +197,10 @@ def in_time(record: Trajectory) -> Trajectory:
 
 
 def _silent(at: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
-    """Return which steps, [n - 1], are too long for a weekend, a holiday or a missed bar."""
+    """Return which steps, [n - 1], are too long for a weekend, a holiday or a missed week; a missed month is one of them."""
     steps = np.diff(at) / np.timedelta64(1, "D")
-    return np.asarray(steps > max(GAP_DAYS, 3.0 * float(np.median(steps))))
+    usual = GAP_MONTHS if _months(at) else GAP_STEPS
+    return np.asarray(steps > max(GAP_DAYS, usual * float(np.median(steps))))
 
 
 def _years(at: npt.NDArray[np.datetime64]) -> float:
@@ -279,9 +295,9 @@ def _days(at: npt.NDArray[np.datetime64]) -> float:
 
 
 def _months(at: npt.NDArray[np.datetime64]) -> int:
-    """Return how many months a step is, 1, 3 or 12; 0 for any other step."""
+    """Return how many months a step is, 1, 3, 6 or 12; 0 for any other step."""
     step = _days(at)
-    return next((count for count in (1, 3, 12) if abs(step / (365.25 / 12) - count) < 0.1 * count), 0)
+    return next((count for count in (1, 3, 6, 12) if abs(step / (365.25 / 12) - count) < 0.1 * count), 0)
 
 
 def _begun(at: npt.NDArray[np.datetime64]) -> str:
@@ -292,7 +308,7 @@ def _begun(at: npt.NDArray[np.datetime64]) -> str:
         at.astype("datetime64[ns]").astype(np.int64), "1mo" if months else "1w"
     ):
         return ""
-    return {0: "week", 1: "month", 3: "quarter", 12: "year"}[months]
+    return {0: "week", 1: "month", 3: "quarter", 6: "half-year", 12: "year"}[months]
 
 
 def _ended(at: npt.NDArray[np.datetime64], ledger: Ledger) -> npt.NDArray[np.datetime64]:

@@ -59,6 +59,7 @@ def flattened(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
         body = frame.reset_index(drop=counted)
         rows = [row[1:] for row in rows] if counted else rows
         return wide_to_long(rows, body.set_axis(range(body.shape[1]), axis=1), ledger)
+    frame = frame.set_axis([str(label) for label in frame.columns], axis=1)  # names may be tuples
     index = frame.index
     if isinstance(index, pd.MultiIndex):
         levels = [(index.get_level_values(place), name) for place, name in enumerate(index.names)]
