@@ -78,11 +78,11 @@ class PlainAccount:
 
     def _fill(self, t: int, a: int, order: float) -> float:
         """Move the units of one symbol at bar t and return what that took from cash, costs included."""
-        price, money = self.fills[t, a], self._money(t, a)
+        price, traded = self.fills[t, a], math.nan if self.panel.volume is None else float(self.panel.volume[t, a])
         if not (self.panel.tradable[t, a] and np.isfinite(self.panel.close[t, a]) and price > 0.0):
             return 0.0
-        if math.isfinite(money):
-            most = self.spec.limits.participation * money / price
+        if traded > 0.0:  # NaN is not
+            most = self.spec.limits.participation * traded
             lot = self.spec.instrument.lot_of(self.panel.symbols[a])
             order = min(max(order, -self._whole(most, lot)), self._whole(most, lot))
         self.units[a] += order

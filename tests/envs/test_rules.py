@@ -140,6 +140,19 @@ def test_an_order_takes_no_more_than_its_share_of_the_volume():
     assert path.trades.units.tolist() == pytest.approx([100.0] * 4)
 
 
+@pytest.mark.parametrize("unit", ["units", "account"])
+def test_what_an_order_at_the_open_may_take_does_not_know_the_close(unit):
+    """Of a bar that rose it was allowed more units than of one that fell, both with as many traded."""
+    taken = []
+    for close in (150.0, 50.0):
+        units = np.full((3, 1), 1000.0)
+        money = units * np.array([[100.0], [(100.0 + close) / 2.0], [100.0]])
+        volume = units if unit == "units" else money
+        panel = panel_of([100, close, 100], open=[100, 100, 100], volume=volume, volume_unit=unit)
+        taken.append(run(panel, 0.5, hold=ONCE[:3], limits={"participation": 0.1}).trades.units[0])
+    assert taken == [100.0, 100.0]
+
+
 def test_weights_beyond_the_limits_are_projected():
     path = run(panel_of([[10.0, 10.0]] * 3), [3.0, -1.0], limits={"max_gross": 1.2, "max_weight": 0.9})
     assert path.targets[0].tolist() == pytest.approx([0.6, -0.6])

@@ -166,7 +166,7 @@ def _damaged(path: Path, cause: str) -> ConfigError:
 def _refuse_other_rules(folder: Path, said: Mapping[str, Any]) -> None:
     """Raise ConfigError where the run was begun when features, kernel or rewards gave other figures than now."""
     found = differences({_RULES: said["numbers"]} if "numbers" in said else {}, {_RULES: NUMBERS})
-    if found:
+    if found and said:  # where no run has written anything, none was begun
         raise ConfigError(
             f"resume={folder}: {listed(found)}: features, kernel or rewards give other figures since it was begun",
             hint="leave resume= out to start another run, or go on with the release that it was begun with",

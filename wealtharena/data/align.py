@@ -13,7 +13,7 @@ from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import calendars, currency, intervals, periods
 from wealtharena.data.bars import PRICE_COLUMNS, Bars, VolumeUnit
-from wealtharena.data.panel import BoolArray, FloatArray, Panel
+from wealtharena.data.panel import BoolArray, FloatArray, Panel, mid_price
 from wealtharena.data.quality import calendar_of
 from wealtharena.data.reading.venues import as_key, commodity_pair
 from wealtharena.errors import ConfigError, DataError
@@ -233,7 +233,7 @@ def _panel(
     if begins and said:
         said = (*said, f"bars of {data.interval} are taken to begin on their labels, and are converted at their ends")
     multipliers = np.array([asset.instrument.multipliers.get(name, 1.0) for name in symbols])
-    volume, unit = _volume(series, table[:, :, 4], price=close * multipliers * rates, rates=rates)
+    volume, unit = _volume(series, table[:, :, 4], price=mid_price(opens, close) * multipliers * rates, rates=rates)
     dividends = np.nan_to_num(table[:, :, 5])
     return Panel(
         timestamps=axis.astype("datetime64[ns]"),

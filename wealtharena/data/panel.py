@@ -105,6 +105,13 @@ def trade_dates(timestamps: npt.NDArray[np.datetime64]) -> npt.NDArray[np.dateti
     return np.where(within, middle[session], dates)
 
 
+def mid_price(opens: FloatArray | None, close: FloatArray) -> FloatArray:
+    """Return the middle of a bar's open and close, the close where there is no open: about what a unit cost in it."""
+    if opens is None:
+        return close
+    return np.where(opens > 0, (opens + close) / 2.0, close)
+
+
 @dataclass(frozen=True, eq=False)
 class Panel(ReadOnly):
     """Bars of several symbols on one time axis; every array is read-only.

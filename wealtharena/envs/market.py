@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena.config.specs.env import EnvSpec
-from wealtharena.data.panel import Panel, ReadOnly, rate_of
+from wealtharena.data.panel import Panel, ReadOnly, mid_price, rate_of
 from wealtharena.envs.anchors import anchored, beside
 from wealtharena.envs.kernel.rows import BAR, BAR_ROWS, FIELDS, RECORD, Float32, Float64, Int64
 from wealtharena.envs.observation import ObservationLayout
@@ -209,7 +209,7 @@ def market_bars(panel: Panel, fill: str, *, margined: bool, delisting_bars: int)
     thin = np.where(np.isfinite(volume), 1.0 / root, 0.0)
     bars[:, BAR.sizing_impact] = sigma * thin
     bars[1:, BAR.fill_impact] = sigma[:-1] * thin[1:]
-    bars[:, BAR.volume] = np.where(good, volume / np.where(good, price, 1.0), np.inf)
+    bars[:, BAR.volume] = np.where(good, unit_volume(panel, convert), np.inf)
     bars[:, BAR.income] = unit_income(panel, mark, margined=margined)
     bars[:, BAR.delisted] = listed & (gap == delisting_bars)
     return bars
@@ -221,6 +221,20 @@ def dollar_volume(panel: Panel, convert: npt.NDArray[np.float64]) -> npt.NDArray
         return np.full(panel.close.shape, np.inf)
     value = panel.volume if panel.volume_unit == "account" else panel.volume * np.abs(panel.close * convert)
     return np.where(np.isfinite(value) & (value > 0), value, np.inf)
+
+
+def unit_volume(panel: Panel, convert: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return how many units were traded in each bar; infinite where the source does not say.
+
+    Money is brought to units at the middle of the bar's open and close, near what a unit cost on average: at the open
+    alone an order there would be allowed more of a bar that rises.
+    """
+    if panel.volume is None or panel.volume_unit == "none":
+        return np.full(panel.close.shape, np.inf)
+    price = 1.0 if panel.volume_unit == "units" else np.abs(mid_price(panel.open, panel.close) * convert)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        units = panel.volume / price
+    return np.where(np.isfinite(units) & (units > 0), units, np.inf)
 
 
 def bars_without_price(present: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
