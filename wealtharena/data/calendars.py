@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
@@ -138,6 +138,15 @@ def time_zone(calendar: str) -> str:
 def settling(calendar: str) -> timedelta:
     """Return how long after a session's end its daily bar may still stand at a price that is not its close."""
     return timedelta(minutes=_SETTLING.get(calendar, 0))
+
+
+def settled(calendar: str, day: date) -> datetime:
+    """Return when the daily bar of a date is its venue's close (UTC): that of currencies and coins at midnight UTC."""
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    if calendar in (ALWAYS, WEEKDAYS) or (hours_ := opening_hours(calendar, day, day)).empty:
+        return start + timedelta(days=1)
+    end: datetime = hours_["close"].iloc[0].to_pydatetime()
+    return end + settling(calendar)
 
 
 def closes_after_fixing(calendar: str) -> bool:

@@ -16,6 +16,7 @@ from wealtharena.data import calendars, cash, loading, macro, provider
 from wealtharena.data.align import align
 from wealtharena.data.bars import Bars
 from wealtharena.data.provider import Provider
+from wealtharena.data.quality import calendar_of
 from wealtharena.envs.market import Market
 from wealtharena.errors import ConfigError, DataError, MarketError, ProviderError
 from wealtharena.features.panel import Scaler
@@ -111,6 +112,9 @@ class Live:
         self._calendar = spec.asset.universe.calendar
         self._patience = dt.timedelta(seconds=spec.paper.bar_patience)
         self._settling = min(calendars.settling(self._calendar), self._patience / 2)
+        # which knows no two looks, and leaves an hour and more, on a half day four, for a source to correct itself
+        quality = spec.data.quality.model_copy(update={"unfinished_bar": "warn"})
+        self._judged_by = spec.data.model_copy(update={"quality": quality})
         self._depth = depth_of(spec.env, spec.risk)
         self._untold: list[tuple[str, Intervention]] = []
         self._history: dict[str, Bars] = seen.histories()
@@ -238,12 +242,21 @@ class Live:
 
             def fetch(source: Provider = source) -> Bars:
                 fetched = provider.fetched(source, symbol, start, session.date, spec.data.interval)
-                return loading.clean(fetched, spec.asset, spec.data)[0]
+                return self._over(loading.clean(fetched, spec.asset, self._judged_by)[0], session)
 
             outcomes.append(one := asking.asked_alone(source, fetch))
             if isinstance(one, Bars) and (self._seen.has(session.bar, symbol) or _row_at(one, session) is not None):
                 break
         return outcomes
+
+    def _over(self, bars: Bars, session: Session) -> Bars:
+        """Return the bars without that of the session where the symbol's own venue has not ended it, or is not settled yet."""
+        calendar = calendar_of(bars.symbol, self._spec.asset, currency=bars.currency)
+        own = calendar == self._calendar and calendar != calendars.WEEKDAYS  # whose day ends behind its session
+        if own or self._now() >= calendars.settled(calendar, session.date):
+            return bars
+        table = bars.table
+        return replace(bars, table=table[table["timestamp"].to_numpy(dtype="datetime64[ns]") < session.stamp])
 
     def _take(self, symbol: str, outcomes: list[Outcome] | None, session: Session, look: _Look) -> None:
         """Take over what the sources said of a symbol; None where none has answered in time."""

@@ -1,0 +1,91 @@
+"""Bars of shares as they come, by the hours of their exchanges: minutes behind the close, and not an hour or four."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from tests.trading import test_live
+from tests.trading.test_live import Clock, Desk
+from wealtharena.data import calendars
+from wealtharena.data.providers import yahoo
+from wealtharena.trading import errand
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def desk_of(tmp_path, make_spec, stub, monkeypatch):
+    """Return `desk_of(universe, symbols, start)`: a desk of shares, whose source knows the time."""
+    monkeypatch.setattr(errand, "TURN_SECONDS", 60.0)  # so that no time of the clock passes while the stub answers
+
+    def made(universe, symbols, start, **options):
+        monkeypatch.setattr(test_live, "SYMBOLS", symbols)
+        spec = make_spec(
+            "stocks", "yahoo", universe=universe, data__symbols=f"[{','.join(symbols)}]",
+            features__names="[log_return_1,volatility_20]", paper__feed="live", paper__bar_poll=60.0, **options,
+        )  # fmt: skip
+        desk = Desk(tmp_path / "account", spec, stub.stub.bars.frames, Clock(start))
+        passing = desk.clock.wait
+
+        def wait(seconds):
+            passing(seconds)
+            stub.stub.cfg["now"] = int(desk.clock.at.timestamp())
+
+        desk.clock.wait = wait
+        wait(0.0)
+        return desk
+
+    return made
+
+
+@pytest.mark.parametrize("patience", [21600.0, 3600.0])
+@pytest.mark.parametrize(
+    ("universe", "symbols", "start", "days", "end"),
+    [
+        # summer time begins in New York on the 10th of March, and ends in Sydney on the 7th of April
+        ("nyse", ("ACME", "BETA"), "2024-03-07 12:00", ["2024-03-07", "2024-03-08", "2024-03-11"], "2024-03-11 20:02"),
+        ("asx_large", ("BHP.AX",), "2024-04-04 00:00", ["2024-04-04", "2024-04-05", "2024-04-08"], "2024-04-08 06:47"),
+    ],
+)
+def test_a_share_is_decided_on_minutes_behind_its_official_close(
+    desk_of, universe, symbols, start, days, end, patience
+):
+    """Each session was told as late, an hour behind the close, and with a patience of an hour each was missed."""
+    desk = desk_of(universe, symbols, dt.datetime.fromisoformat(f"{start}+00:00"), paper__bar_patience=patience)
+    desk.trade(3)
+    found = desk.read()
+    assert (found["days"], found["told"]) == (days, [])
+    assert desk.clock.at <= dt.datetime.fromisoformat(f"{end}+00:00")
+
+
+def test_a_share_of_a_venue_that_trades_still_has_no_bar(desk_of, monkeypatch):
+    """The source tells of New York's running day before New York has opened, while Sydney's is over."""
+    monkeypatch.setattr(yahoo.Provider, "_finished", lambda self, table, *rest: table)
+    start = dt.datetime(2024, 4, 9, tzinfo=dt.UTC)
+    desk = desk_of("asx_large", ("BHP.AX", "ACME"), start, paper__bar_patience=3600.0)
+    closes = desk.trade(2)
+    found = desk.read()
+    assert found["days"] == ["2024-04-09", "2024-04-10"]
+    told = [
+        (day, what, symbols)
+        for day in found["days"]
+        for what, symbols in (("missing", ("ACME",)), ("late", ("BHP.AX",)))
+    ]
+    assert found["told"] == told
+    assert closes[1].features.panel.close[-2, 1] > 0.0  # the bar of the day before is there by now
+
+
+@pytest.mark.parametrize(
+    ("calendar", "day", "moment"),
+    [
+        ("XNYS", "2024-07-03", "2024-07-03 17:00"),  # half a day
+        ("XASX", "2024-12-24", "2024-12-24 03:55"),  # likewise, and 45 minutes
+        ("XNYS", "2024-07-04", "2024-07-05 00:00"),  # no session
+        ("weekday24", "2024-07-03", "2024-07-04 00:00"),
+        ("24/7", "2024-07-06", "2024-07-07 00:00"),
+    ],
+)
+def test_when_the_bar_of_a_date_is_its_venues_close(calendar, day, moment):
+    assert calendars.settled(calendar, dt.date.fromisoformat(day)) == dt.datetime.fromisoformat(f"{moment}+00:00")
