@@ -27,7 +27,9 @@ _SETTLING: Final = {
     **dict.fromkeys(("XHKG", "XSHG"), 35),
     **dict.fromkeys(("XLON", "XETR", "XPAR", "XAMS", "XBRU", "XMIL", "XMAD"), 30),
     **dict.fromkeys(("XTKS", "XKRX", "XTAI"), 25),
+    **dict.fromkeys((ALWAYS, WEEKDAYS, "XNYS", "XNAS", "XASE", "ARCX", "BATS", "CMES"), 0),
 }
+_UNKNOWN: Final = 45  # of a venue that is none of these: most have an auction behind, and are told late
 _EXCHANGE_RULES_FROM: Final = pd.Timestamp("1960-01-01")  # older sessions are taken as plain weekdays
 
 
@@ -137,7 +139,7 @@ def time_zone(calendar: str) -> str:
 
 def settling(calendar: str) -> timedelta:
     """Return how long after a session's end its daily bar may still stand at a price that is not its close."""
-    return timedelta(minutes=_SETTLING.get(calendar, 0))
+    return timedelta(minutes=_SETTLING.get(calendar, _UNKNOWN))
 
 
 def settled(calendar: str, day: date) -> datetime:
