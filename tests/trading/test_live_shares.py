@@ -1,4 +1,4 @@
-"""Bars of shares as they come, by the hours of their exchanges: minutes behind the close, and not an hour or four."""
+"""Bars of shares and futures as they come, by the hours of their exchanges, and by when their source can tell them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ def desk_of(tmp_path, make_spec, stub, monkeypatch):
     """Return `desk_of(universe, symbols, start)`: a desk of shares, whose source knows the time."""
     monkeypatch.setattr(errand, "TURN_SECONDS", 60.0)  # so that no time of the clock passes while the stub answers
 
-    def made(universe, symbols, start, **options):
+    def made(universe, symbols, start, *, asset="stocks", source="yahoo", **options):
         monkeypatch.setattr(test_live, "SYMBOLS", symbols)
+        names = ",".join(f"'{one}'" for one in symbols)
         spec = make_spec(
-            "stocks", "yahoo", universe=universe, data__symbols=f"[{','.join(symbols)}]",
-            features__names="[log_return_1,volatility_20]", paper__feed="live", paper__bar_poll=60.0, **options,
+            asset, source, universe=universe, data__symbols=f"[{names}]",
+            features__names="[log_return_1,volatility_20]", paper__feed="live", **options,
         )  # fmt: skip
         desk = Desk(tmp_path / "account", spec, stub.stub.bars.frames, Clock(start))
         passing = desk.clock.wait
@@ -75,6 +76,29 @@ def test_a_share_of_a_venue_that_trades_still_has_no_bar(desk_of, monkeypatch):
     ]
     assert found["told"] == told
     assert closes[1].features.panel.close[-2, 1] > 0.0  # the bar of the day before is there by now
+
+
+@pytest.mark.parametrize("patience", [21600.0, 3600.0])
+def test_a_future_is_decided_on_once_its_source_has_the_bar(desk_of, patience):
+    """Yahoo's day of a future is over at midnight in New York, six hours behind its session: each was missed."""
+    start = dt.datetime(2024, 3, 7, 12, tzinfo=dt.UTC)  # summer time begins on the 10th
+    desk = desk_of("commodities_front", ("GC=F",), start, asset="commodities", paper__bar_patience=patience)
+    desk.clock.plan.append((start + dt.timedelta(days=7), lambda: pytest.fail("nothing was decided")))
+    desk.trade(3)
+    found = desk.read()
+    assert (found["days"], found["told"]) == (["2024-03-07", "2024-03-08", "2024-03-11"], [])
+    assert desk.clock.at <= dt.datetime(2024, 3, 12, 4, 2, tzinfo=dt.UTC)
+
+
+def test_a_pair_is_asked_for_once_its_day_is_over(desk_of, stub):
+    """Asked for from five in New York on, a free key's requests of a day were spent on bars that could not be there."""
+    start = dt.datetime(2024, 3, 7, 12, tzinfo=dt.UTC)
+    desk = desk_of("fx_majors", ("EURUSD",), start, asset="forex", source="alpha_vantage")
+    desk.clock.plan.append((start + dt.timedelta(days=7), lambda: pytest.fail("nothing was decided")))
+    desk.trade(3)
+    found = desk.read()
+    assert (found["days"], found["told"]) == (["2024-03-07", "2024-03-08", "2024-03-11"], [])
+    assert len(stub.log("alphavantage")) == 2 * 3
 
 
 @pytest.mark.parametrize(

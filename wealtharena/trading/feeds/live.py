@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -132,6 +133,7 @@ class Live:
             self._now,
             after=None if last is None else self._resume(last),
             patience=self._patience,
+            until=self._until,
             missed=lambda session: self._tell(session, "missed", self._symbols, waited=0.0),
             given_up=lambda session: session is self._given_up,
         ):
@@ -165,10 +167,21 @@ class Live:
         if last.sent:
             return date
         own = next(from_date(self._calendar, date))
-        in_time = own.date == date and self._now() < own.closes + self._patience
+        in_time = own.date == date and self._now() < max(own.closes + self._patience, self._until(own))
         return date - dt.timedelta(days=1) if in_time else date
 
     # --- waiting for a bar
+
+    def _told_from(self, session: Session) -> dt.datetime:
+        """Return the moment before which no source has a session's bar: its end, or of some the end of its date."""
+        zones = [source.ends_with_date.get(self._calendar) for source in self._sources()]
+        midnight = dt.datetime.combine(session.date + dt.timedelta(days=1), dt.time())
+        ends = [session.closes if zone is None else midnight.replace(tzinfo=ZoneInfo(zone)) for zone in zones]
+        return max(session.closes, min(ends).astimezone(dt.UTC))
+
+    def _until(self, session: Session) -> dt.datetime:
+        """Return the moment until which a session's bars are waited for at least: half of patience from when there can be any."""
+        return self._told_from(session) + self._patience / 2
 
     def _wait(self, session: Session, deadline: dt.datetime) -> Generator[Due, None, _Look | None]:
         """Return what is final of a session, waiting until all of it is or the deadline is reached.
@@ -177,7 +190,7 @@ class Live:
         """
         sources = self._sources()
         look = _Look(dict.fromkeys(self._symbols, "missing"))
-        if (yield from self._set_back(session, session.closes + self._settling)):
+        if (yield from self._set_back(session, max(session.closes + self._settling, self._told_from(session)))):
             return None
         while True:
             answers = yield from self._asked(session, sources, look, deadline)
