@@ -46,7 +46,7 @@ def desk_of(tmp_path, make_spec, stub, monkeypatch):
     ("universe", "symbols", "start", "days", "end"),
     [
         # summer time begins in New York on the 10th of March, and ends in Sydney on the 7th of April
-        ("nyse", ("ACME", "BETA"), "2024-03-07 12:00", ["2024-03-07", "2024-03-08", "2024-03-11"], "2024-03-11 20:02"),
+        ("nyse", ("ACME", "BETA"), "2024-03-07 12:00", ["2024-03-07", "2024-03-08", "2024-03-11"], "2024-03-11 20:17"),
         ("asx_large", ("BHP.AX",), "2024-04-04 00:00", ["2024-04-04", "2024-04-05", "2024-04-08"], "2024-04-08 06:47"),
     ],
 )
@@ -104,7 +104,7 @@ def test_a_pair_is_asked_for_once_its_day_is_over(desk_of, stub):
 @pytest.mark.parametrize(
     ("calendar", "day", "moment"),
     [
-        ("XNYS", "2024-07-03", "2024-07-03 17:00"),  # half a day
+        ("XNYS", "2024-07-03", "2024-07-03 17:15"),  # half a day
         ("XASX", "2024-12-24", "2024-12-24 03:55"),  # likewise, and 45 minutes
         ("XNYS", "2024-07-04", "2024-07-05 00:00"),  # no session
         ("weekday24", "2024-07-03", "2024-07-04 00:00"),

@@ -30,6 +30,9 @@ _SETTLING: Final = {
     **dict.fromkeys((ALWAYS, WEEKDAYS, "XNYS", "XNAS", "XASE", "ARCX", "BATS", "CMES"), 0),
 }
 _UNKNOWN: Final = 45  # of a venue that is none of these: most have an auction behind, and are told late
+_PRINTS: Final = timedelta(
+    minutes=15
+)  # behind the end of any exchange's session closing prints may come, or a clock be ahead
 _EXCHANGE_RULES_FROM: Final = pd.Timestamp("1960-01-01")  # older sessions are taken as plain weekdays
 
 
@@ -142,13 +145,18 @@ def settling(calendar: str) -> timedelta:
     return timedelta(minutes=_SETTLING.get(calendar, _UNKNOWN))
 
 
+def settling_close(calendar: str) -> timedelta:
+    """Return how long behind the end of its session a venue's close is waited for by who decides on it."""
+    return settling(calendar) if calendar in (ALWAYS, WEEKDAYS) else max(settling(calendar), _PRINTS)
+
+
 def settled(calendar: str, day: date) -> datetime:
     """Return when the daily bar of a date is its venue's close (UTC): that of currencies and coins at midnight UTC."""
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     if calendar in (ALWAYS, WEEKDAYS) or (hours_ := opening_hours(calendar, day, day)).empty:
         return start + timedelta(days=1)
     end: datetime = hours_["close"].iloc[0].to_pydatetime()
-    return end + settling(calendar)
+    return end + settling_close(calendar)
 
 
 def closes_after_fixing(calendar: str) -> bool:

@@ -112,7 +112,7 @@ class Live:
         self._symbols = spec.data.symbols or spec.asset.universe.symbols
         self._calendar = spec.asset.universe.calendar
         self._patience = dt.timedelta(seconds=spec.paper.bar_patience)
-        self._settling = min(calendars.settling(self._calendar), self._patience / 2)
+        self._settling = min(calendars.settling_close(self._calendar), self._patience / 2)
         # which knows no two looks, and leaves an hour and more, on a half day four, for a source to correct itself
         quality = spec.data.quality.model_copy(update={"unfinished_bar": "warn"})
         self._judged_by = spec.data.model_copy(update={"quality": quality})
