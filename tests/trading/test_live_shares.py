@@ -61,21 +61,22 @@ def test_a_share_is_decided_on_minutes_behind_its_official_close(
     assert desk.clock.at <= dt.datetime.fromisoformat(f"{end}+00:00")
 
 
-def test_a_share_of_a_venue_that_trades_still_has_no_bar(desk_of, monkeypatch):
-    """The source tells of New York's running day before New York has opened, while Sydney's is over."""
+def test_a_share_of_a_venue_that_closes_later_is_waited_for(desk_of, monkeypatch):
+    """One of New York among those of Sydney was missing at every session: its day was over when patience was not any more.
+
+    The source tells of its running day too, before New York has opened.
+    """
     monkeypatch.setattr(yahoo.Provider, "_finished", lambda self, table, *rest: table)
     start = dt.datetime(2024, 4, 9, tzinfo=dt.UTC)
     desk = desk_of("asx_large", ("BHP.AX", "ACME"), start, paper__bar_patience=3600.0)
-    closes = desk.trade(2)
+    closes = desk.trade(3)
     found = desk.read()
-    assert found["days"] == ["2024-04-09", "2024-04-10"]
-    told = [
-        (day, what, symbols)
-        for day in found["days"]
-        for what, symbols in (("missing", ("ACME",)), ("late", ("BHP.AX",)))
-    ]
-    assert found["told"] == told
-    assert closes[1].features.panel.close[-2, 1] > 0.0  # the bar of the day before is there by now
+    assert found["days"] == ["2024-04-09", "2024-04-10", "2024-04-11"]
+    assert found["told"] == [
+        ("2024-04-09", "late", ("BHP.AX", "ACME"))
+    ]  # whose venue nobody knew till it was asked for
+    assert all((one.features.panel.close[-1] > 0.0).all() for one in closes)
+    assert desk.clock.at <= dt.datetime(2024, 4, 11, 20, 17, tzinfo=dt.UTC)  # before Sydney opens
 
 
 @pytest.mark.parametrize("patience", [21600.0, 3600.0])

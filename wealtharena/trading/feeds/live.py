@@ -157,8 +157,11 @@ class Live:
 
     def reached(self, bar: str) -> str:
         """Return the bar that orders which were decided on at this one are meant for, once its session is over; till then this one."""
-        following = next(from_date(self._calendar, dt.date.fromisoformat(bar[:10]) + dt.timedelta(days=1)))
+        following = self._following(dt.date.fromisoformat(bar[:10]))
         return following.bar if self._now() >= following.closes else bar
+
+    def _following(self, date: dt.date) -> Session:
+        return next(from_date(self._calendar, date + dt.timedelta(days=1)))
 
     def _resume(self, last: Decision) -> dt.date:
         """Return the date after which sessions are to be decided on: before the last decision's own while that can be sent."""
@@ -172,12 +175,22 @@ class Live:
 
     # --- waiting for a bar
 
+    def _calendar_of(self, symbol: str, currency: str | None) -> str:
+        return calendar_of(symbol, self._spec.asset, currency=currency)
+
     def _told_from(self, session: Session) -> dt.datetime:
-        """Return the moment before which no source has a session's bar: its end, or of some the end of its date."""
+        """Return the moment before which not all of a session's bars can be there.
+
+        That is its end, of some sources the end of its date, and of symbols of another venue the close of theirs.
+        """
+        known = {name: one.currency for name, one in self._history.items()}
+        venues = {self._calendar_of(name, known.get(name)) for name in self._symbols} - {self._calendar}
+        traded = [one for one in venues if len(calendars.sessions(one, session.date, session.date))]
         zones = [source.ends_with_date.get(self._calendar) for source in self._sources()]
         midnight = dt.datetime.combine(session.date + dt.timedelta(days=1), dt.time())
         ends = [session.closes if zone is None else midnight.replace(tzinfo=ZoneInfo(zone)) for zone in zones]
-        return max(session.closes, min(ends).astimezone(dt.UTC))
+        closes = [calendars.settled(one, session.date) for one in traded]
+        return max(session.closes, min(ends).astimezone(dt.UTC), *closes)
 
     def _until(self, session: Session) -> dt.datetime:
         """Return the moment until which a session's bars are waited for at least: half of patience from when there can be any."""
@@ -197,6 +210,7 @@ class Live:
             for symbol in list(look.waiting):
                 self._take(symbol, answers.get(symbol), session, look)
             look.count += 1
+            deadline = max(deadline, min(self._until(session), self._following(session.date).closes))
             if not look.waiting or self._now() >= deadline:
                 self._report(session, look)
                 return look
@@ -264,7 +278,7 @@ class Live:
 
     def _over(self, bars: Bars, session: Session) -> Bars:
         """Return the bars without that of the session where the symbol's own venue has not ended it, or is not settled yet."""
-        calendar = calendar_of(bars.symbol, self._spec.asset, currency=bars.currency)
+        calendar = self._calendar_of(bars.symbol, bars.currency)
         own = calendar == self._calendar and calendar != calendars.WEEKDAYS  # whose day ends behind its session
         if own or self._now() >= calendars.settled(calendar, session.date):
             return bars
