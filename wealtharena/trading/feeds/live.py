@@ -111,6 +111,7 @@ class Live:
         self._sources = sources or (lambda: sources_of(spec, now))
         self._symbols = spec.data.symbols or spec.asset.universe.symbols
         self._calendar = spec.asset.universe.calendar
+        self._zones = [source.ends_with_date.get(self._calendar) for source in self._sources()]
         self._patience = dt.timedelta(seconds=spec.paper.bar_patience)
         self._settling = min(calendars.settling_close(self._calendar), self._patience / 2)
         # which knows no two looks, and leaves an hour and more, on a half day four, for a source to correct itself
@@ -186,9 +187,8 @@ class Live:
         known = {name: one.currency for name, one in self._history.items()}
         venues = {self._calendar_of(name, known.get(name)) for name in self._symbols} - {self._calendar}
         traded = [one for one in venues if len(calendars.sessions(one, session.date, session.date))]
-        zones = [source.ends_with_date.get(self._calendar) for source in self._sources()]
         midnight = dt.datetime.combine(session.date + dt.timedelta(days=1), dt.time())
-        ends = [session.closes if zone is None else midnight.replace(tzinfo=ZoneInfo(zone)) for zone in zones]
+        ends = [session.closes if zone is None else midnight.replace(tzinfo=ZoneInfo(zone)) for zone in self._zones]
         closes = [calendars.settled(one, session.date) for one in traded]
         return max(session.closes, min(ends).astimezone(dt.UTC), *closes)
 
