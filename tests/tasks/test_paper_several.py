@@ -21,6 +21,7 @@ from wealtharena.tasks import paper
 from wealtharena.tasks.record import RunContext
 from wealtharena.tasks.watching import Watcher
 from wealtharena.trading import errand, loop, reading
+from wealtharena.trading.feeds import conversion
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.switch import Signals
 
@@ -171,6 +172,7 @@ def test_two_venues_trade_live_on_one_clock_each_session_once(run, here, stub, m
     live = ["data=yahoo", "paper.feed=live", *(f"data.manners.{name}={value}" for name, value in manners.items())]
     simulated = [one for one in SHARED if one.startswith("data")]
     monkeypatch.setattr("tests.tasks.test_paper_several.SHARED", [one for one in SHARED if one not in simulated])
+    monkeypatch.setattr(conversion, "ended", lambda symbols, asset, now: f"no rates on {now:%d %B} for {asset.name}")
     shares = "etf data.symbols=[ACME,BETA] paper.checkpoints=[shares]"
     assert run(listed(CRYPTO, shares), *live) == 0
     days = ["2024-06-10", "2024-06-11", "2024-06-12"]
@@ -183,6 +185,7 @@ def test_two_venues_trade_live_on_one_clock_each_session_once(run, here, stub, m
     assert len(watchers) == 2
     assert standing("cryptocurrencies")[2]
     out = capsys.readouterr().out
+    assert " ".join(out.split()).count("no rates on 10 June for etf") == 1
     assert out.count("fills at the next open") == 2  # what auto stands for, as in run.json
     assert {json.loads((here / "run" / name / "run.json").read_text())["fill"] for name in NAMES} == {"next_open"}
     said = [line.split()[:2] for line in out.splitlines() if "  equity " in line]

@@ -44,6 +44,7 @@ class Exchange:
     number: str = "PA3STUB00001"
     margin: float = 4.0
     fee: float = 0.0  # of a coin's fill, taken from what is received
+    least: float = 0.0  # dollars; what is bought for less is refused
     filling: float | None = 1.0  # share of what is left that a match fills; None: nothing
     cancels: bool = True  # at once; else a cancel stays pending until `settle`
 
@@ -337,6 +338,9 @@ class Exchange:
                 return 422, {"code": 42210000, "message": "fractional orders cannot be sold short"}
         if side == "buy" and held < 0 and units > -held - self.reserved(symbol, "buy") + 1e-12:
             return 403, {"code": 40310000, "message": "insufficient qty available for order"}
+        if side == "buy" and held >= 0 and units * self.prices[symbol] < self.least:
+            words = f"cost basis must be >= minimal amount of order {self.least:g}"
+            return 403, {"code": 40310000, "message": words}
         waiting = sum(self.left(one) * self.prices[one["symbol"]] for one in self.live() if one["side"] == "buy")
         if side == "buy" and held >= 0 and units * self.prices[symbol] + waiting > self.power() + 1e-6:
             return 403, {"code": 40310000, "message": "insufficient buying power"}

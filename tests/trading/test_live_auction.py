@@ -46,10 +46,10 @@ def test_patience_that_is_short_is_half_spent_before_the_first_look(auction):
     assert [one[:2] for one in found["told"]] == [(str(DAY), "revised")]
 
 
-def test_sydney_and_europe_have_auctions_behind_their_sessions_and_new_york_has_none():
-    found = {name: calendars.settling(name) for name in ("XASX", "XLON", "XNYS", "24/7", "weekday24")}
+def test_sydney_and_europe_have_auctions_behind_their_sessions_new_york_has_none_and_others_may_have():
+    found = {name: calendars.settling(name) for name in ("XASX", "XLON", "XNYS", "24/7", "weekday24", "XSWX")}
     assert {name: one / MINUTE for name, one in found.items()} == {
-        "XASX": 45.0, "XLON": 30.0, "XNYS": 0.0, "24/7": 0.0, "weekday24": 0.0,
+        "XASX": 45.0, "XLON": 30.0, "XNYS": 0.0, "24/7": 0.0, "weekday24": 0.0, "XSWX": 45.0,
     }  # fmt: skip
     closes = calendars.opening_hours("XASX", dt.date(2026, 3, 2), dt.date(2026, 3, 2))["close"].iloc[0]
     assert closes.tz_convert("Australia/Sydney").time() == dt.time(16)  # the auction is not counted in

@@ -42,6 +42,7 @@ class Source:
     hangs: object = lambda date: False
     let_go: threading.Event = field(default_factory=threading.Event)
     asked: int = 0
+    ends_with_date: dict = field(default_factory=dict)  # as a Provider's
 
     def fetch(self, symbol, start, end, interval):
         self.asked += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
@@ -27,7 +27,12 @@ _SETTLING: Final = {
     **dict.fromkeys(("XHKG", "XSHG"), 35),
     **dict.fromkeys(("XLON", "XETR", "XPAR", "XAMS", "XBRU", "XMIL", "XMAD"), 30),
     **dict.fromkeys(("XTKS", "XKRX", "XTAI"), 25),
+    **dict.fromkeys((ALWAYS, WEEKDAYS, "XNYS", "XNAS", "XASE", "ARCX", "BATS", "CMES"), 0),
 }
+_UNKNOWN: Final = 45  # of a venue that is none of these: most have an auction behind, and are told late
+_PRINTS: Final = timedelta(
+    minutes=15
+)  # behind the end of any exchange's session closing prints may come, or a clock be ahead
 _EXCHANGE_RULES_FROM: Final = pd.Timestamp("1960-01-01")  # older sessions are taken as plain weekdays
 
 
@@ -137,7 +142,21 @@ def time_zone(calendar: str) -> str:
 
 def settling(calendar: str) -> timedelta:
     """Return how long after a session's end its daily bar may still stand at a price that is not its close."""
-    return timedelta(minutes=_SETTLING.get(calendar, 0))
+    return timedelta(minutes=_SETTLING.get(calendar, _UNKNOWN))
+
+
+def settling_close(calendar: str) -> timedelta:
+    """Return how long behind the end of its session a venue's close is waited for by who decides on it."""
+    return settling(calendar) if calendar in (ALWAYS, WEEKDAYS) else max(settling(calendar), _PRINTS)
+
+
+def settled(calendar: str, day: date) -> datetime:
+    """Return when the daily bar of a date is its venue's close (UTC): that of currencies and coins at midnight UTC."""
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    if calendar in (ALWAYS, WEEKDAYS) or (hours_ := opening_hours(calendar, day, day)).empty:
+        return start + timedelta(days=1)
+    end: datetime = hours_["close"].iloc[0].to_pydatetime()
+    return end + settling_close(calendar)
 
 
 def closes_after_fixing(calendar: str) -> bool:

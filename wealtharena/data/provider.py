@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar, get_args
 
@@ -63,6 +63,8 @@ class Provider(ABC):
     """Bar lengths that it serves; None: whatever its own bars are."""
     markets: ClassVar[frozenset[str] | None] = None
     """Values of `asset.market` that it carries; None: any; empty: nothing that can be traded."""
+    ends_with_date: ClassVar[Mapping[str, str]] = {}
+    """Calendars of which it tells a daily bar only once its date is over, and in which zone: long after the session."""
     caveats: ClassVar[tuple[str, ...]] = ()
     """What a report on its bars must say, wherever they have lain since they were fetched."""
 

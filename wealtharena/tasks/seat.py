@@ -44,6 +44,7 @@ from wealtharena.trading.clock import Due
 from wealtharena.trading.crossing import ACCOUNT, Neighbours, mark_of
 from wealtharena.trading.database import damage_told
 from wealtharena.trading.desk import depth_of
+from wealtharena.trading.feeds import conversion
 from wealtharena.trading.feeds.live import Live, fill_of, sources_of
 from wealtharena.trading.feeds.replay import Replay
 from wealtharena.trading.feeds.seen import SeenBars
@@ -119,6 +120,8 @@ def _live(
         record.content, version=chosen.version, account=spec.paper.account, folder=folder, money=spec.broker.money,
         live=True,
     )  # fmt: skip
+    if words := conversion.ended(chosen.symbols, spec.asset, provider.now()):
+        console.screen(answer=True).print(words, style="yellow", markup=False)
     trader = _trader(filled, ledger, chosen, room, symbols=chosen.symbols, fill=fill)
     told = _progress(spec, ledger, room, every="bar")
     seen = SeenBars(folder, synchronous=spec.paper.synchronous)

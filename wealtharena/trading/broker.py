@@ -60,6 +60,7 @@ class Capabilities:
     announces: bool = False  # is told the weights of every decision
     fee_in_kind: float = 0.0  # largest share of what is bought that is kept as a fee without being told as a fill
     dust: float = 0.0  # units; what differs by less is rounding
+    least: float = 0.0  # account currency; an order that opens something and is worth less is refused there
 
 
 @dataclass(frozen=True)

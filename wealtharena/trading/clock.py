@@ -124,12 +124,13 @@ def each_session(
     *,
     after: dt.date | None,
     patience: dt.timedelta,
+    until: Callable[[Session], dt.datetime] = lambda session: session.closes,
     missed: Callable[[Session], None] = lambda session: None,
     given_up: Callable[[Session], bool] = lambda session: False,
 ) -> Iterator[Due | tuple[Session, dt.datetime]]:
     """Yield when the next session is over, and then it, each of a later date than `after` once and in order, with its own deadline.
 
-    The deadline is `patience` after its end, or the end of the next one where that is earlier. A session whose deadline
+    The deadline is `patience` after its end, or `until` where that is later, or the end of the next one where that is earlier. A session whose deadline
     is past before it is come to, as after a long stop, is told to `missed` and not yielded; but where the clock is set back
     to before its end, it is still to come. So is one that was yielded and `given_up` since, for that very reason, with
     those that were passed by before it. Without `after`, the first is the newest that is over and still within its
@@ -149,7 +150,7 @@ def each_session(
         if now() < session.closes:
             continue
         following = next(waiting)
-        deadline = min(session.closes + patience, following.closes)
+        deadline = min(max(session.closes + patience, until(session)), following.closes)
         if now() < deadline:
             begun = True
             yield session, deadline

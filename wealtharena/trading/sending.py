@@ -24,6 +24,7 @@ _RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
 _STUCK: Final = "stuck"  # a note: a bar, and of which symbols people were told at it that they do not get closed
 _REFUSED: Final = "refused"  # the same of orders that a broker refused
 _LITTLE: Final = 0.01  # of equity: such orders may be too small for a broker, at each close
+_SMALL: Final = "small"  # a note: the bar at which people were told that orders are too small for the broker
 _LOOKED: Final = (
     "looked"  # a note: what was held beside our books at the last look between two closes, and what came of it
 )
@@ -36,7 +37,8 @@ def intents_of(trader: Trader, close: Close, *, held: Floats, orders: Floats, eq
     """Return the orders as intents; one that goes through zero is two where the broker takes no other.
 
     Those that will be sent as soon as they are written, a first leg at a broker that keeps them with the bar, are on their
-    way already: who finds them after a kill looks them up first.
+    way already: who finds them after a kill looks them up first. What opens something and is worth less than the broker
+    takes is written as taken back, and not sent.
     """
     sends, flips = trader.broker.capabilities.sends, trader.broker.capabilities.flips
     waiting: IntentStatus = "new" if sends else "shadow"
@@ -47,20 +49,34 @@ def intents_of(trader: Trader, close: Close, *, held: Floats, orders: Floats, eq
         through = not flips and has * (has + units) < 0.0
         legs = (-has, has + units) if through else (units,)
         found += [
-            Intent(
-                _name(trader, close.bar, symbol, leg=leg),
-                close.bar,
-                symbol,
-                leg,
-                _FIRST,
-                part,
-                first if leg == _FIRST else waiting,
-                rounding=not counts,
+            _enough(
+                trader,
+                Intent(
+                    _name(trader, close.bar, symbol, leg=leg),
+                    close.bar,
+                    symbol,
+                    leg,
+                    _FIRST,
+                    part,
+                    first if leg == _FIRST else waiting,
+                    rounding=not counts,
+                ),
+                opens=leg > _FIRST or has * part >= 0.0,
+                price=close.marks[symbol],
             )
             for leg, part in enumerate(legs, 1)
             if part != 0.0
         ]
     return found
+
+
+def _enough(trader: Trader, one: Intent, *, opens: bool, price: float) -> Intent:
+    """Return the order, taken back where it opens something and is worth less than the broker takes: no rule counts it then."""
+    least, worth = trader.broker.capabilities.least, abs(one.units) * price
+    if not opens or worth >= least:
+        return one
+    note = f"worth {worth:,.2f}: the broker takes nothing below {least:,.2f}"
+    return replace(one, status="cancelled", note=note, rounding=True)
 
 
 def close_out(trader: Trader, last: Decision) -> None:
@@ -131,6 +147,7 @@ def send(trader: Trader, bar: str, *, fresh: frozenset[str] = frozenset()) -> No
     for leg in sorted({one.leg for one in waiting}):
         _send_leg(trader, [one for one in waiting if one.leg == leg], fresh=fresh)
     (_tell_stuck if state == "reducing" else _tell_refused)(trader, bar)
+    _tell_small(trader, bar)
     trader.at("acknowledged")
 
 
@@ -171,6 +188,27 @@ def _tell_refused(trader: Trader, bar: str) -> None:
     worth = sum(abs(one.units) * decision.seen.get(name, 0.0) for name, one in found.items())
     if worth >= _LITTLE * last["equity"]:
         _tell(trader, bar, found, title="orders were refused", note=_REFUSED, words="decided on anew at the next close")
+
+
+def _tell_small(trader: Trader, bar: str) -> None:
+    """Tell people, once an account, that what is decided is too small for the broker, where it is not little together."""
+    ledger, least = trader.ledger, trader.broker.capabilities.least
+    if not least or ledger.note(_SMALL):
+        return
+    decision, last = ledger.decision(bar), ledger.last_close()
+    small = [one for one in ledger.intents_at(bar) if one.status == "cancelled" and one.rounding]
+    if decision is None or last is None or not small:
+        return
+    if sum(abs(one.units) * decision.seen.get(one.symbol, 0.0) for one in small) < _LITTLE * last["equity"]:
+        return
+    with ledger.at_once():
+        ledger.write_note(_SMALL, bar)
+        names = ", ".join(one.symbol for one in small)
+        ledger.post(
+            f"orders are too small at {bar[:10]}",
+            f"{names}: the broker takes nothing below {least:,.2f}. Such orders are not sent, now and from now on, and are "
+            "decided on anew at each close. An account with more money, or fewer symbols, has larger ones.",
+        )
 
 
 def _tell(trader: Trader, bar: str, found: Mapping[str, Intent], *, title: str, note: str, words: str) -> None:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
-from wealtharena.data import provider
+from wealtharena.data import calendars, provider
 from wealtharena.data.bars import RawBars, VolumeUnit, raw_table
 from wealtharena.data.manners import Manners, number
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, now
@@ -50,6 +50,7 @@ class Provider(provider.Provider):
     title = "Alpha Vantage"
     host = "https://www.alphavantage.co"
     markets = frozenset({"stocks", "etf", "forex", "crypto"})
+    ends_with_date = {calendars.WEEKDAYS: "UTC"}  # noqa: RUF012 - a class variable by the contract
     caveats = (
         "Alpha Vantage names no currency: quotes are taken as those of the symbol's venue, London's as pence,"
         " and as dollars where it names none",

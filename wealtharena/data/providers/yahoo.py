@@ -62,6 +62,7 @@ class Provider(provider.Provider):
     title = "Yahoo Finance"
     host = "https://query2.finance.yahoo.com"
     intervals = frozenset({"1d", "1h"})
+    ends_with_date = {"CMES": "America/New_York"}  # noqa: RUF012 - a class variable by the contract
     caveats = (
         "Yahoo Finance: prices are split-adjusted by the source, dividends are cash on the ex-date,"
         " those in other money than the prices at the ECB's fixing of that date",
@@ -252,8 +253,7 @@ class Provider(provider.Provider):
         # a daily bar is stamped with the session's open: its date is the one in the venue's own time zone
         daily = interval == "1d"
         stamps = index.tz_localize(None).normalize().tz_localize("UTC") if daily else index.tz_convert("UTC")
-        named = frame.rename(columns=_COLUMNS).reset_index(drop=True)
-        quote = self._quote(symbol, about)
+        quote, named = self._quote(symbol, about), frame.rename(columns=_COLUMNS).reset_index(drop=True)
         table = quote.whole(raw_table(named.assign(timestamp=stamps)))
         calendar = calendar_of(symbol, self._asset, currency=quote.currency)
         try:

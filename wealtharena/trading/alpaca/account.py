@@ -55,6 +55,7 @@ class AlpacaBroker:
         self.capabilities = Capabilities(
             sends=True, embedded=False, flips=False,
             fee_in_kind=settings.coin_fee if coins else 0.0,
+            least=settings.least_coin_order if coins else settings.least_share_order,
             dust=1e-7,  # executions are told to nine digits, and what they lack adds up
         )  # fmt: skip
         self._owners: dict[str, str] = {}  # of orders, by Alpaca's id

@@ -37,6 +37,10 @@ class Settings(BrokerSpec):
     attempts: int = Field(ge=1, le=10, description="of a question; an order is sent once")
     backoff_seconds: float = Field(ge=0, le=60, description="before the second attempt, doubled from then on")
     coin_fee: float = Field(ge=0, lt=0.05, description="largest share of a coin bought that is kept as its fee")
+    least_coin_order: float = Field(
+        ge=0, description="dollars; a purchase of coins worth less is refused there, and not sent"
+    )
+    least_share_order: float = Field(ge=0, description="dollars; the same of what opens a position in shares")
 
     @property
     def endpoint(self) -> str:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from wealtharena.data import calendars, cash, loading, macro, provider
 from wealtharena.data.align import align
 from wealtharena.data.bars import Bars
 from wealtharena.data.provider import Provider
+from wealtharena.data.quality import calendar_of
 from wealtharena.envs.market import Market
 from wealtharena.errors import ConfigError, DataError, MarketError, ProviderError
 from wealtharena.features.panel import Scaler
@@ -109,8 +111,12 @@ class Live:
         self._sources = sources or (lambda: sources_of(spec, now))
         self._symbols = spec.data.symbols or spec.asset.universe.symbols
         self._calendar = spec.asset.universe.calendar
+        self._zones = [source.ends_with_date.get(self._calendar) for source in self._sources()]
         self._patience = dt.timedelta(seconds=spec.paper.bar_patience)
-        self._settling = min(calendars.settling(self._calendar), self._patience / 2)
+        self._settling = min(calendars.settling_close(self._calendar), self._patience / 2)
+        # which knows no two looks, and leaves an hour and more, on a half day four, for a source to correct itself
+        quality = spec.data.quality.model_copy(update={"unfinished_bar": "warn"})
+        self._judged_by = spec.data.model_copy(update={"quality": quality})
         self._depth = depth_of(spec.env, spec.risk)
         self._untold: list[tuple[str, Intervention]] = []
         self._history: dict[str, Bars] = seen.histories()
@@ -128,6 +134,7 @@ class Live:
             self._now,
             after=None if last is None else self._resume(last),
             patience=self._patience,
+            until=self._until,
             missed=lambda session: self._tell(session, "missed", self._symbols, waited=0.0),
             given_up=lambda session: session is self._given_up,
         ):
@@ -151,8 +158,11 @@ class Live:
 
     def reached(self, bar: str) -> str:
         """Return the bar that orders which were decided on at this one are meant for, once its session is over; till then this one."""
-        following = next(from_date(self._calendar, dt.date.fromisoformat(bar[:10]) + dt.timedelta(days=1)))
+        following = self._following(dt.date.fromisoformat(bar[:10]))
         return following.bar if self._now() >= following.closes else bar
+
+    def _following(self, date: dt.date) -> Session:
+        return next(from_date(self._calendar, date + dt.timedelta(days=1)))
 
     def _resume(self, last: Decision) -> dt.date:
         """Return the date after which sessions are to be decided on: before the last decision's own while that can be sent."""
@@ -161,10 +171,30 @@ class Live:
         if last.sent:
             return date
         own = next(from_date(self._calendar, date))
-        in_time = own.date == date and self._now() < own.closes + self._patience
+        in_time = own.date == date and self._now() < max(own.closes + self._patience, self._until(own))
         return date - dt.timedelta(days=1) if in_time else date
 
     # --- waiting for a bar
+
+    def _calendar_of(self, symbol: str, currency: str | None) -> str:
+        return calendar_of(symbol, self._spec.asset, currency=currency)
+
+    def _told_from(self, session: Session) -> dt.datetime:
+        """Return the moment before which not all of a session's bars can be there.
+
+        That is its end, of some sources the end of its date, and of symbols of another venue the close of theirs.
+        """
+        known = {name: one.currency for name, one in self._history.items()}
+        venues = {self._calendar_of(name, known.get(name)) for name in self._symbols} - {self._calendar}
+        traded = [one for one in venues if len(calendars.sessions(one, session.date, session.date))]
+        midnight = dt.datetime.combine(session.date + dt.timedelta(days=1), dt.time())
+        ends = [session.closes if zone is None else midnight.replace(tzinfo=ZoneInfo(zone)) for zone in self._zones]
+        closes = [calendars.settled(one, session.date) for one in traded]
+        return max(session.closes, min(ends).astimezone(dt.UTC), *closes)
+
+    def _until(self, session: Session) -> dt.datetime:
+        """Return the moment until which a session's bars are waited for at least: half of patience from when there can be any."""
+        return self._told_from(session) + self._patience / 2
 
     def _wait(self, session: Session, deadline: dt.datetime) -> Generator[Due, None, _Look | None]:
         """Return what is final of a session, waiting until all of it is or the deadline is reached.
@@ -173,13 +203,14 @@ class Live:
         """
         sources = self._sources()
         look = _Look(dict.fromkeys(self._symbols, "missing"))
-        if (yield from self._set_back(session, session.closes + self._settling)):
+        if (yield from self._set_back(session, max(session.closes + self._settling, self._told_from(session)))):
             return None
         while True:
             answers = yield from self._asked(session, sources, look, deadline)
             for symbol in list(look.waiting):
                 self._take(symbol, answers.get(symbol), session, look)
             look.count += 1
+            deadline = max(deadline, min(self._until(session), self._following(session.date).closes))
             if not look.waiting or self._now() >= deadline:
                 self._report(session, look)
                 return look
@@ -238,12 +269,21 @@ class Live:
 
             def fetch(source: Provider = source) -> Bars:
                 fetched = provider.fetched(source, symbol, start, session.date, spec.data.interval)
-                return loading.clean(fetched, spec.asset, spec.data)[0]
+                return self._over(loading.clean(fetched, spec.asset, self._judged_by)[0], session)
 
             outcomes.append(one := asking.asked_alone(source, fetch))
             if isinstance(one, Bars) and (self._seen.has(session.bar, symbol) or _row_at(one, session) is not None):
                 break
         return outcomes
+
+    def _over(self, bars: Bars, session: Session) -> Bars:
+        """Return the bars without that of the session where the symbol's own venue has not ended it, or is not settled yet."""
+        calendar = self._calendar_of(bars.symbol, bars.currency)
+        own = calendar == self._calendar and calendar != calendars.WEEKDAYS  # whose day ends behind its session
+        if own or self._now() >= calendars.settled(calendar, session.date):
+            return bars
+        table = bars.table
+        return replace(bars, table=table[table["timestamp"].to_numpy(dtype="datetime64[ns]") < session.stamp])
 
     def _take(self, symbol: str, outcomes: list[Outcome] | None, session: Session, look: _Look) -> None:
         """Take over what the sources said of a symbol; None where none has answered in time."""
