@@ -16,9 +16,11 @@ import yaml
 
 import wealtharena
 from tests.forks import Forks, runs
+from wealtharena.evaluation import records
 
 pytestmark = pytest.mark.slow
 
+NO_RECORD = {"message": "the job left no run.json", "hint": ""}
 PARALLEL = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 PROBE = """
 import errno, fcntl, json, os, sys, time
@@ -184,6 +186,17 @@ def test_a_grid_goes_on_after_a_failure_and_returns_the_worst_code(probe, tmp_pa
     assert Path(jobs[0]["folder"]).relative_to(tmp_path).parts[0] == "multirun"
     assert Path(jobs[0]["folder"]).name == "1"
     assert jobs[0]["grid"] == Path(jobs[0]["folder"]).parent.name
+
+
+@pytest.mark.parametrize(("task", "kept"), [("train", ["0", "1", "2"]), ("inspect", ["1", "2"])])
+def test_a_job_of_a_grid_of_trainings_that_was_refused_leaves_why_for_the_leaderboard(
+    probe, tmp_path: Path, task: str, kept: list[str]
+) -> None:
+    """It left nothing, and no row told of it."""
+    assert probe("-m", f"task={task}", "seed=94,99,1", "hydra.sweep.dir=grid").returncode == 2
+    assert sorted(path.name for path in tmp_path.glob("grid/[0-9]")) == kept
+    why = records.read(tmp_path / "grid" / "1").content["error"]
+    assert why == ({"message": "no rows", "hint": "ask for more"} if task == "train" else NO_RECORD)
 
 
 def test_the_version_is_said(probe) -> None:

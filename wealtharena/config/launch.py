@@ -30,11 +30,12 @@ from wealtharena.config.answers import answering, answering_by_hydra
 from wealtharena.config.choices import check_choices
 from wealtharena.config.composition import (
     PRIMARY,
+    grid_name,
     known_mode,
     prepare,
     without_search_path,
 )
-from wealtharena.config.ending import Codes, show
+from wealtharena.config.ending import Codes, keep_why, show
 from wealtharena.config.folders import Refused, let_go
 from wealtharena.config.help import help_text
 from wealtharena.config.identity import has_state, refuse_other_settings
@@ -221,8 +222,7 @@ def _job(job: Job, cfg: DictConfig, codes: Codes, full_error: bool) -> int:
     except WealthArenaError as error:
         if full_error:
             raise
-        if isinstance(error, ConfigError) and not isinstance(error, UsedFolderError):
-            forget_run()
+        _refuse(error, cfg)
         return codes.show(error)
     except KeyboardInterrupt:
         return show(_interrupted(Path(HydraConfig.get().runtime.output_dir)))
@@ -240,9 +240,18 @@ def _job(job: Job, cfg: DictConfig, codes: Codes, full_error: bool) -> int:
         told = _expected(error)
         if told is None or full_error:
             raise
-        if isinstance(told, ConfigError):
-            forget_run()
+        _refuse(told, cfg)
         return codes.show(told)
+
+
+def _refuse(error: WealthArenaError, cfg: DictConfig) -> None:
+    """Remove the folder of a job that was refused; one of a grid of trainings stays, since its leaderboard tells of each."""
+    if isinstance(error, UsedFolderError):
+        return
+    if grid_name() is not None and cfg.task == "train":
+        keep_why(error)
+    elif isinstance(error, ConfigError):
+        forget_run()
 
 
 def _interrupted(folder: Path) -> Interrupted:
