@@ -171,6 +171,19 @@ def test_ctrl_c_is_exit_code_130_and_ends_a_grid(probe) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "told"), [(("seed=94,97",), True), (("seed=97,94",), False), (("seed=94,97", "task=inspect"), False)]
+)
+def test_a_grid_that_is_stopped_says_how_what_its_jobs_have_left_is_seen(
+    probe, words: tuple[str, ...], told: bool
+) -> None:
+    """The job under way said how it goes on; of those that had ended no leaderboard was made, and nobody said how."""
+    done = probe("-m", *words, "hydra.sweep.dir=grid")
+    assert done.returncode == 130
+    said = "What the jobs of the grid have come to is told by: python run.py task=compare 'compare.runs="
+    assert (said in done.stderr) is told
+
+
 @pytest.mark.parametrize(("seed", "code"), [(92, 1), (91, 7)])
 def test_a_job_that_something_ended_is_no_success(probe, seed: int, code: int) -> None:
     found = probe(f"seed={seed}")

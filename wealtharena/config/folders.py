@@ -88,6 +88,11 @@ def handed_over(folder: Path) -> filelock.FileLock | None:
     return _HELD.pop(folder.resolve(), None)
 
 
+def grid_folder() -> Path | None:
+    """Return the folder of the grid that this process has begun, to be asked there alone; None where it has come to none."""
+    return next(iter(_HELD), None)
+
+
 def let_go(folder: Path) -> None:
     """Hold a folder no longer that nobody has taken over, and leave no trace of that."""
     if (lock := handed_over(folder)) is not None:

@@ -36,7 +36,7 @@ from wealtharena.config.composition import (
     without_search_path,
 )
 from wealtharena.config.ending import Codes, keep_why, show
-from wealtharena.config.folders import Refused, let_go
+from wealtharena.config.folders import Refused, grid_folder, let_go
 from wealtharena.config.help import help_text
 from wealtharena.config.identity import has_state, refuse_other_settings
 from wealtharena.config.paths import conf_dir, own_config_dirs, use_config_dirs
@@ -44,10 +44,10 @@ from wealtharena.config.preset_files import with_preset_files
 from wealtharena.config.problems import UNREADABLE, composition_error
 from wealtharena.config.resume import resumed_argv
 from wealtharena.config.signals import ctrl_c_heard, sigterm_as_ctrl_c
-from wealtharena.config.spelling import going_on, plain, with_quoted_paths
+from wealtharena.config.spelling import command_line, going_on, key_of, list_of, plain, with_quoted_paths
 from wealtharena.config.threads import set_threads, thread_variables
 from wealtharena.errors import ConfigError, Interrupted, UsedFolderError, WealthArenaError
-from wealtharena.files import NO_LOCKS, NO_ROOM, tell, temporary_folder
+from wealtharena.files import NO_LOCKS, NO_ROOM, relative, tell, temporary_folder
 
 Job = Callable[[DictConfig], int]
 _OF_A_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -133,7 +133,7 @@ def _run(job: Job, argv: Sequence[str]) -> int:
     if speech.as_json() and not any(item.startswith("hydra/hydra_logging=") for item in argv):
         argv = [*argv, "hydra/hydra_logging=disabled"]  # the launcher's own lines are no objects
     with sigterm_as_ctrl_c(), temporary_folder("codes") as folder:
-        return _run_hydra(job, argv, Codes(folder))
+        return _run_grid(job, argv, Codes(folder))
 
 
 def _without_config_dir(argv: Sequence[str]) -> list[str]:
@@ -160,6 +160,26 @@ def _without_search_path(argv: Sequence[str]) -> list[str]:
     if folders:
         use_config_dirs([*own_config_dirs(), *folders])
     return rest
+
+
+def _run_grid(job: Job, argv: Sequence[str], codes: Codes) -> int:
+    """Run the jobs of a grid; of one that is stopped it is said how its jobs are seen and gone on with."""
+    try:
+        code = _run_hydra(job, argv, codes)
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted", hint=_left_by_jobs(argv)) from None
+    if code == Interrupted.exit_code and (left := _left_by_jobs(argv)) and not speech.as_json():
+        tell(f"{left[0].upper()}{left[1:]}", sys.stderr)
+    return code
+
+
+def _left_by_jobs(argv: Sequence[str]) -> str:
+    """Return how what the jobs of a stopped grid of trainings have left is seen and gone on with; nothing where none had begun."""
+    folder, others = grid_folder(), [word for word in argv if key_of(word) == "task" and word != "task=train"]
+    if folder is None or others or not any(folder.rglob("run.json")):
+        return ""
+    seen = command_line(["task=compare", f"compare.runs={list_of([relative(folder)])}"])
+    return f"what the jobs of the grid have come to is told by: {seen}; each that was stopped goes on by resume=<its folder>"
 
 
 def _run_hydra(job: Job, argv: Sequence[str], codes: Codes) -> int:
@@ -204,7 +224,7 @@ def _run_hydra(job: Job, argv: Sequence[str], codes: Codes) -> int:
         except BrokenProcessPool as error:
             raise WealthArenaError(
                 "the process of a job was killed, most likely by the system for want of memory; the others were stopped",
-                hint="lower hydra.launcher.n_jobs",
+                hint="; ".join(filter(None, ("lower hydra.launcher.n_jobs", _left_by_jobs(argv)))),
             ) from error
         except SystemExit as stop:
             return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
