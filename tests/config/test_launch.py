@@ -171,6 +171,14 @@ def test_ctrl_c_is_exit_code_130_and_ends_a_grid(probe) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_grid_whose_jobs_were_all_refused_leaves_none_and_may_be_asked_for_again(probe, tmp_path: Path) -> None:
+    for _ in range(2):
+        done = probe("-m", "seed=94", "asset=etf,forex", "hydra.sweep.dir=grid")
+        assert "2 jobs ended so (#0, #1): refused" in done.stderr
+        assert done.returncode == 2
+        assert [path.name for path in (tmp_path / "grid").iterdir()] == ["multirun.yaml"]
+
+
 @pytest.mark.parametrize(
     ("words", "told"), [(("seed=94,97",), True), (("seed=97,94",), False), (("seed=94,97", "task=inspect"), False)]
 )

@@ -35,7 +35,7 @@ from wealtharena.config.composition import (
     prepare,
     without_search_path,
 )
-from wealtharena.config.ending import Codes, keep_why, show
+from wealtharena.config.ending import WHY, Codes, keep_why, show
 from wealtharena.config.folders import Refused, grid_folder, let_go
 from wealtharena.config.help import help_text
 from wealtharena.config.identity import has_state, refuse_other_settings
@@ -168,9 +168,20 @@ def _run_grid(job: Job, argv: Sequence[str], codes: Codes) -> int:
         code = _run_hydra(job, argv, codes)
     except KeyboardInterrupt:
         raise Interrupted("interrupted", hint=_left_by_jobs(argv)) from None
+    if set(codes.all()) == {ConfigError.exit_code}:
+        _forget_jobs()
     if code == Interrupted.exit_code and (left := _left_by_jobs(argv)) and not speech.as_json():
         tell(f"{left[0].upper()}{left[1:]}", sys.stderr)
     return code
+
+
+def _forget_jobs() -> None:
+    """Remove the folders of the jobs of a grid that were all refused: it may be asked for again, mended, under the same name."""
+    folder = grid_folder()
+    for why in list(folder.rglob(str(WHY))) if folder is not None else ():
+        job = why.parents[1]
+        if not any(_says_more(entry) for entry in job.iterdir()):
+            shutil.rmtree(job)
 
 
 def _left_by_jobs(argv: Sequence[str]) -> str:
