@@ -7,7 +7,6 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import filelock
@@ -15,95 +14,10 @@ import pytest
 import yaml
 
 import wealtharena
-from tests.forks import Forks, runs
-from wealtharena.evaluation import records
+from tests.config.conftest import PARALLEL, PROBE, bare
+from tests.forks import runs
 
 pytestmark = pytest.mark.slow
-
-NO_RECORD = {"message": "the job left no run.json", "hint": ""}
-PARALLEL = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-PROBE = """
-import errno, fcntl, json, os, sys, time
-from hydra.core.hydra_config import HydraConfig
-from pathlib import Path
-from wealtharena.config import parse
-from wealtharena.config.composition import grid_name
-from wealtharena.config.launch import forget_run, launch
-from wealtharena.errors import ConfigError, DataError
-
-@launch
-def main(cfg):
-    early = {"omp": os.environ.get("OMP_NUM_THREADS"), "torch": "torch" in sys.modules}
-    spec = parse(cfg)
-    if spec.seed == 99:
-        raise DataError("no rows", hint="ask for more")
-    if spec.seed == 98:
-        raise RuntimeError("a bug")
-    if spec.seed == 97:
-        raise KeyboardInterrupt
-    if spec.seed == 94:
-        folder = Path(HydraConfig.get().runtime.output_dir)
-        for name in ("run.json", ".lock", *spec.backtest.checkpoints):
-            (folder / name).write_text("{}")
-        (folder / "checkpoints" / "deep").mkdir(parents=True)
-        (folder / "metrics.jsonl").touch()
-        raise ConfigError("refused", hint="ask for less")
-    if spec.seed == 90:
-        def flock(*_):
-            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
-        fcntl.flock = flock
-        raise ConfigError("its file system knows no locks", hint="name another")
-    if spec.seed == 93:
-        return forget_run() or 0
-    if spec.seed == 92:
-        raise SystemExit(0)
-    if spec.seed == 91:
-        raise SystemExit(7)
-    if spec.seed == 96:
-        os.kill(os.getpid(), 9)
-    if spec.seed == 95:
-        print("begun", os.getpid(), flush=True)
-        time.sleep(600)
-    print(json.dumps({"seed": spec.seed, "asset": spec.asset.name, "steps": spec.train.env_steps, "cwd": os.getcwd(),
-        "folder": HydraConfig.get().runtime.output_dir,
-        "full": os.environ.get("HYDRA_FULL_ERROR"), "grid": grid_name(), "path": spec.data.path, **early}))
-    return 0
-
-sys.exit(main())
-"""
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    made = Forks("hydra", "wealtharena.config.launch")
-    yield made
-    made.close()
-
-
-def bare() -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if key not in ("OMP_NUM_THREADS", "HYDRA_FULL_ERROR")}
-
-
-@pytest.fixture
-def probe(tmp_path: Path, forks: Forks):
-    script = tmp_path / "probe.py"
-    script.write_text(PROBE)
-
-    def call(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        environment = bare() | (env or {})
-        if PARALLEL[0] not in arguments:
-            return forks.run(tmp_path, script, arguments, env=environment)
-        return subprocess.run(  # how a process with workers ends is a part of the point
-            [sys.executable, str(script), *arguments],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-
-    return call
 
 
 def test_a_job_runs_where_it_was_called_and_gets_a_folder_of_its_own(probe, tmp_path: Path) -> None:
@@ -171,27 +85,6 @@ def test_ctrl_c_is_exit_code_130_and_ends_a_grid(probe) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_grid_whose_jobs_were_all_refused_leaves_none_and_may_be_asked_for_again(probe, tmp_path: Path) -> None:
-    for _ in range(2):
-        done = probe("-m", "seed=94", "asset=etf,forex", "hydra.sweep.dir=grid")
-        assert "2 jobs ended so (#0, #1): refused" in done.stderr
-        assert done.returncode == 2
-        assert [path.name for path in (tmp_path / "grid").iterdir()] == ["multirun.yaml"]
-
-
-@pytest.mark.parametrize(
-    ("words", "told"), [(("seed=94,97",), True), (("seed=97,94",), False), (("seed=94,97", "task=inspect"), False)]
-)
-def test_a_grid_that_is_stopped_says_how_what_its_jobs_have_left_is_seen(
-    probe, words: tuple[str, ...], told: bool
-) -> None:
-    """The job under way said how it goes on; of those that had ended no leaderboard was made, and nobody said how."""
-    done = probe("-m", *words, "hydra.sweep.dir=grid")
-    assert done.returncode == 130
-    said = "What the jobs of the grid have come to is told by: python run.py task=compare 'compare.runs="
-    assert (said in done.stderr) is told
-
-
 @pytest.mark.parametrize(("seed", "code"), [(92, 1), (91, 7)])
 def test_a_job_that_something_ended_is_no_success(probe, seed: int, code: int) -> None:
     found = probe(f"seed={seed}")
@@ -207,17 +100,6 @@ def test_a_grid_goes_on_after_a_failure_and_returns_the_worst_code(probe, tmp_pa
     assert Path(jobs[0]["folder"]).relative_to(tmp_path).parts[0] == "multirun"
     assert Path(jobs[0]["folder"]).name == "1"
     assert jobs[0]["grid"] == Path(jobs[0]["folder"]).parent.name
-
-
-@pytest.mark.parametrize(("task", "kept"), [("train", ["0", "1", "2"]), ("inspect", ["1", "2"])])
-def test_a_job_of_a_grid_of_trainings_that_was_refused_leaves_why_for_the_leaderboard(
-    probe, tmp_path: Path, task: str, kept: list[str]
-) -> None:
-    """It left nothing, and no row told of it."""
-    assert probe("-m", f"task={task}", "seed=94,99,1", "hydra.sweep.dir=grid").returncode == 2
-    assert sorted(path.name for path in tmp_path.glob("grid/[0-9]")) == kept
-    why = records.read(tmp_path / "grid" / "1").content["error"]
-    assert why == ({"message": "no rows", "hint": "ask for more"} if task == "train" else NO_RECORD)
 
 
 def test_the_version_is_said(probe) -> None:
