@@ -286,6 +286,7 @@ def test_a_job_that_failed_does_not_keep_closed_ones_from_being_ranked_and_is_to
     assert rows[2]["error"]["message"] == told["message"]
     assert "Not ranked: 2 failed, missing.parquet does not exist" in capsys.readouterr().out
     assert [entry["run_id"] for entry in Ledger(spec.paths.ledger).entries()] == ["a", "b"]
+    assert compare.run(compose(["task=compare", "compare.runs=[a,b]", *SMALL])) == 0
 
 
 def test_what_luck_gives_is_taken_off_the_figure_that_chose_a_checkpoint(finished: Callable[..., list[Path]]) -> None:

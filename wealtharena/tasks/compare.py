@@ -64,7 +64,7 @@ def run(spec: ExperimentSpec) -> int:
             runs = records.find(places) if places else runs
         board = write(context.folder, runs, spec=spec)
         record.update(status="completed", compare={"runs": len(runs), "leaderboard": BOARD})
-    return 0 if any(row["status"] == "completed" for row in board["rows"]) else 1
+    return 0 if any(row["status"] in ("completed", closed.CLOSED) for row in board["rows"]) else 1
 
 
 def open_window(run: records.RunResult) -> None:
