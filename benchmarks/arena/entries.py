@@ -145,12 +145,20 @@ def _model(path: Path, algorithm: str, make_env: MakeEnv) -> Decide:
     assert kind.layout is not None
     if wanted != kind.layout.size:
         raise DoesNotFitError(f"{path.name} reads {wanted} numbers, this market shows {kind.layout.size}")
+    given, asked_for = model.action_space, kind.space()
+    if _size_of(given) != _size_of(asked_for):
+        raise DoesNotFitError(f"{path.name} answers {given}, and actions of --action {kind.name} are {asked_for}")
 
     def decide(seen: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         asked = np.asarray(model.predict(seen, deterministic=True)[0], dtype=kind.empty(1).dtype)
         return kind.weights(asked, seen, np.zeros((len(seen), kind.assets), np.float32)).astype(np.float64)
 
     return decide
+
+
+def _size_of(space: Any) -> tuple[str, Any]:
+    """Return the kind of a space of actions, and how many numbers or choices there are."""
+    return type(space).__name__, getattr(space, "n", space.shape)
 
 
 def _class(path: Path, name: str) -> Callable[[], Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -12,10 +13,12 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import pytest
+from gymnasium import spaces
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.arena import command, courses, entries, play, sources
@@ -23,6 +26,8 @@ from benchmarks.arena.workers import EndedError, Worker, alone, dismiss, ready
 from tests.benchmarks.test_arena import TINY, graph, played
 from tests.forks import runs
 from wealtharena import files
+from wealtharena.config import compose
+from wealtharena.envs.actions import actions_of
 
 pytestmark = pytest.mark.slow
 
@@ -367,3 +372,28 @@ def test_what_learns_is_shown_no_bar_of_the_folds_test(tmp_path: Path) -> None:
         assert len(seen["bars"]) == len(seen["times"]) == fold.validation.stop
         assert fold.validation.stop <= fold.test[0].start
         assert seen["times"][-1] == ground.features.panel.timestamps[fold.validation.stop - 1]
+
+
+@pytest.mark.parametrize(
+    ("action", "given", "said"),
+    [("weights", spaces.Discrete(6), "saved.zip answers Discrete(6), and actions of --action weights are Box"),
+     ("weights", spaces.Box(-1.0, 1.0, (1,)), "saved.zip answers Box(-1.0, 1.0, (1,), float32), and actions"),
+     ("allocation", spaces.Box(-1.0, 1.0, (5,)), "and actions of --action allocation are Discrete(6)"),
+     ("weights", spaces.Box(-1.0, 1.0, (5,), np.float64), ""), ("allocation", spaces.Discrete(6), "")],
+)  # fmt: skip
+def test_a_model_whose_actions_are_of_another_kind_does_not_fit(
+    action: str, given: spaces.Space, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = actions_of(action, 5, compose(["asset=crypto"]).asset.limits, SimpleNamespace(size=3))
+    shape, told = SimpleNamespace(shape=(3,)), (np.asarray([given.sample()]), None)
+    saved = SimpleNamespace(action_space=given, observation_space=shape, predict=lambda _, deterministic: told)
+    monkeypatch.setattr(entries, "_algorithm", lambda _: SimpleNamespace(load=lambda *_, **__: saved))
+
+    def opened():
+        return entries._model(tmp_path / "saved.zip", "PPO", lambda n: SimpleNamespace(actions=kind))
+
+    if not said:
+        assert opened()(np.zeros((1, 3), np.float32)).shape == (1, 5)
+        return
+    with pytest.raises(entries.DoesNotFitError, match=re.escape(said)):
+        opened()

@@ -63,3 +63,11 @@ def test_a_record_of_another_schema_is_refused_with_a_way_out_and_one_without_is
     for old in ({"schema_version": 1}, {}):
         assert read(tmp_path, {**RECORD, **old}).status == "completed"
         assert records.known(tmp_path).run_id == "r0"
+
+
+def test_a_job_that_ended_before_its_record_says_why(tmp_path: Path) -> None:
+    (tmp_path / ".hydra").mkdir()
+    for said, message in (('{"message": "nothing is in production", "hint": "promote"}', "nothing is in production"),
+                          ('{"message": 3', "the job left no run.json")):  # fmt: skip
+        (tmp_path / ".hydra" / "error.json").write_text(said)
+        assert records.read(tmp_path).content["error"]["message"] == message

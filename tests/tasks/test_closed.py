@@ -259,12 +259,34 @@ def test_closed_runs_beside_one_that_was_opened_are_not_ranked_and_no_trials(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     spec = compose(["task=compare", *SMALL])
-    ended = RunResult(tmp_path / "2", {"agent": "etf", "config_hash": "c", "status": "failed"})
+    ended = RunResult(tmp_path / "2", {"agent": "etf", "config_hash": "c", "status": "failed", "opened": "c"})
     shown = [closed_run(tmp_path, "0", "a"), closed_run(tmp_path, "1", "b")]
     compare.write(tmp_path, [*shown, ended], spec=spec)
     assert not Path(spec.paths.ledger).exists()
     compare.write(tmp_path, shown, spec=spec)
     assert [entry["run_id"] for entry in Ledger(spec.paths.ledger).entries()] == ["0", "1"]
+
+
+def test_a_job_that_failed_does_not_keep_closed_ones_from_being_ranked_and_is_told_below(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A leaderboard without a figure came of it, and no command that opens the best."""
+    monkeypatch.chdir(tmp_path)
+    spec = compose(["task=compare", *SMALL])
+    shown = [closed_run(tmp_path, name, name, checkpoint={"score": score}) for name, score in (("a", 0.1), ("b", 0.5))]
+    told = {"message": "missing.parquet does not exist", "hint": ""}
+    failed = RunResult(tmp_path / "2", {"agent": "etf", "seed": 0, "status": "failed", "error": told})
+    stopped = RunResult(tmp_path / "3", {"agent": "etf", "seed": 1, "status": "interrupted"})
+    compare.write(tmp_path, [failed, *shown, stopped], spec=spec)
+    rows = json.loads((tmp_path / "validation.json").read_text())["rows"]
+    assert [(row["score"], row["status"]) for row in rows] == [
+        (0.5, "closed"), (0.1, "closed"), (None, "failed"), (None, "interrupted")
+    ]  # fmt: skip
+    assert "compare.runs=['b']" in shlex.split(rows[0]["open"])
+    assert rows[2]["error"]["message"] == told["message"]
+    assert "Not ranked: 2 failed, missing.parquet does not exist" in capsys.readouterr().out
+    assert [entry["run_id"] for entry in Ledger(spec.paths.ledger).entries()] == ["a", "b"]
+    assert compare.run(compose(["task=compare", "compare.runs=[a,b]", *SMALL])) == 0
 
 
 def test_what_luck_gives_is_taken_off_the_figure_that_chose_a_checkpoint(finished: Callable[..., list[Path]]) -> None:

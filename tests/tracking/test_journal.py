@@ -136,3 +136,18 @@ def test_each_fold_goes_on_from_a_step_of_its_own(tmp_path: Path) -> None:
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     Journal(path, resume_step=24, of_folds={0: 12, 1: 24}).close()
     assert read(path) == lines[:3]
+
+
+def test_a_fold_that_goes_on_from_before_its_first_validation_forgets_the_one_that_it_was_stopped_with(
+    tmp_path: Path,
+) -> None:
+    """It counted as a checkpoint that the chosen one was the best of, and the run had one more than one that was not stopped."""
+    path = tmp_path / "metrics.jsonl"
+    journal = Journal(path)
+    for fold in range(2):
+        journal.write({"env_step": 100 * (fold + 1), "fold": fold, "reward": 0.1})
+        journal.amend({"env_step": 100 * (fold + 1), "validation/sharpe": 0.5, "validation/degenerate": "idle"})
+    journal.close()
+    Journal(path, resume_step=200, of_folds={0: 100, 1: 200}, unvalidated=[1]).close()
+    assert ["validation/sharpe" in line for line in read(path)] == [True, False]
+    assert read(path)[1] == {"env_step": 200, "fold": 1, "reward": 0.1}

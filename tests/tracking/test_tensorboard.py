@@ -1,10 +1,13 @@
+import errno
 import json
 import math
+import os
+import threading
 from pathlib import Path
 
 import pytest
 from tensorboardX.proto import event_pb2
-from tensorboardX.record_writer import RecordWriter  # noqa: F401  # the format below is its own
+from tensorboardX.record_writer import RecordWriter
 
 from wealtharena.tracking.mirror import Ending, Identity
 from wealtharena.tracking.mirrors.tensorboard import open_mirror
@@ -98,6 +101,32 @@ def test_nothing_is_written_for_a_run_without_figures(tmp_path: Path) -> None:
     mirror = open_mirror(tmp_path, IDENTITY, resume_step=None)
     mirror.log({"env_step": 100})
     assert not (tmp_path / "tensorboard").exists()
+
+
+def test_a_disk_that_fills_up_ends_the_mirror_and_nobody_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library's thread ended, and the training waited for it for ever, also on SIGTERM."""
+    written = iter(range(15))
+
+    def write(self: object, event: bytes) -> None:
+        if next(written, None) is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(RecordWriter, "write", write)
+    mirror = open_mirror(tmp_path, IDENTITY, resume_step=None)
+
+    def told() -> None:
+        for step in range(100):
+            mirror.log({"env_step": step, "reward": 0.5, "loss": 0.1})
+        mirror.finish(ENDING)
+
+    training = threading.Thread(target=told, daemon=True)
+    training.start()
+    training.join(timeout=60)
+    assert not training.is_alive()
+    assert "No space left on device" in str(mirror.trouble)
+    assert mirror.whereabouts() is None
 
 
 def test_a_folder_that_cannot_be_written_ends_the_mirror_and_not_the_run(tmp_path: Path) -> None:

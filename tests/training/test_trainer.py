@@ -209,6 +209,7 @@ def test_a_signal_ends_the_run_with_a_state_and_a_candidate_and_resume_finishes_
     assert finished.status == "completed"
     assert [record["env_step"] for record in told.iterations] == [512, 768, 1024]
     assert [record["iteration"] for record in told.iterations] == [2, 3, 4]
+    assert finished.candidates == train(job(tmp_path / "undisturbed"), listener=Told()).candidates
 
 
 def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:

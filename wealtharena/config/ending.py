@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from hydra.core.hydra_config import HydraConfig
 
 from wealtharena.config import speech
-from wealtharena.errors import WealthArenaError
+from wealtharena.errors import ConfigError, WealthArenaError
+from wealtharena.shown import without_places
+
+WHY: Final = Path(".hydra", "error.json")  # of a job that was refused, or ended before it had a record of its own
+
+
+def keep_why(error: WealthArenaError) -> None:
+    """Write what ended a job beside how it was called, where it was refused, or wrote no record that says so."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    lacking = isinstance(error, ConfigError) or not (folder / "run.json").exists()
+    if (folder / WHY).parent.is_dir() and lacking:
+        told = {"message": without_places(error.message), "hint": without_places(error.hint)}
+        (folder / WHY).write_text(json.dumps(told), encoding="utf-8")
 
 
 def show(error: WealthArenaError) -> int:

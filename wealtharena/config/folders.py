@@ -27,6 +27,7 @@ _RECORDS = ".hydra"  # of a run directory: its configuration and its overrides
 _SERVICE = "serve"  # keeps no run, so that its folder may be read-only, and several services' one
 _NUMBERED = "${hydra.job.num}"
 _HELD: dict[Path, filelock.FileLock] = {}  # folders, from before Hydra writes a file until the job holds its own
+_GRID: list[Path] = []  # the folder of the one that this process has begun
 _OF_THE_GRID = re.compile(r"\$\{(?:now|run_id):[^{}]*\}")  # the same for all its jobs
 
 
@@ -70,6 +71,7 @@ class UsedFolders(Callback):
             if not _numbered(config):
                 _check_places(config)
             _hold(config, folder)
+            _GRID.append(folder.resolve())
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Let go of the folder of the grid."""
@@ -86,6 +88,11 @@ def held_by_another(folder: Path) -> ConfigError:
 def handed_over(folder: Path) -> filelock.FileLock | None:
     """Return the lock by which this process holds a folder since before Hydra wrote there, once; it is the caller's then."""
     return _HELD.pop(folder.resolve(), None)
+
+
+def grid_folder() -> Path | None:
+    """Return the folder of the grid that this process has begun; None where it has come to none."""
+    return _GRID[-1] if _GRID else None
 
 
 def let_go(folder: Path) -> None:

@@ -30,12 +30,13 @@ from wealtharena.config.answers import answering, answering_by_hydra
 from wealtharena.config.choices import check_choices
 from wealtharena.config.composition import (
     PRIMARY,
+    grid_name,
     known_mode,
     prepare,
     without_search_path,
 )
-from wealtharena.config.ending import Codes, show
-from wealtharena.config.folders import Refused, let_go
+from wealtharena.config.ending import WHY, Codes, keep_why, show
+from wealtharena.config.folders import Refused, grid_folder, let_go
 from wealtharena.config.help import help_text
 from wealtharena.config.identity import has_state, refuse_other_settings
 from wealtharena.config.paths import conf_dir, own_config_dirs, use_config_dirs
@@ -43,10 +44,10 @@ from wealtharena.config.preset_files import with_preset_files
 from wealtharena.config.problems import UNREADABLE, composition_error
 from wealtharena.config.resume import resumed_argv
 from wealtharena.config.signals import ctrl_c_heard, sigterm_as_ctrl_c
-from wealtharena.config.spelling import going_on, plain, with_quoted_paths
+from wealtharena.config.spelling import command_line, going_on, key_of, list_of, plain, with_quoted_paths
 from wealtharena.config.threads import set_threads, thread_variables
 from wealtharena.errors import ConfigError, Interrupted, UsedFolderError, WealthArenaError
-from wealtharena.files import NO_LOCKS, NO_ROOM, tell, temporary_folder
+from wealtharena.files import NO_LOCKS, NO_ROOM, relative, tell, temporary_folder
 
 Job = Callable[[DictConfig], int]
 _OF_A_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -132,7 +133,7 @@ def _run(job: Job, argv: Sequence[str]) -> int:
     if speech.as_json() and not any(item.startswith("hydra/hydra_logging=") for item in argv):
         argv = [*argv, "hydra/hydra_logging=disabled"]  # the launcher's own lines are no objects
     with sigterm_as_ctrl_c(), temporary_folder("codes") as folder:
-        return _run_hydra(job, argv, Codes(folder))
+        return _run_grid(job, argv, Codes(folder))
 
 
 def _without_config_dir(argv: Sequence[str]) -> list[str]:
@@ -159,6 +160,37 @@ def _without_search_path(argv: Sequence[str]) -> list[str]:
     if folders:
         use_config_dirs([*own_config_dirs(), *folders])
     return rest
+
+
+def _run_grid(job: Job, argv: Sequence[str], codes: Codes) -> int:
+    """Run the jobs of a grid; of one that is stopped it is said how its jobs are seen and gone on with."""
+    try:
+        code = _run_hydra(job, argv, codes)
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted", hint=_left_by_jobs(argv)) from None
+    if set(codes.all()) == {ConfigError.exit_code}:
+        _forget_jobs()
+    if code == Interrupted.exit_code and (left := _left_by_jobs(argv)) and not speech.as_json():
+        tell(f"{left[0].upper()}{left[1:]}", sys.stderr)
+    return code
+
+
+def _forget_jobs() -> None:
+    """Remove the folders of the jobs of a grid that were all refused: it may be asked for again, mended, under the same name."""
+    folder = grid_folder()
+    for why in list(folder.rglob(str(WHY))) if folder is not None else ():
+        job = why.parents[1]
+        if not any(_says_more(entry) for entry in job.iterdir()):
+            shutil.rmtree(job)
+
+
+def _left_by_jobs(argv: Sequence[str]) -> str:
+    """Return how what the jobs of a stopped grid of trainings have left is seen and gone on with; nothing where none had begun."""
+    folder, others = grid_folder(), [word for word in argv if key_of(word) == "task" and word != "task=train"]
+    if folder is None or others or not any(folder.rglob("run.json")):
+        return ""
+    seen = command_line(["task=compare", f"compare.runs={list_of([relative(folder)])}"])
+    return f"what the jobs of the grid have come to is told by: {seen}; each that was stopped goes on by resume=<its folder>"
 
 
 def _run_hydra(job: Job, argv: Sequence[str], codes: Codes) -> int:
@@ -203,7 +235,7 @@ def _run_hydra(job: Job, argv: Sequence[str], codes: Codes) -> int:
         except BrokenProcessPool as error:
             raise WealthArenaError(
                 "the process of a job was killed, most likely by the system for want of memory; the others were stopped",
-                hint="lower hydra.launcher.n_jobs",
+                hint="; ".join(filter(None, ("lower hydra.launcher.n_jobs", _left_by_jobs(argv)))),
             ) from error
         except SystemExit as stop:
             return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
@@ -221,8 +253,7 @@ def _job(job: Job, cfg: DictConfig, codes: Codes, full_error: bool) -> int:
     except WealthArenaError as error:
         if full_error:
             raise
-        if isinstance(error, ConfigError) and not isinstance(error, UsedFolderError):
-            forget_run()
+        _refuse(error, cfg)
         return codes.show(error)
     except KeyboardInterrupt:
         return show(_interrupted(Path(HydraConfig.get().runtime.output_dir)))
@@ -240,9 +271,18 @@ def _job(job: Job, cfg: DictConfig, codes: Codes, full_error: bool) -> int:
         told = _expected(error)
         if told is None or full_error:
             raise
-        if isinstance(told, ConfigError):
-            forget_run()
+        _refuse(told, cfg)
         return codes.show(told)
+
+
+def _refuse(error: WealthArenaError, cfg: DictConfig) -> None:
+    """Remove the folder of a job that was refused; one of a grid of trainings stays, since its leaderboard tells of each."""
+    if isinstance(error, UsedFolderError):
+        return
+    if grid_name() is not None and cfg.task == "train":
+        keep_why(error)
+    elif isinstance(error, ConfigError):
+        forget_run()
 
 
 def _interrupted(folder: Path) -> Interrupted:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import yaml
 
+from wealtharena.config.ending import WHY
 from wealtharena.config.identity import SCHEMA_VERSION
 from wealtharena.errors import ConfigError
 from wealtharena.files import NEWER, newer
@@ -177,7 +178,7 @@ def read(folder: Path) -> RunResult:
     try:
         content = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return _without_record(folder, "the job left no run.json")
+        return _without_record(folder, "the job left no run.json", said=_said_before(folder))
     except (OSError, ValueError) as error:
         return _without_record(folder, f"run.json cannot be read: {error}")
     if not isinstance(content, dict):
@@ -217,7 +218,16 @@ def _has(content: Any, name: str, kind: str) -> bool:
     return inside and isinstance(content, _TYPES[kind])
 
 
-def _without_record(folder: Path, why: str) -> RunResult:
+def _said_before(folder: Path) -> dict[str, str]:
+    """Return what ended a job that has no record, in its own words; nothing where it ended without any."""
+    try:
+        said = json.loads((folder / WHY).read_text(encoding="utf-8"))
+        return {name: str(said[name]) for name in ("message", "hint")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _without_record(folder: Path, why: str, *, said: Mapping[str, str] | None = None) -> RunResult:
     config = _yaml(folder / ".hydra" / "config.yaml")
     asset = config.get("asset")
     known = {
@@ -228,7 +238,7 @@ def _without_record(folder: Path, why: str) -> RunResult:
         "asset": asset.get("name") if isinstance(asset, dict) else None,
         "algo": (config.get("algo") or {}).get("name") if isinstance(config.get("algo"), dict) else None,
         "seed": config.get("seed"),
-        "error": {"message": why, "hint": ""},
+        "error": said or {"message": why, "hint": ""},
     }
     return RunResult(folder, known)
 

@@ -23,7 +23,7 @@ from wealtharena.envs.shortfall import Shortfall, shortfall
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.evaluation import active, backtest, comparison, metrics, records
 from wealtharena.evaluation.evidence import AGENT, Unfilled
-from wealtharena.evaluation.leaderboard import identity, unlike, window_of
+from wealtharena.evaluation.leaderboard import failure, identity, unlike, window_of
 from wealtharena.evaluation.ledger import Ledger, RunIdentity
 from wealtharena.evaluation.look import stream
 from wealtharena.evaluation.records import RunResult
@@ -33,6 +33,7 @@ from wealtharena.reporting import plots, report
 from wealtharena.reporting.data import ReportData
 from wealtharena.tasks import console, judging
 from wealtharena.tasks.folds import TrainedFold
+from wealtharena.tasks.opened import OPENED
 from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.pipeline import Prepared
 from wealtharena.tasks.record import RunRecord
@@ -199,10 +200,16 @@ def beside(folder: Path) -> tuple[RunResult, ...]:
     return records.find([grid]) if (grid / "multirun.yaml").is_file() else ()
 
 
-def ranking(folder: Path, runs: Sequence[RunResult]) -> dict[str, Any]:
+def is_choice(runs: Sequence[RunResult]) -> bool:
+    """Return whether runs are a choice among closed ones: of none of them the test window was opened, nor does it matter that some failed."""
+    opened = any(run.status == "completed" or OPENED in run.content for run in runs)
+    return any(run.status == CLOSED for run in runs) and not opened
+
+
+def ranking(folder: Path, runs: Sequence[RunResult], *, others: Sequence[RunResult] = ()) -> dict[str, Any]:
     """Rank configurations by their validation figure, over seeds; print and write them with the command that opens the best.
 
-    Of two runs with one seed the newer counts. Written to validation.json: it is no leaderboard, since each figure chose
+    Of two runs with one seed the newer counts. `others` have no figure, and stand below with why. Written to validation.json: it is no leaderboard, since each figure chose
     its own checkpoint.
     """
     groups: dict[tuple[str, str], dict[object, RunResult]] = {}
@@ -220,6 +227,9 @@ def ranking(folder: Path, runs: Sequence[RunResult]) -> dict[str, Any]:
     for row in rows:
         table.add_row(row["agent"], figure(row["score"], "+.3f"), str(len(row["runs"])), " ".join(row["runs"]))
     out.print(table)
+    lacking = [_unranked(run) for run in others]
+    for row in lacking:
+        out.print(f"Not ranked: {row['runs'][0]} {row['status']}, {row['error']['message']}")
     for agent in dict.fromkeys(run.agent for run in runs):
         if differing := _unlike([run for run in runs if run.agent == agent]):
             out.print(f"{agent}: the scores are of several {' and '.join(differing)}, which do not compare.")
@@ -230,7 +240,7 @@ def ranking(folder: Path, runs: Sequence[RunResult]) -> dict[str, Any]:
             ["task=compare", "compare.open=true", f"compare.runs={list_of(row['runs'])}", *shared]
         )
         out.print(f"Open the test window for the best of {row['agent']}: {row['open']}")
-    board: dict[str, Any] = {"schema_version": 1, "window": "validation", "rows": rows}
+    board: dict[str, Any] = {"schema_version": 1, "window": "validation", "rows": [*rows, *lacking]}
     files.write_json(folder / "validation.json", files.jsonable(board))
     return board
 
@@ -253,6 +263,12 @@ def _row(group: Sequence[RunResult]) -> dict[str, Any]:
         "seeds": [run.seed for run in group],
         "runs": places,
     }
+
+
+def _unranked(run: RunResult) -> dict[str, Any]:
+    facts = {"agent": run.agent, "config_hash": run.config_hash, "score": None, "seeds": [run.seed]}
+    told = failure(run)
+    return {**facts, "status": told["status"], "error": told["error"], "runs": [relative(run.folder)]}
 
 
 def _score(run: RunResult) -> float:

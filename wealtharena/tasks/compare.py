@@ -64,7 +64,7 @@ def run(spec: ExperimentSpec) -> int:
             runs = records.find(places) if places else runs
         board = write(context.folder, runs, spec=spec)
         record.update(status="completed", compare={"runs": len(runs), "leaderboard": BOARD})
-    return 0 if any(row["status"] == "completed" for row in board["rows"]) else 1
+    return 0 if any(row["status"] in ("completed", closed.CLOSED) for row in board["rows"]) else 1
 
 
 def open_window(run: records.RunResult) -> None:
@@ -87,13 +87,14 @@ def open_window(run: records.RunResult) -> None:
 def write(folder: Path, runs: Sequence[records.RunResult], *, spec: ExperimentSpec) -> dict[str, Any]:
     """Write leaderboard.json and .html of `runs` into `folder`, print the table and return the leaderboard.
 
-    Where every run is closed they are ranked only, and count as trials from then on. A promotable group's middle
+    Where runs are closed and none was opened they are ranked only, and count as trials from then on. A promotable group's middle
     checkpoint enters the registry once more, under the group's verdict.
     """
     ledger = Ledger(spec.paths.ledger)
-    if all(run.status == closed.CLOSED for run in runs):
+    if closed.is_choice(runs):
         closed.record_trials(ledger, runs)
-        return closed.ranking(folder, runs)
+        ranked = [run for run in runs if run.status == closed.CLOSED]
+        return closed.ranking(folder, ranked, others=[run for run in runs if run not in ranked])
     board = build(runs, evaluation=spec.evaluation, ledger=ledger, seed=spec.seed)
     files.write_json(folder / BOARD, board)
     folders = {(run.run_id, seed, run.status): run.folder for run in runs for seed in (None, run.seed)}

@@ -12,6 +12,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from wealtharena.config import speech
+from wealtharena.config.ending import WHY
 from wealtharena.config.folders import Refused
 from wealtharena.errors import WealthArenaError
 from wealtharena.files import named_in, relative
@@ -48,8 +49,9 @@ class Leaderboard(Callback):
 
 
 def trained(folder: Path) -> bool:
-    """Return whether any job of the multirun was a training: the others have no leaderboard, and nobody misses it."""
-    return any(_task(path) == "train" for path in folder.rglob("run.json"))
+    """Return whether any job of the multirun was a training that was not refused: of the others nobody misses a leaderboard."""
+    begun = (path for path in folder.rglob("run.json") if not (path.parent / WHY).exists())
+    return any(_task(path) == "train" for path in begun)
 
 
 def _task(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,13 @@ def saved_steps(spec: ExperimentSpec, folder: Path, prepared: Prepared) -> dict[
         sameness.refuse_another(job, state["job"])
         steps[position] = position * spec.train.env_steps + int(state["engine"]["env_steps"])
     return steps
+
+
+def unvalidated(folder: Path, prepared: Prepared) -> list[int]:
+    """Return the folds that go on from before their first validation: what one that was stopped there has shown is none of theirs."""
+    places = (fold_folder(folder, prepared, position) for position in range(len(prepared.folds)))
+    states = takewhile(lambda state: state is not None, map(load_state, places))
+    return [position for position, state in enumerate(states) if state is not None and not state["candidates"]]
 
 
 def budget(spec: ExperimentSpec, folder: Path, prepared: Prepared) -> int:

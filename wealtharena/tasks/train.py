@@ -113,7 +113,10 @@ def _train_and_judge(
     if steps is not None:
         console.goes_on_from(steps, total=len(prepared.folds) * spec.train.env_steps)
     callbacks = Callbacks.of(spec.train.callbacks)
-    tracker = Tracker.start(spec, context.folder, record.content, steps, folds=len(prepared.folds))
+    unvalidated = resuming.unvalidated(context.folder, prepared) if context.resumed else ()
+    tracker = Tracker.start(
+        spec, context.folder, record.content, steps, folds=len(prepared.folds), unvalidated=unvalidated
+    )
     outputs: list[Path] = []
     with _told_of_the_end(tracker, callbacks, record, outputs):
         told = Several((chosen_by(spec, prepared, record), tracker, callbacks))

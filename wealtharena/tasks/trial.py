@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from wealtharena.agents.policy import load_policy
 from wealtharena.config import compose
@@ -27,6 +28,7 @@ from wealtharena.tuning.engine import Report
 from wealtharena.tuning.selection import ACTIVE_KEY, BARS_KEY, RETURNS_KEY
 
 VALIDATION = "validation."
+Returns = Mapping[str, npt.NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,14 @@ class TrainingObjective:
         """Train once a seed; the score reported is the mean over seeds begun of each one's best candidate so far."""
         spec = compose([*self.base, *overrides])
         view = shared if data_key(spec) == self.view_key else own_view(spec, self.windows)
-        done: list[float] = []
+        done: list[tuple[float, Returns]] = []
         for offset in range(self.seeds):
             seeded = spec.model_copy(update={"seed": seed_after(spec.seed, offset)})
             with temporary_folder("trial") as folder:
                 watch = _Watch(self, seeded, view, folder, report, tuple(done))
                 job = TrainingJob(seeded, view.features, view.train, view.validation, folder)
                 train(job, listener=watch)
-                done.append(watch.best)
+                done.append((watch.best, watch.returns))
 
 
 _LOSSES: Final = ("max_drawdown", "var_95", "cvar_95")  # measures that are no more than 0, or below it
@@ -112,27 +114,28 @@ class _Watch:
     view: TrainingView
     folder: Path
     report: Report
-    done: tuple[float, ...]
+    done: tuple[tuple[float, Returns], ...]  # score and returns of each seed before this one
     best: float = field(default=math.nan)
+    returns: Returns = field(default_factory=dict)
 
     def on_iteration(self, record: Mapping[str, Any]) -> None:
         """Do nothing: only evaluations count."""
 
     def on_evaluation(self, record: Mapping[str, Any]) -> None:
-        """Report the score of the chosen candidate, with its validation returns."""
-        self.best = score_of(self._measures(), self.objective.metric)
+        """Report the score of the chosen candidate, with its validation returns; of several seeds the mean of both."""
+        self.best, self.returns = score_of(self._measures(), self.objective.metric), self._returns()
+        scores, shown = zip(*self.done, (self.best, self.returns), strict=True)
+        means = {key: np.mean([one[key] for one in shown], axis=0) for key in self.returns}
+        kept = {key: np.round(values, 10).tolist() for key, values in means.items()}
         per_year = self.view.features.panel.bars_per_year
-        self.report(
-            float(np.mean([*self.done, self.best])),
-            {**self._returns(), BARS_KEY: per_year, "x_env_step": record["env_step"]},
-        )
+        self.report(float(np.mean(scores)), {**kept, BARS_KEY: per_year, "x_env_step": record["env_step"]})
 
     def _measures(self) -> dict[str, float]:
         """Return the validation measures of the chosen candidate, NaN for those that are not defined."""
         found = json.loads((best_path(self.folder) / METRICS_FILE).read_text())["validation"]
         return {**dict.fromkeys((*metrics.names(), KEPT_SHARE), math.nan), **found}
 
-    def _returns(self) -> dict[str, list[float]]:
+    def _returns(self) -> Returns:
         """Return what the chosen candidate earned on validation, less cash, and of a tilt also less its anchor."""
         policy = load_policy(best_path(self.folder))
         env = self.spec.env.model_copy(update={"action": policy.action})
@@ -143,4 +146,4 @@ class _Watch:
         found = {RETURNS_KEY: metrics.excess(played.returns, cash)}
         if anchor is not None:
             found[ACTIVE_KEY] = played.returns - anchor.returns
-        return {key: np.round(values, 10).tolist() for key, values in found.items()}
+        return found

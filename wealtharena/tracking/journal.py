@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,22 @@ class Journal:
     Each line is written in one call and handed to the operating system before `write` returns. Opened with
     `resume_step`, the file first loses a torn last line and every line past that environment step, so that a resumed
     training writes no step twice; opened without, it starts empty. `of_folds` has the step of each fold that goes on from
-    one of its own.
+    one of its own, and `unvalidated` those folds that go on from before their first validation.
     """
 
     def __init__(
-        self, path: Path, *, resume_step: int | None = None, of_folds: Mapping[int, int] | None = None
+        self,
+        path: Path,
+        *,
+        resume_step: int | None = None,
+        of_folds: Mapping[int, int] | None = None,
+        unvalidated: Collection[int] = (),
     ) -> None:
         self.path = path
         steps, kept = of_folds or {}, list[dict[str, Any]]()
         if resume_step is not None:
             kept = [line for line in read(path) if line.get(STEP, 0) <= steps.get(line.get("fold", 0), resume_step)]
+            kept = [_without_validation(line) if line.get("fold", 0) in unvalidated else line for line in kept]
         self.kept = tuple(kept)
         files.write_text(path, "".join(_line(record) for record in kept))
         self._file = path.open("ab")
@@ -84,6 +90,10 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
                 f"{path.name}: line {number} is not JSON", hint="remove that line, or start a new run"
             ) from error
         yield record
+
+
+def _without_validation(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in line.items() if not key.startswith("validation/")}
 
 
 def _line(record: Mapping[str, Any]) -> str:

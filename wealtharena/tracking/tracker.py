@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,13 +54,15 @@ class Tracker:
         resume_step: int | Mapping[int, int] | None = None,
         *,
         folds: int = 1,
+        unvalidated: Collection[int] = (),
     ) -> Tracker:
         """Return a tracker for the run in `run_dir`; opens metrics.jsonl, starts nothing slow.
 
         `run_record` is the content of run.json so far: `run_id`, and `data` where it is known. `resume_step` is the
         environment step that training goes on from, or that of each fold which has begun; lines of the journal past it are
         removed. None starts afresh.
-        Of several `folds` each takes the budget, one after another.
+        Of several `folds` each takes the budget, one after another. Of those that are `unvalidated` the journal forgets what a
+        validation showed: they go on from before their first.
         """
         steps = resume_step if isinstance(resume_step, Mapping) else {}
         resume_step = max(steps.values(), default=0) if isinstance(resume_step, Mapping) else resume_step
@@ -75,6 +77,9 @@ class Tracker:
             config=configuration(composed, run_record),
             group=tracking.wandb.group or grid_name(),
         )
+        journal = Journal(
+            run_dir / "metrics.jsonl", resume_step=resume_step, of_folds=steps, unvalidated=unvalidated
+        )  # before mirrors, which may show again what it has kept
         mirrors: list[Mirror] = []
         for name in tracking.mirrors:
             opened = plugins.load("tracking.mirrors", name).open_mirror
@@ -83,7 +88,6 @@ class Tracker:
                     plugins.title("tracking.mirrors", name), partial(opened, run_dir, identity, resume_step=resume_step)
                 )
             )
-        journal = Journal(run_dir / "metrics.jsonl", resume_step=resume_step, of_folds=steps)
         if mode != "disabled":
             wandb = WandbRun(
                 tracking.wandb, identity, folder=run_dir, mode=mode, resume_step=resume_step, again=journal.kept

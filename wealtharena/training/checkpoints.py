@@ -114,6 +114,8 @@ class CandidateStore:
         self.remove_others()
         if self.candidates:
             self._mark_best()
+        else:
+            (self._root / "best.json").unlink(missing_ok=True)
 
 
 def save_state(folder: Path, state: Mapping[str, Any]) -> None:

@@ -83,14 +83,14 @@ class _Training:
                 while engine.env_steps < self.spec.train.env_steps and not self._out_of_patience():
                     if stop.requested:
                         status = "interrupted"
-                        if self.store.best is None and self.iterations:
-                            self._evaluate(engine)
                         break
                     self._iterate(engine)
                 if status == "completed" and not self._validated(engine):
                     self._evaluate(engine)
                 self.seconds += time.monotonic() - self._started
                 self._save(engine, self.seconds)
+                if status == "interrupted" and self.store.best is None and self.iterations:
+                    self._measure(engine)  # in no state: a run that goes on has the candidates that it would have had
             return self._result(engine, status)
         finally:
             engine.close()
@@ -159,6 +159,10 @@ class _Training:
         return self.spec.train.patience is not None and self.stale >= self.spec.train.patience
 
     def _evaluate(self, engine: Engine) -> None:
+        self._measure(engine)
+        self._save(engine, self.seconds + time.monotonic() - self._started)
+
+    def _measure(self, engine: Engine) -> None:
         from wealtharena.evaluation import metrics  # a second, which the first update need not wait for
 
         policy, trajectory, found = self._proven(engine)
@@ -173,7 +177,6 @@ class _Training:
         self.degenerate[str(engine.env_steps)] = finding
         record: dict[str, Figure] = {**self._clock(engine), **measured}
         self.listener.on_evaluation(record if finding is None else {**record, "degenerate": finding})
-        self._save(engine, self.seconds + time.monotonic() - self._started)
 
     def _proven(self, engine: Engine) -> tuple[Trained, Trajectory, dict[str, float]]:
         """Return the policy to be kept, its validation path and, where it was shrunk, how much of it was kept and why."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import yaml
@@ -16,11 +19,8 @@ from wealtharena.tracking import journal
 from wealtharena.tracking.journal import STEP
 from wealtharena.tracking.mirror import Ending, Identity
 
-if TYPE_CHECKING:
-    from tensorboardX import SummaryWriter
-
 FOLDER: Final = "tensorboard"
-FLUSH_SECONDS: Final = 5  # between writes of its thread
+FLUSH_SECONDS: Final = 5.0  # between writes to the disk
 AGAIN: Final = 300  # records of a journal that are shown once more: more than a training makes between them
 _NUMBERS: Final = (int, float, np.integer, np.floating)
 
@@ -35,8 +35,8 @@ def open_mirror(folder: Path, identity: Identity, *, resume_step: int | None) ->
 class TensorBoard:
     """Event files that `tensorboard --logdir` reads; steps of before a resume that were run again are purged.
 
-    Of a killed run the last figures are missing there, since the writer's thread has not got to them: the newest records
-    of the journal, `again`, are shown once more.
+    Of a killed run the last figures are missing there, since they were not on the disk: the newest records of the journal,
+    `again`, are shown once more.
     """
 
     title = "TensorBoard"
@@ -55,7 +55,7 @@ class TensorBoard:
         self._purge = None if resume_step is None else resume_step + 1  # what is of this step or later is hidden
         if again:
             self._purge = int(again[0].get(STEP, 0))
-        self._writer: SummaryWriter | None = None
+        self._writer: _Events | None = None
         self._step = resume_step or 0
         self._told = set(again[-1]) if again else set()  # of this step: a validation repeats some
 
@@ -75,7 +75,7 @@ class TensorBoard:
                 self._writer.add_text("run", f"    {yaml.safe_dump(said)}".replace("\n", "\n    "), self._step)
                 self._writer.close()
         except OSError as error:
-            self.trouble = str(error)
+            self._give_up(error)
         self._writer = None
 
     def whereabouts(self) -> str | None:
@@ -91,21 +91,69 @@ class TensorBoard:
             writer = self._writer or self._opened()
             for key, value in numbers.items():
                 writer.add_scalar(key, value, self._step)
+            writer.flush()
         except OSError as error:  # a full disk, a folder that is gone
-            self.trouble = str(error)
+            self._give_up(error)
 
-    def _opened(self) -> SummaryWriter:
-        from tensorboardX import SummaryWriter
+    def _give_up(self, error: OSError) -> None:
+        self.trouble = str(error)
+        if self._writer is not None:
+            with suppress(OSError):
+                self._writer.close()
+        self._writer = None
 
-        self._writer = SummaryWriter(
-            str(self._folder), purge_step=self._purge, flush_secs=FLUSH_SECONDS, write_to_disk=True
-        )
+    def _opened(self) -> _Events:
+        self._writer = _Events(self._folder, purge=self._purge)
         config = yaml.safe_dump(dict(self._identity.config), sort_keys=False)
         self._writer.add_text("configuration", "    " + config.replace("\n", "\n    "), 0)
         for record in self._again:
             for key, value in _numbers(record).items():
                 self._writer.add_scalar(key, value, int(record.get(STEP, 0)))
         return self._writer
+
+
+class _Events:
+    """An event file that is written in the thread that adds to it, so that an OSError comes where it can be told.
+
+    The library's own writer has a thread for that: on a full disk it ends, and what is added waits for it without an end.
+    """
+
+    def __init__(self, folder: Path, *, purge: int | None) -> None:
+        from tensorboardX import summary
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.record_writer import RecordWriter
+
+        files.make_folder(folder)
+        self._summary, self._event = summary, Event
+        self._file = RecordWriter(str(folder / f"events.out.tfevents.{time.time():.0f}.{os.getpid()}"))
+        self._flushed = 0.0  # the first figures at once
+        self._write(file_version="brain.Event:2")
+        if purge is not None:
+            self._write(step=purge, session_log=SessionLog(status=SessionLog.START))
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        """Write a number."""
+        self._write(summary=self._summary.scalar(name, value), step=step)
+
+    def add_text(self, name: str, text: str, step: int) -> None:
+        """Write a text in Markdown."""
+        self._write(summary=self._summary.text(name, text), step=step)
+
+    def _write(self, **facts: Any) -> None:
+        self._file.write(self._event(wall_time=time.time(), **facts).SerializeToString())
+
+    def flush(self) -> None:
+        """Put what was added on the disk, now and then."""
+        if (now := time.monotonic()) - self._flushed >= FLUSH_SECONDS:
+            self._flushed = now
+            self._file.flush()
+
+    def close(self) -> None:
+        """Put all on the disk and close the file, which is closed also where there is no room."""
+        try:
+            self._file.flush()
+        finally:
+            self._file.close()
 
 
 def _numbers(figures: Mapping[str, Any]) -> dict[str, float]:
