@@ -9,7 +9,7 @@ from pathlib import Path
 import filelock
 import pytest
 
-from tests.config.test_launch import PROBE, bare, forks, probe  # noqa: F401 - fixtures, found by name
+from tests.config.conftest import PROBE, bare
 from tests.deployment.test_compose import ENTRYPOINTS
 from tests.forks import Forks
 
@@ -20,7 +20,7 @@ def jobs(said: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
 
 
-def test_the_working_folder_can_be_the_run_directory_once(probe, tmp_path: Path) -> None:  # noqa: F811 - the fixture
+def test_the_working_folder_can_be_the_run_directory_once(probe, tmp_path: Path) -> None:
     done = probe("asset=forex", "hydra.run.dir=.")
     assert done.returncode == 0, done.stderr
     (job,) = jobs(done.stdout)
@@ -31,7 +31,7 @@ def test_the_working_folder_can_be_the_run_directory_once(probe, tmp_path: Path)
     assert "already holds a run" in again.stderr
 
 
-def test_a_folder_in_which_another_begins_is_refused_before_hydra_writes_there(probe, tmp_path: Path) -> None:  # noqa: F811 - the fixture
+def test_a_folder_in_which_another_begins_is_refused_before_hydra_writes_there(probe, tmp_path: Path) -> None:
     folder = tmp_path / "both"
     folder.mkdir()
     for words in (["seed=1", f"hydra.run.dir={folder}"], ["-m", "seed=1,2", f"hydra.sweep.dir={folder}"]):
@@ -43,7 +43,7 @@ def test_a_folder_in_which_another_begins_is_refused_before_hydra_writes_there(p
     assert probe("seed=1", f"hydra.run.dir={folder}").returncode == 0
 
 
-def test_the_service_of_the_image_starts_and_writes_nothing_into_its_folder(probe, tmp_path: Path) -> None:  # noqa: F811 - the fixture
+def test_the_service_of_the_image_starts_and_writes_nothing_into_its_folder(probe, tmp_path: Path) -> None:
     (tmp_path / ".lock").touch()
     before = sorted(tmp_path.iterdir())
     with filelock.FileLock(tmp_path / ".lock"):  # another task's
@@ -52,7 +52,7 @@ def test_the_service_of_the_image_starts_and_writes_nothing_into_its_folder(prob
     assert sorted(path for path in tmp_path.iterdir() if path not in before) == []
 
 
-def test_folders_named_after_their_overrides_are_gone_on_with(probe) -> None:  # noqa: F811 - the fixture
+def test_folders_named_after_their_overrides_are_gone_on_with(probe) -> None:
     name = "hydra.sweep.subdir=${hydra.job.override_dirname}"
     done = probe("-m", "asset=forex", "algo.gamma=0.5,0.9", "model.hidden=[8,4]", name)
     assert done.returncode == 0, done.stderr
@@ -64,13 +64,13 @@ def test_folders_named_after_their_overrides_are_gone_on_with(probe) -> None:  #
     assert (job["folder"], job["steps"]) == (str(first), 77)
 
 
-def test_a_grid_goes_over_lists(probe) -> None:  # noqa: F811 - the fixture
+def test_a_grid_goes_over_lists(probe) -> None:
     done = probe("-m", "asset=etf", "data.symbols=[SPY],[QQQ,IWM],[TLT]")
     assert done.returncode == 0, done.stderr
     assert len(jobs(done.stdout)) == 3
 
 
-def test_a_folder_that_holds_a_grid_is_refused(probe, tmp_path: Path) -> None:  # noqa: F811 - the fixture
+def test_a_folder_that_holds_a_grid_is_refused(probe, tmp_path: Path) -> None:
     folder = tmp_path / "grid"
     (folder / "0").mkdir(parents=True)
     (folder / "0" / "run.json").write_text("{}")
@@ -85,7 +85,7 @@ def standing(folder: Path) -> dict[Path, bytes]:
 
 
 @pytest.mark.parametrize("subdir", ["${algo.name}", ".", "", "a/${asset.name}"])
-def test_two_jobs_of_a_grid_never_have_one_folder(probe, tmp_path: Path, subdir: str) -> None:  # noqa: F811 - the fixture
+def test_two_jobs_of_a_grid_never_have_one_folder(probe, tmp_path: Path, subdir: str) -> None:
     done = probe("-m", "seed=0,1", "hydra.sweep.dir=grid", f"hydra.sweep.subdir={subdir}")
     assert done.returncode == 2
     assert done.stderr.startswith("error: the jobs seed=0 and seed=1 have one folder, grid")
@@ -96,7 +96,7 @@ def test_two_jobs_of_a_grid_never_have_one_folder(probe, tmp_path: Path, subdir:
 @pytest.mark.parametrize("place", ["hydra.sweep.subdir=a/${hydra.job.num}", "hydra.sweep.dir=grid/${asset.name}"])
 @pytest.mark.parametrize("status", ["completed", "failed", "interrupted"])
 def test_a_job_of_a_grid_never_begins_in_a_folder_that_holds_a_run(
-    probe,  # noqa: F811 - the fixture
+    probe,
     tmp_path: Path,
     place: str,
     status: str,
@@ -128,7 +128,7 @@ def test_a_job_of_a_grid_never_begins_in_a_folder_that_holds_a_run(
     ],
 )
 def test_a_folder_without_a_name_or_outside_is_refused_before_a_file_is_written(
-    probe,  # noqa: F811 - the fixture
+    probe,
     tmp_path: Path,
     words: list[str],
     told: str,
@@ -155,7 +155,7 @@ def test_a_folder_without_a_name_or_outside_is_refused_before_a_file_is_written(
     ],
 )
 def test_what_hydra_stumbles_over_is_a_line_and_leaves_nothing(
-    probe,  # noqa: F811 - the fixture
+    probe,
     tmp_path: Path,
     words: list[str],
     said: str,
@@ -175,7 +175,7 @@ def test_what_hydra_stumbles_over_is_a_line_and_leaves_nothing(
     ("words", "named"), [((), r"\.hydra/ in the run directory"), (("-m", "seed=0,1"), r"multirun\.yaml")]
 )
 def test_how_a_job_was_called_is_named_where_it_finds_no_room(
-    forks: Forks,  # noqa: F811 - the fixture
+    forks: Forks,
     tmp_path: Path,
     words: tuple[str, ...],
     named: str,

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.config.test_launch import PROBE, bare, forks, probe  # noqa: F401 - fixtures, found by name
+from tests.config.conftest import PROBE, bare
 from tests.forks import Forks
 from wealtharena.config.hashing import NUMBERS
 
-# ruff: noqa: F811 - the fixtures
 pytestmark = pytest.mark.slow
 
 
