@@ -6,7 +6,7 @@ import importlib.util
 import pickle
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from pathlib import Path
@@ -329,6 +329,15 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
         if isinstance(value, dict):
             flat |= flatten(value, f"{path}.")
     return flat
+
+
+def overlaid(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of `base` with those of `changes`, block by block."""
+    found = dict(base)
+    for name, value in changes.items():
+        inner = found.get(name)
+        found[name] = overlaid(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
+    return found
 
 
 def literal(value: Any) -> str:

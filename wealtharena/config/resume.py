@@ -70,8 +70,9 @@ def _check_place(words: Sequence[str], value: str, folder: Path) -> None:
 
 def _check_choices(old: Sequence[str], value: str) -> None:
     """Raise ConfigError where the run was composed of a choice that is not here: it came with a package."""
+    here = groups()
     for item in old:
-        choices, chosen = groups().get(key_of(item), ()), _value(item)
+        choices, chosen = here.get(key_of(item), ()), _value(item)
         if choices and chosen.isidentifier() and chosen not in (*choices, "null"):
             raise ConfigError(
                 f"resume={value} was begun with {item}, which is not here", hint="install the package that offers it"

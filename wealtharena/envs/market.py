@@ -220,7 +220,7 @@ def dollar_volume(panel: Panel, convert: npt.NDArray[np.float64]) -> npt.NDArray
     if panel.volume is None or panel.volume_unit == "none":
         return np.full(panel.close.shape, np.inf)
     value = panel.volume if panel.volume_unit == "account" else panel.volume * np.abs(panel.close * convert)
-    return np.where(np.isfinite(value) & (value > 0), value, np.inf)
+    return _told(value)
 
 
 def unit_volume(panel: Panel, convert: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -234,7 +234,12 @@ def unit_volume(panel: Panel, convert: npt.NDArray[np.float64]) -> npt.NDArray[n
     price = 1.0 if panel.volume_unit == "units" else np.abs(mid_price(panel.open, panel.close) * convert)
     with np.errstate(divide="ignore", invalid="ignore"):
         units = panel.volume / price
-    return np.where(np.isfinite(units) & (units > 0), units, np.inf)
+    return _told(units)
+
+
+def _told(volume: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return a volume where there is one, and infinity elsewhere: nobody says how much was traded."""
+    return np.where(np.isfinite(volume) & (volume > 0), volume, np.inf)
 
 
 def bars_without_price(present: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -184,6 +184,7 @@ def warm(metadata: Metadata) -> None:
 @lru_cache(maxsize=64)
 def _rules(asset: str, frequency: str, said: str) -> tuple[AssetSpec, DataSpec]:
     from wealtharena.config import compose
+    from wealtharena.config.composition import overlaid
     from wealtharena.config.specs.asset import AssetSpec
     from wealtharena.config.specs.data import DataSpec
 
@@ -192,17 +193,8 @@ def _rules(asset: str, frequency: str, said: str) -> tuple[AssetSpec, DataSpec]:
         packaged = compose([f"asset={asset}", "data=auto"])
     except ConfigError:  # a class of somebody's own, which is not here
         packaged = compose(["data=auto"])
-    data = _with(packaged.data.model_dump(mode="json"), {**own_data, "interval": frequency})
+    data = overlaid(packaged.data.model_dump(mode="json"), {**own_data, "interval": frequency})
     return (
-        AssetSpec.model_validate(_with(packaged.asset.model_dump(mode="json"), own_asset)),
+        AssetSpec.model_validate(overlaid(packaged.asset.model_dump(mode="json"), own_asset)),
         DataSpec.model_validate(data),
     )
-
-
-def _with(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of `base` with those of `changes`, block by block."""
-    found = dict(base)
-    for name, value in changes.items():
-        inner = found.get(name)
-        found[name] = _with(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
-    return found

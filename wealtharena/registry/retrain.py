@@ -52,8 +52,9 @@ def production_spec(production: LoadedCheckpoint, asked: ExperimentSpec) -> Expe
     Asset, features, environment, split, algorithm, model and evaluation are production's, and so is the data request but
     for its last date and the store that it is read from; seed, budget, compute, tracking and paths are those of `asked`.
     """
-    old = trained_spec(production)
-    if later := _later(old, yaml.safe_load(production.files.content["config.yaml"])):
+    content = _content(production)
+    old = _understood(production, content)
+    if later := _later(old, content):
         log.warning(
             "%s is older than %s: as %s",
             production.metadata.model_path,
@@ -75,7 +76,11 @@ def _later(spec: ExperimentSpec, content: Mapping[str, Any]) -> list[str]:
 
 def trained_spec(loaded: LoadedCheckpoint) -> ExperimentSpec:
     """Return the configuration that made a checkpoint; CheckpointError where this version can't read it."""
-    where = f"{loaded.metadata.model_path}/config.yaml"
+    return _understood(loaded, _content(loaded))
+
+
+def _content(loaded: LoadedCheckpoint) -> Mapping[str, Any]:
+    where = _where(loaded)
     try:
         content = yaml.safe_load(loaded.files.content["config.yaml"])
         check_foreign(content, where=where)
@@ -83,12 +88,21 @@ def trained_spec(loaded: LoadedCheckpoint) -> ExperimentSpec:
         raise CheckpointError(f"{where}: is not a configuration", hint="train it anew") from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{where}: is not a configuration", hint="train it anew")
+    return content
+
+
+def _understood(loaded: LoadedCheckpoint, content: Mapping[str, Any]) -> ExperimentSpec:
+    where = _where(loaded)
     try:
         return _spec_of(content)
     except WealthArenaError as error:
         raise CheckpointError(f"{where}: no longer fits this version: {error}", hint="train it anew") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:  # a part is missing, or is no block
         raise CheckpointError(f"{where}: is not a configuration", hint="train it anew") from error
+
+
+def _where(loaded: LoadedCheckpoint) -> str:
+    return f"{loaded.metadata.model_path}/config.yaml"
 
 
 def _spec_of(content: Mapping[str, Any]) -> ExperimentSpec:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wealtharena.agents.policy import POLICY_FILE, SCALER_FILE, WEIGHTS_FILE
-from wealtharena.config.composition import flatten
+from wealtharena.config.composition import flatten, overlaid
 from wealtharena.config.identity import differences, lacking, listed
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import CheckpointError, ConfigError, WealthArenaError
@@ -262,7 +262,7 @@ def opened(
         )
     if later := lacking(known, facts):
         log.warning("paper.account=%s is older than %s: as now from here on", spec.paper.account, listed(later))
-        ledger.learn(facts)
+        ledger.learn(overlaid(facts, known))
     for one in terms.unlike(spec, _places(spec, chosen)):  # of an account that was opened when this was not asked
         log.warning("%s; paper.action=restart begins anew", one)
     if spec.broker.name in ("paper", "webhook"):

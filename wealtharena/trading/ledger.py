@@ -132,12 +132,10 @@ class Ledger(Books, Closes, Posts):
         return True
 
     def learn(self, facts: Mapping[str, Any]) -> None:
-        """Note what the epoch's own facts do not tell yet, in blocks and beside them; what they tell stays."""
-        known = self.facts()
-        if known is not None and (more := _completed(known, facts)) != known:
-            with transaction(self._db):
-                told = json.dumps(more, sort_keys=True)
-                self._db.execute("UPDATE accounts SET facts = ? WHERE epoch = ?", (told, self.epoch))
+        """Note what the epoch was opened with together with what is known of it by now."""
+        with transaction(self._db):
+            told = json.dumps(facts, sort_keys=True)
+            self._db.execute("UPDATE accounts SET facts = ? WHERE epoch = ?", (told, self.epoch))
 
     def facts(self) -> dict[str, Any] | None:
         """Return what the epoch was opened with; None where there is none."""
@@ -380,12 +378,6 @@ class Ledger(Books, Closes, Posts):
 def client_id(agent: str, account: str, epoch: int, bar: str, symbol: str, *, leg: int = 1, attempt: int = 1) -> str:
     """Return an id that tells agent, account, its epoch, bar, symbol, leg and attempt apart."""
     return f"{agent}/{account}/{epoch}/{bar}/{symbol}/{leg}/{attempt}"
-
-
-def _completed(known: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `known` with each key of `told` that it lacks."""
-    both = [name for name in known if isinstance(known[name], Mapping) and isinstance(told.get(name), Mapping)]
-    return {**told, **known, **{name: _completed(known[name], told[name]) for name in both}}
 
 
 def _now() -> str:
