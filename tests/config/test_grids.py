@@ -1,9 +1,12 @@
 """What is left of a grid whose jobs were refused, or that was stopped."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from wealtharena.config import ending
+from wealtharena.errors import DataError
 from wealtharena.evaluation import records
 
 pytestmark = pytest.mark.slow
@@ -41,3 +44,12 @@ def test_a_grid_that_is_stopped_says_how_what_its_jobs_have_left_is_seen(
     assert done.returncode == 130
     said = "What the jobs of the grid have come to is told by: python run.py task=compare 'compare.runs="
     assert (said in done.stderr) is told
+
+
+def test_why_a_job_ended_is_told_also_where_it_cannot_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a full disk, the very error that was to be kept, the next one was told, and the whole grid ended by it."""
+    (tmp_path / ending.WHY).mkdir(parents=True)
+    job = SimpleNamespace(runtime=SimpleNamespace(output_dir=str(tmp_path)))
+    monkeypatch.setattr(ending.HydraConfig, "get", lambda: job)
+    ending.keep_why(DataError("no room", hint="make some"))
+    assert list((tmp_path / ending.WHY).iterdir()) == []

@@ -6,6 +6,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,8 @@ def keep_why(error: WealthArenaError) -> None:
     lacking = isinstance(error, ConfigError) or not (folder / "run.json").exists()
     if (folder / WHY).parent.is_dir() and lacking:
         told = {"message": without_places(error.message), "hint": without_places(error.hint)}
-        (folder / WHY).write_text(json.dumps(told), encoding="utf-8")
+        with suppress(OSError):  # a full disk, of which it may be; the error itself is told all the same
+            (folder / WHY).write_text(json.dumps(told), encoding="utf-8")
 
 
 def show(error: WealthArenaError) -> int:
