@@ -120,7 +120,9 @@ def _live(
         record.content, version=chosen.version, account=spec.paper.account, folder=folder, money=spec.broker.money,
         live=True,
     )  # fmt: skip
-    if words := conversion.ended(chosen.symbols, spec.asset, provider.now()):
+    rates = conversion.Rates(chosen.symbols, spec, provider.now)
+    rates.renew()
+    if words := rates.ended():
         console.screen(answer=True).print(words, style="yellow", markup=False)
     trader = _trader(filled, ledger, chosen, room, symbols=chosen.symbols, fill=fill)
     told = _progress(spec, ledger, room, every="bar")

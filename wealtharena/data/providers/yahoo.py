@@ -258,7 +258,7 @@ class Provider(provider.Provider):
         calendar = calendar_of(symbol, self._asset, currency=quote.currency)
         try:
             paid = dividends.of_yahoo(self._answers.last.text, daily=daily)
-            table, words = dividends.in_money_of(quote, table, paid, calendar=calendar, hourly=not daily)
+            table, words = dividends.in_money_of(quote, table, paid, self._spec, calendar=calendar, hourly=not daily)
         except DataError as error:
             raise ProviderError(self.name, symbol, error.message, hint=error.hint) from error
         if words:
