@@ -14,6 +14,7 @@ import pytest
 from tests.data.specs import compose
 from wealtharena.data import currency, fixings, loading, provider
 from wealtharena.data.bars import raw_table
+from wealtharena.data.collecting import Collector
 from wealtharena.data.dividends import Payout, in_money_of
 from wealtharena.data.providers import ecb
 from wealtharena.data.reading.venues import Quote
@@ -245,3 +246,17 @@ def test_collected_rates_go_up_to_the_last_fixing(request_to, bank):
     asked = bank.asked
     assert ecb.Provider(spec.data, spec.asset, clock=lambda: dollars.index[-1] + timedelta(hours=20)).renew() == ""
     assert bank.asked == asked
+
+
+def test_bars_that_were_collected_before_the_rates_came_are_continued_on_the_same_day(request_to, bank):
+    spec = request_to("asset=forex", "data=ecb")
+    found = []
+    for content in (b"maintenance", bank.content, bank.content):
+        bank.content = content
+        source = ecb.Provider(spec.data, spec.asset, clock=lambda: moment(60))
+        collector = Collector(spec.asset, spec.data, spec.collect, clock=lambda: moment(60))
+        told = source.renew()
+        collector._providers["ecb"] = source  # whose clock is the collector's, so that the dates of the rates have come
+        one = collector.collect("EURUSD")
+        found.append((one.status, one.added if one.status != "new" else 0, bool(told)))
+    assert found == [("new", 0, True), ("updated", DAYS, False), ("current", 0, False)]

@@ -243,7 +243,7 @@ class Collector:
             return False
         if self.data.end is not None:
             return True
-        if self._renewal.is_behind(entry, raw):
+        if self._renewal.is_behind(entry, raw) or self._renewal.has_more(self._provider(entry["provider"]), raw):
             return False
         fetched = pd.Timestamp(datetime.fromisoformat(entry["fetched_at"]))
         calendar = calendar_of(symbol, self.asset, currency=entry["currency"])
