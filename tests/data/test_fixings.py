@@ -22,6 +22,7 @@ from wealtharena.errors import DataError, ProviderError
 
 DAYS = 30  # weekdays after the installation's last fixing, of which the server has rates
 DATE = "%Y-%m-%d"
+RATES = currency.installed_rates().iloc[-400:]  # as if the package held these
 
 
 @cache
@@ -63,6 +64,7 @@ def asks(spec, bars):
 
 @pytest.fixture(autouse=True)
 def installed_only(monkeypatch):
+    monkeypatch.setattr(currency, "installed_rates", lambda: RATES)
     monkeypatch.setattr(currency, "_later", [])
     monkeypatch.setattr(fixings, "_next", [float("-inf")])
 
@@ -100,7 +102,12 @@ def request_to(bank, tmp_path):
         own = [f"data.root={tmp_path / 'data'}", f"data.rates.base_url=http://127.0.0.1:{port}/rates.zip"]
         spec = compose([*overrides])
         rates = spec.data.rates.model_copy(
-            update={"base_url": own[1].partition("=")[2], "backoff_seconds": 0.01, "timeout_seconds": 3.0}
+            update={
+                "base_url": own[1].partition("=")[2],
+                "backoff_seconds": 0.01,
+                "timeout_seconds": 3.0,
+                "requests_per_second": 1000.0,
+            }
         )
         return spec.model_copy(
             update={"data": spec.data.model_copy(update={"root": str(tmp_path / "data"), "rates": rates})}
