@@ -267,3 +267,12 @@ def test_bars_that_were_collected_before_the_rates_came_are_continued_on_the_sam
         one = collector.collect("EURUSD")
         found.append((one.status, one.added if one.status != "new" else 0, bool(told)))
     assert found == [("new", 0, True), ("updated", DAYS, False), ("current", 0, False)]
+
+
+def test_a_simulated_market_is_the_same_whatever_rates_were_asked_for(request_to):
+    spec = request_to("asset=forex", "data=simulated")
+    before = loading.load(spec.asset, spec.data, seed=1)
+    fixings.renew(spec.data)
+    after = loading.load(spec.asset, spec.data, seed=1)
+    assert currency.ecb_rates() is not currency.installed_rates()
+    np.testing.assert_array_equal(after.close, before.close)
