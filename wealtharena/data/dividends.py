@@ -53,10 +53,10 @@ def in_money_of(
     quote: Quote,
     table: pd.DataFrame,
     payouts: Sequence[Payout],
-    data: DataSpec | None = None,
     *,
     calendar: str,
     hourly: bool,
+    data: DataSpec | None = None,
 ) -> tuple[pd.DataFrame, str]:
     """Return the table with every dividend in the quote's currency, and in words what was converted, if anything was.
 
