@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from tests.data.specs import compose
-from wealtharena.data import currency, fixings, loading, provider
+from wealtharena.data import catalog, currency, fixings, loading, provider
 from wealtharena.data.bars import raw_table
 from wealtharena.data.collecting import Collector
 from wealtharena.data.dividends import Payout, in_money_of
@@ -218,15 +218,26 @@ def test_bars_in_other_money_have_the_rates_reach_as_far_as_they_do(request_to, 
     )
 
 
-def test_the_ecb_is_asked_once_an_hour_for_what_does_not_come(request_to, bank, monkeypatch):
-    times = [0.0]
-    monkeypatch.setattr(fixings.time, "monotonic", lambda: times[-1])
+def test_the_ecb_is_asked_once_an_hour_for_what_does_not_come(request_to, bank, monkeypatch, caplog):
     bank.status, data = 404, request_to("data=yahoo").data
-    told = [fixings.reach({"AUD"}, "USD", moment(20), data)]
-    for now in (10.0, 3599.0, 3601.0):
-        times.append(now)
-        told.append(fixings.reach({"AUD"}, "USD", moment(20), data))
-    assert [bool(words) for words in told] == [True, False, False, True]
+    for now, asked in ((0.0, 1), (10.0, 1), (3599.0, 1), (3601.0, 2)):
+        monkeypatch.setattr(fixings.time, "monotonic", lambda now=now: now)
+        fixings.reach({"AUD"}, "USD", moment(20), data)
+        assert bank.asked == asked
+        assert len(caplog.records) == asked
+    assert "the ECB answered HTTP 404" in caplog.text
+
+
+def test_collecting_asks_for_the_rates_that_its_bars_need_and_tells_what_hindered_it(request_to, bank, monkeypatch):
+    spec, content = request_to("asset=stocks", "data=yahoo", "asset.account_currency=USD"), bank.content
+    data = spec.data.model_copy(update={"symbols": ("SHEL.L",)})
+    for sent_by, told in ((b"maintenance", True), (content, False), (b"maintenance", False)):
+        bank.content = sent_by
+        collector = Collector(spec.asset, data, spec.collect, clock=lambda: moment(20))
+        stored = {catalog.key("stocks", "SHEL.L", "1d"): {"currency": "GBP"}}
+        monkeypatch.setattr(collector.store, "catalog", lambda stored=stored: {"bars": stored})
+        collector.renew_rates()
+        assert bool(collector.lacking) is told
     assert bank.asked == 2
 
 

@@ -125,8 +125,8 @@ class Collector:
         stored, interval = self.store.catalog()["bars"], self.data.interval
         entries = (stored.get(catalog.key(self.asset.name, symbol, interval)) for symbol in self.symbols)
         quotes = {entry["currency"] for entry in entries if entry}
-        told = fixings.reach(quotes, self.asset.account_currency, self._clock(), self.data, symbols=self.symbols)
-        self.lacking += filter(None, [told])
+        if fixings.abroad(quotes, self.asset.account_currency, self.symbols) and fixings.behind(self._clock()):
+            self.lacking += filter(None, [fixings.renew(self.data)])
 
     def _lost_releases(self, series: str, frame: pd.DataFrame) -> int:
         """Return how many of the stored values a new answer lacks.

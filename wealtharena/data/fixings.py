@@ -58,16 +58,16 @@ def abroad(quotes: Iterable[str], account: str, symbols: Collection[str]) -> set
 
 def reach(
     quotes: Iterable[str], account: str, until: datetime, data: DataSpec, *, symbols: Collection[str] = ()
-) -> str:
+) -> None:
     """Have the rates that convert quotes to an account's money reach up to a moment, by asking the ECB where those in use do not.
 
-    Return in words why that was not possible, else nothing. What did not come, as on the ECB's holidays, is asked for
-    again an hour later; whether bars can be converted without is seen by `currency.from_ecb`.
+    Where that is not possible a warning says why. What did not come, as on the ECB's holidays, is asked for again an hour
+    later; whether bars can be converted without is seen by `currency.from_ecb`.
     """
-    if not abroad(quotes, account, symbols) or not behind(until) or time.monotonic() < _next[0]:
-        return ""
-    _next[0] = time.monotonic() + _PAUSE_SECONDS
-    return renew(data)
+    if abroad(quotes, account, symbols) and behind(until) and time.monotonic() >= _next[0]:
+        _next[0] = time.monotonic() + _PAUSE_SECONDS
+        if words := renew(data):
+            logger.warning("data: %s", words)
 
 
 def renew(data: DataSpec) -> str:
@@ -79,22 +79,17 @@ def renew(data: DataSpec) -> str:
     try:
         response = manners.call(lambda: manners.get("reference rates", url, params={}))
         if response.status_code != 200:
-            return _told(f"the ECB answered HTTP {response.status_code} to {url}")
+            return f"the ECB answered HTTP {response.status_code} to {url}"
         rates = currency.read_rates(response.content)
         if not _continues(rates):
-            return _told(f"what {url} sent is not the ECB's rates as this installation knows them")
+            return f"what {url} sent is not the ECB's rates as this installation knows them"
     except ProviderError as error:
-        return _told(f"the ECB's rates cannot be had: {error.cause}")
+        return f"the ECB's rates cannot be had: {error.cause}"
     except ValueError as error:
-        return _told(f"what {url} sent is no file of the ECB's rates: {manners.clean(str(error))}")
+        return f"what {url} sent is no file of the ECB's rates: {manners.clean(str(error))}"
     currency.take_later(rates)
     _keep(path_of(data.root))
     return ""
-
-
-def _told(words: str) -> str:
-    logger.warning("data: %s", words)
-    return words
 
 
 def _continues(rates: pd.DataFrame) -> bool:
