@@ -260,15 +260,6 @@ def test_pbo_is_part_of_the_evidence_where_strategies_are_known(settings):
     assert significance.overfitting(None, blocks=16) is None
 
 
-@pytest.mark.parametrize("own", [0.0, 0.01])
-def test_trials_that_are_one_and_the_same_have_no_probability_of_overfitting(own):
-    """Ten that are all their anchor showed one of 100 %."""
-    copies = np.repeat(np.random.default_rng(0).normal(0, own, (300, 1)), 10, axis=1)
-    assert significance.overfitting(copies, blocks=16) is None
-    copies[7, 3] += 1e-9
-    assert significance.overfitting(copies, blocks=16) is not None
-
-
 def test_the_stress_table_is_dearer_later_in_crisis_and_without_its_best_days(single, settings):
     rows = {row.name: row for row in single.stress}
     assert list(rows) == [
