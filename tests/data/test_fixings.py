@@ -33,7 +33,7 @@ def sent():
 
 def later(days=DAYS):
     """Return the installation's rates and those of later weekdays, each a thousandth above the day before."""
-    own = currency.installed_rates()
+    own = RATES
     dates = pd.bdate_range(own.index[-1] + pd.Timedelta(days=1), periods=days)
     grown = np.cumprod(np.full(days, 1.001))[:, None] * own.iloc[-1].to_numpy()
     return pd.concat([own, pd.DataFrame(grown, index=dates, columns=own.columns)]).drop(columns="EUR")
