@@ -129,6 +129,8 @@ def _live(
     seen = SeenBars(folder, synchronous=spec.paper.synchronous)
     watched = _watched(spec, ledger, baseline=_stored_baseline(spec, chosen), renewing=True)
     with contextlib.closing(trader.broker), contextlib.closing(seen), watched as watcher:
+        for words in answers.warned(trader.broker):
+            console.screen(answer=True).print(words, style="yellow", markup=False)
         trader.broker.stream(room.signals.wake)
         feed = Live(filled, chosen.mind.scaler, now=provider.now, seen=seen, told=watcher.event, wake=room.signals.wake)
         trader = replace(_standing(spec, chosen, trader), reached=feed.reached)
