@@ -43,7 +43,7 @@ from wealtharena.config.paths import conf_dir, own_config_dirs, use_config_dirs
 from wealtharena.config.preset_files import with_preset_files
 from wealtharena.config.problems import UNREADABLE, composition_error
 from wealtharena.config.resume import resumed_argv
-from wealtharena.config.signals import ctrl_c_heard, sigterm_as_ctrl_c
+from wealtharena.config.signals import ctrl_c_heard, hear_ctrl_c, sigterm_as_ctrl_c
 from wealtharena.config.spelling import command_line, going_on, key_of, list_of, plain, with_quoted_paths
 from wealtharena.config.threads import set_threads, thread_variables
 from wealtharena.errors import ConfigError, Interrupted, UsedFolderError, WealthArenaError
@@ -69,6 +69,7 @@ def launch(job: Job) -> Callable[[], int]:
         )
         machine.keep_room_to_speak()
         try:
+            hear_ctrl_c()
             said = _said(argv)
             if said is None:
                 with ctrl_c_heard():

@@ -26,6 +26,12 @@ class Stop:
     told: bool = False
 
 
+def hear_ctrl_c() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt again: until its imports are done, an entry point lets it end the process without a word."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @contextmanager
 def sigterm_as_ctrl_c() -> Iterator[Stop]:
     """Let SIGTERM end the block as Ctrl-C does: a run says how it ended, and a launcher's processes do not outlive it.
