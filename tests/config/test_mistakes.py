@@ -180,6 +180,12 @@ def test_true_and_false_are_no_numbers(word: str, kind: str) -> None:
     assert re.match(rf"\S+=(true|false) must be {kind}; ", said), said
 
 
+@pytest.mark.parametrize("word", ["data.start=0", "data.end=1704067200", "data.end='86400'", "data.simulator.end=0.0"])
+def test_a_number_is_no_date(word: str) -> None:
+    """Seconds since 1970 were read where they make whole days: bars from 1970 on."""
+    assert re.match(r"\S+=[\d.]+ must be a date, such as 2024-12-31; ", complaint(word))
+
+
 def test_true_and_false_stay_where_they_are_asked_for() -> None:
     assert compose(["env.random_start=true"]).env.random_start is True
     assert compose(["train.test=false"]).train.test is False
