@@ -103,6 +103,28 @@ def test_a_key_added_with_a_plus_is_refused_not_dropped() -> None:
     assert complaint("+algo.gamma=0.9") == "algo.gamma exists already; leave out the +"
 
 
+@pytest.mark.parametrize("added", ["+algo=sac", "++algo=sac", "+model=gru"])
+def test_a_group_that_is_added_is_one_that_is_there(added: str) -> None:
+    group = added.lstrip("+")
+    assert complaint(added) == f"{group.partition('=')[0]} is a group that is there; write {group}"
+
+
+def test_overrides_in_one_pair_of_quotes_are_several() -> None:
+    """What was proposed is quotes within the quotes, which makes one override of them for good."""
+    said = complaint("asset=crypto train.env_steps=100")
+    assert (
+        said == "'asset=crypto train.env_steps=100' are several overrides in one; leave out the quotes around them all"
+    )
+    assert "are several" not in complaint("data.symbols=a b=c")
+
+
+def test_a_number_with_separators_of_thousands_is_told_as_one_number() -> None:
+    """`-m` would have trained twice: for 100 steps, and for none."""
+    said = "train.env_steps=1,000,000 lists several values; write train.env_steps=1_000_000"
+    assert complaint("train.env_steps=1,000,000") == said
+    assert compose(["train.env_steps=1_000_000"]).train.env_steps == 1_000_000
+
+
 def test_a_part_that_is_taken_out_is_missed() -> None:
     assert complaint("~asset").startswith("asset is missing")
     assert complaint("~algo.gamma") == "algo.gamma is missing; set algo.gamma=..."
