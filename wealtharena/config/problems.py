@@ -338,5 +338,5 @@ def _way_out(problem: Problem, overrides: Sequence[str], defaults: Mapping[str, 
     parent, _, last = problem.key.rpartition(".")
     key = parent if last.isdecimal() else problem.key  # of an element of a list the list is what one types
     default = defaults.get(key, problem.value)
-    nothing = default in ({}, [], "") or default == problem.value
+    nothing = default in ({}, [], "") or literal(default) == literal(problem.value)  # a preset's true is told as text
     return f"leave {key} out" if nothing else f"try {key}={literal(default)}"
