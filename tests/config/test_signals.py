@@ -131,3 +131,25 @@ sys.exit(launch(job)())
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (130, "error: interrupted\n")
+
+
+def test_a_further_ctrl_c_while_libraries_end_says_nothing(tmp_path: Path) -> None:
+    """Ray imports at its end; who pressed it three times was shown where in Ray that was, behind the one line."""
+    program = """
+import atexit, signal, sys
+from wealtharena.config.launch import launch
+
+def slow_end():
+    signal.raise_signal(signal.SIGINT)
+
+def job(cfg):
+    atexit.register(slow_end)
+    sys.stdout.write("told")
+    raise KeyboardInterrupt
+
+sys.exit(launch(job)())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "told", "error: interrupted\n")

@@ -43,7 +43,7 @@ from wealtharena.config.paths import conf_dir, own_config_dirs, use_config_dirs
 from wealtharena.config.preset_files import with_preset_files
 from wealtharena.config.problems import UNREADABLE, composition_error
 from wealtharena.config.resume import resumed_argv
-from wealtharena.config.signals import ctrl_c_heard, hear_ctrl_c, sigterm_as_ctrl_c
+from wealtharena.config.signals import ctrl_c_heard, hear_ctrl_c, let_ctrl_c_end, sigterm_as_ctrl_c
 from wealtharena.config.spelling import command_line, going_on, key_of, list_of, plain, with_quoted_paths
 from wealtharena.config.threads import set_threads, thread_variables
 from wealtharena.errors import ConfigError, Interrupted, UsedFolderError, WealthArenaError
@@ -88,6 +88,8 @@ def launch(job: Job) -> Callable[[], int]:
             if told is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
                 raise
             return show(told)
+        finally:
+            let_ctrl_c_end()
 
     return command
 
