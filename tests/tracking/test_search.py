@@ -91,6 +91,16 @@ def test_a_program_is_told_of_trials_in_json(monkeypatch: pytest.MonkeyPatch) ->
     assert (failed["score"], failed["best"], failed["ended"]) == (None, 0.75, 2)
 
 
+def test_nobody_is_told_of_trials_where_only_answers_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep with overrides of its own is composed anew, and its trials were told."""
+    monkeypatch.setattr(speech, "_QUIET", True)
+    stream = io.StringIO()
+    display = SearchDisplay("m", mode="max", trials=4, steps=5, kind="plain", stream=stream)
+    display.on_trial(0, [], "COMPLETE", 5, 0.75)
+    display.on_failure(1, "ValueError: no bars")
+    assert stream.getvalue() == ""
+
+
 @pytest.mark.slow
 def test_each_trial_and_the_search_become_runs_of_one_group(tmp_path: Path) -> None:
     import wandb

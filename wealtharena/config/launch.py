@@ -133,8 +133,9 @@ def _run(job: Job, argv: Sequence[str]) -> int:
         return _run_hydra(job, argv, Codes())
     grid.check_launcher(argv)
     argv = grid.check(argv)
-    if speech.as_json() and not any(item.startswith("hydra/hydra_logging=") for item in argv):
-        argv = [*argv, "hydra/hydra_logging=disabled"]  # the launcher's own lines are no objects
+    quiet = any(item.lower() in ("quiet=true", "quiet=1") for item in argv)
+    if (quiet or speech.as_json()) and not any(item.startswith("hydra/hydra_logging=") for item in argv):
+        argv = [*argv, "hydra/hydra_logging=disabled"]  # the launcher's own lines are no objects, nor answers
     with sigterm_as_ctrl_c(), temporary_folder("codes") as folder:
         return _run_grid(job, argv, Codes(folder))
 

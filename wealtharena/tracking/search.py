@@ -59,7 +59,9 @@ class SearchDisplay:
         self._trials, self._steps = trials, steps
         self._stream = stream or sys.stdout
         self._kind = kind if kind != "auto" else ("rich" if self._stream.isatty() else "plain")
-        if speech.as_json() and kind != "quiet":
+        if speech.is_quiet():  # which a search that is composed anew has not in its tracking
+            self._kind = "quiet"
+        elif speech.as_json() and kind != "quiet":
             self._kind = "json"
         self._clock = clock
         self._started = clock()
