@@ -149,10 +149,17 @@ def test_ctrl_c_while_workers_are_imported_is_a_quiet_end(tmp_path: Path) -> Non
     with subprocess.Popen(command, cwd=tmp_path, start_new_session=True, **pipe) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("http://127.0.0.1:")
-        time.sleep(0.3)  # workers begin a moment later, and import for longer
+        _until(lambda: len(_workers(process.pid)) == 2)
+        time.sleep(0.1)  # they import for longer
         os.killpg(process.pid, signal.SIGINT)
         _, told = process.communicate(timeout=120)
     assert (process.returncode, told) == (0, "")
+
+
+def _workers(server: int) -> list[str]:
+    """Return the numbers of the processes that a server has begun to answer."""
+    children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+    return [child for child in children if b"spawn_main" in Path("/proc", child, "cmdline").read_bytes()]
 
 
 def test_a_worker_begins_deaf_to_ctrl_c_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
