@@ -49,8 +49,9 @@ WORKDIR /tmp
 USER 10001:10001
 EXPOSE 8000
 VOLUME ["/srv/wealtharena", "/srv/keys"]
+# asks where process 1 was told to listen, straight: a proxy of the environment is for other addresses
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
-    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/health', timeout=2)"]
+    CMD ["python", "-c", "import http.client as h; said = dict(w.partition('=')[::2] for w in open('/proc/1/cmdline').read().split('\\0')); c = h.HTTPConnection(said['serve.host'].strip('[]'), int(said.get('serve.port', 8000)), timeout=2); c.request('GET', '/health'); assert c.getresponse().status == 200"]
 STOPSIGNAL SIGTERM
 # Hydra writes nothing; what follows `docker run <image>` is added to these.
 ENTRYPOINT ["wealtharena", "hydra.output_subdir=null", "hydra.run.dir=.", "task=serve", "serve.host=0.0.0.0", "paths.checkpoints=/srv/wealtharena", "serve.keys_file=/srv/keys/keys.json"]

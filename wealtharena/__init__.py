@@ -7,10 +7,21 @@ loaded when they are first used.
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from gymnasium.envs.registration import register, registry
+
+def _is_the_command() -> bool:
+    """Return whether the process is `wealtharena` or `python -m wealtharena`, and no program that imports the package."""
+    started = sys.orig_argv[1:3]
+    return started == ["-m", "wealtharena"] or any(word.endswith("/wealtharena") for word in started[:1])
+
+
+if _is_the_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # as run.py does; what follows is most of what is imported
+
+from gymnasium.envs.registration import register, registry  # noqa: E402  # after Ctrl-C is seen to
 
 if TYPE_CHECKING:
     from wealtharena.prediction import ProductionModelManager

@@ -146,6 +146,28 @@ def test_a_preset_that_does_not_say_where_its_keys_belong_is_refused(text: str, 
     assert compose([f"experiment={own / 'one.yaml'}"]).seed == 7  # a path says it
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", r"one\.yaml holds no keys"),
+        ("- seed: 7\n", r"one\.yaml holds no keys"),
+        (f"\ufeff{HEAD}seed: 7\n", r"one\.yaml begins with a byte order mark, .*; save it as UTF-8 without one"),
+    ],
+)
+def test_a_preset_whose_keys_nobody_sees_is_told_as_what_it_is(text: str, told: str, own: Path) -> None:
+    """An empty one was an unknown key `experiment`; the one of an editor that writes marks had its first line proposed to it."""
+    (own / "one.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=told):
+        compose(["experiment=one"])
+
+
+def test_a_wrong_value_of_a_preset_is_not_proposed_again(own: Path) -> None:
+    (own / "one.yaml").write_text(f"{HEAD}seed: true\n")
+    with pytest.raises(ConfigError) as caught:
+        compose(["experiment=one"])
+    assert str(caught.value) == "seed=true must be a whole number; leave seed out"
+
+
 def test_a_preset_that_is_mended_is_read_anew(own: Path) -> None:
     for seed in (3, 4):
         (own / "one.yaml").write_text(f"{HEAD}seed: {seed}\n")

@@ -284,6 +284,22 @@ def test_an_answer_that_cannot_be_given_is_a_line_at_most(tmp_path: Path, questi
         assert done.stderr.startswith(said)
 
 
+@pytest.mark.parametrize("word", ["quiet=true", "quiet=True"])
+def test_a_quiet_grid_has_no_lines_of_its_launcher(probe, word: str) -> None:
+    assert "HYDRA" in probe("-m", "seed=1,2").stdout
+    quiet = probe("-m", word, "seed=1,2")
+    assert (quiet.returncode, "HYDRA" in quiet.stdout, quiet.stderr) == (0, False, "")
+
+
+def test_a_preset_that_chooses_what_is_not_there_is_told_by_a_question_too(probe, tmp_path: Path) -> None:
+    """Hydra's error for it is an OSError, which was taken for one of standard output."""
+    preset = tmp_path / "mine.yaml"
+    preset.write_text("# @package _global_\ndefaults:\n  - override /asset: bonds\n")
+    done = probe(f"experiment={preset}", "--cfg", "job")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: asset=bonds is not a choice; ")
+
+
 def test_a_question_with_a_folder_that_is_not_there_is_a_line(probe) -> None:
     done = probe("--help", "--config-dir", "nope")
     assert done.returncode == 2

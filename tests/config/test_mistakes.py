@@ -103,6 +103,28 @@ def test_a_key_added_with_a_plus_is_refused_not_dropped() -> None:
     assert complaint("+algo.gamma=0.9") == "algo.gamma exists already; leave out the +"
 
 
+@pytest.mark.parametrize("added", ["+algo=sac", "++algo=sac", "+model=gru"])
+def test_a_group_that_is_added_is_one_that_is_there(added: str) -> None:
+    group = added.lstrip("+")
+    assert complaint(added) == f"{group.partition('=')[0]} is a group that is there; write {group}"
+
+
+def test_overrides_in_one_pair_of_quotes_are_several() -> None:
+    """What was proposed is quotes within the quotes, which makes one override of them for good."""
+    said = complaint("asset=crypto train.env_steps=100")
+    assert (
+        said == "'asset=crypto train.env_steps=100' are several overrides in one; leave out the quotes around them all"
+    )
+    assert "are several" not in complaint("data.symbols=a b=c")
+
+
+def test_a_number_with_separators_of_thousands_is_told_as_one_number() -> None:
+    """`-m` would have trained twice: for 100 steps, and for none."""
+    said = "train.env_steps=1,000,000 lists several values; write train.env_steps=1_000_000"
+    assert complaint("train.env_steps=1,000,000") == said
+    assert compose(["train.env_steps=1_000_000"]).train.env_steps == 1_000_000
+
+
 def test_a_part_that_is_taken_out_is_missed() -> None:
     assert complaint("~asset").startswith("asset is missing")
     assert complaint("~algo.gamma") == "algo.gamma is missing; set algo.gamma=..."
@@ -178,6 +200,12 @@ def test_what_a_list_names_twice_is_named_with_the_list_without_it(key: str, nam
 def test_true_and_false_are_no_numbers(word: str, kind: str) -> None:
     said = complaint(*word.split())
     assert re.match(rf"\S+=(true|false) must be {kind}; ", said), said
+
+
+@pytest.mark.parametrize("word", ["data.start=0", "data.end=1704067200", "data.end='86400'", "data.simulator.end=0.0"])
+def test_a_number_is_no_date(word: str) -> None:
+    """Seconds since 1970 were read where they make whole days: bars from 1970 on."""
+    assert re.match(r"\S+=[\d.]+ must be a date, such as 2024-12-31; ", complaint(word))
 
 
 def test_true_and_false_stay_where_they_are_asked_for() -> None:

@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +127,46 @@ def test_the_entry_point_itself_understands_each_command_line(name: str, tmp_pat
     )  # fmt: skip
     assert said.returncode == 0, said.stderr
     assert yaml.safe_load(said.stdout)["task"] == ("paper" if name == "paper" else "serve")
+
+
+class Living(BaseHTTPRequestHandler):
+    """What answers on `/health` alone."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/health" else 404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def looked(folder: Path, command: list[str]) -> bool:
+    """Return whether the image's check finds a service that was started by the command line healthy."""
+    (check,) = re.findall(r"HEALTHCHECK .*\n +CMD (\[.*\])$", (REPOSITORY / "Dockerfile").read_text(), re.M)
+    started = folder / "cmdline"
+    started.write_bytes(b"\0".join(word.encode() for word in command) + b"\0")
+    program, *words = (word.replace("/proc/1/cmdline", str(started)) for word in json.loads(check))
+    assert program == "python"
+    nobody = os.environ | {"http_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
+    return (
+        subprocess.run([sys.executable, *words], env=nobody, capture_output=True, timeout=60, check=False).returncode
+        == 0
+    )
+
+
+@pytest.mark.slow
+def test_the_images_check_asks_where_the_service_was_told_to_listen(tmp_path: Path) -> None:
+    """Behind another port each container was unhealthy, and behind a proxy that Docker hands to all of them."""
+    init, serving = ["/sbin/docker-init", "--"], [*ENTRYPOINTS[1], "serve.workers=2"]
+    with HTTPServer(("127.0.0.1", 0), Living) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        moved = f"serve.port={server.server_port}"
+        assert looked(tmp_path, [*serving, moved])
+        assert looked(tmp_path, [*init, *serving, "serve.port=1", moved, "serve.host=127.0.0.1"])
+        assert not looked(tmp_path, [*serving, "serve.port=1"])
+        server.shutdown()
+
+
+def test_the_images_check_asks_the_port_that_ships() -> None:
+    (port,) = re.findall(r"said\.get\('serve\.port', (\d+)\)", (REPOSITORY / "Dockerfile").read_text())
+    assert started(ENTRYPOINTS[1], []).serve.port == int(port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -13,10 +14,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from uvicorn.supervisors.multiprocess import Process
 
 from benchmarks.serve_fuzz import cases, fuzz
 from tests.deployment.rooms import FEATURES, REPOSITORY, live
 from tests.registry.shelf import AGENT, save, stocked
+from wealtharena.deployment import server
 from wealtharena.registry import promote, rollback
 
 pytestmark = pytest.mark.slow
@@ -136,3 +139,34 @@ def test_the_service_holds_its_openapi_document_under_fuzzing(tmp_path: Path) ->
         code, printed = fuzz(address, examples=20, seed=1, phases="examples,fuzzing")
     assert code == 0, printed
     assert cases(printed) >= 40
+
+
+def test_ctrl_c_while_workers_are_imported_is_a_quiet_end(tmp_path: Path) -> None:
+    """A terminal sends it to every process: each worker told where in its imports it was."""
+    stocked(tmp_path)
+    command = [sys.executable, str(REPOSITORY / "run.py"), "task=serve", "serve.port=0", "serve.workers=2"]
+    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=tmp_path, start_new_session=True, **pipe) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http://127.0.0.1:")
+        _until(lambda: len(_workers(process.pid)) == 2)
+        time.sleep(0.1)  # they import for longer
+        os.killpg(process.pid, signal.SIGINT)
+        _, told = process.communicate(timeout=120)
+    assert (process.returncode, told) == (0, "")
+
+
+def _workers(server: int) -> list[str]:
+    """Return the numbers of the processes that a server has begun to answer."""
+    children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+    return [child for child in children if b"spawn_main" in Path("/proc", child, "cmdline").read_bytes()]
+
+
+def test_a_worker_begins_deaf_to_ctrl_c_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[object] = []
+    monkeypatch.setattr(Process, "start", lambda _: heard.append(signal.getsignal(signal.SIGINT)))
+    before = signal.getsignal(signal.SIGINT)
+    with server.deaf_until_they_serve():
+        Process.start(object())
+        assert signal.getsignal(signal.SIGINT) is before
+    assert heard == [signal.SIG_IGN]

@@ -286,3 +286,21 @@ def test_a_file_of_a_newer_schema_is_a_line_with_a_way_out(store: ModelCheckpoin
     }
     with pytest.raises(CheckpointError, match=said):
         read[path.name]()
+
+
+@pytest.mark.parametrize(
+    ("block", "figure"), [("metrics", True), ("metrics", "2024-01-01"), ("baselines", False), ("baselines", [1.0])]
+)
+def test_a_measure_that_is_no_number_is_refused(store: ModelCheckpoint, block: str, figure: object) -> None:
+    """True was a Sharpe ratio of 1.00 on the service's page."""
+    content = json.loads((save(store, "run-1") / "metadata.json").read_text())
+    content[block] = {"test": {"sharpe": figure, "trades": 3, "calmar": None}}
+    with pytest.raises(CheckpointError, match=rf"metadata\.json: {block}\.test\.sharpe: .* number"):
+        parse_metadata(content, where="metadata.json")
+
+
+def test_a_measure_stays_the_number_that_it_was(store: ModelCheckpoint) -> None:
+    content = json.loads((save(store, "run-1") / "metadata.json").read_text())
+    told = {"sharpe": 0.5, "trades": 3, "calmar": None}
+    read = parse_metadata({**content, "metrics": {"test": told}}, where="metadata.json").model_dump(mode="json")
+    assert json.dumps(read["metrics"]) == json.dumps({"test": told})

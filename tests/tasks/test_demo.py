@@ -41,6 +41,11 @@ def test_every_step_can_be_composed_and_stays_in_its_folder(stage, task, overrid
     assert f"hydra.run.dir='{stage.folder / task}'" in command
 
 
+@pytest.mark.parametrize("word", ["log=json", "quiet=true"])
+def test_each_step_speaks_as_the_demonstration_is_asked_to(tmp_path, word):
+    assert word in Stage.of(compose(["task=demo", word]), tmp_path).command("train")
+
+
 def test_a_step_that_fails_ends_it_with_its_name(stage, monkeypatch, capsys):
     monkeypatch.setattr(
         Stage, "command", lambda self, task, *more, place="": [sys.executable, "-c", "raise SystemExit(3)"]

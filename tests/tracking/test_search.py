@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
 
+from wealtharena.config import speech
 from wealtharena.tracking.search import SearchDisplay, mirror
 
 
@@ -64,6 +66,39 @@ def test_a_failure_is_told_with_its_reason() -> None:
     display = SearchDisplay("m", mode="max", trials=3, steps=5, kind="plain", stream=stream)
     display.on_failure(7, "ValueError: no bars")
     assert stream.getvalue() == "trial 7 failed: ValueError: no bars\n"
+
+
+def test_a_program_is_told_of_trials_in_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speech, "_AS_JSON", True)
+    stream, clock = io.StringIO(), Clock()
+    display = SearchDisplay("m", mode="max", trials=4, steps=5, stream=stream, clock=clock)
+    display.on_trial(0, ["algo.clip=0.1"], "RUNNING", 3, 0.5)
+    clock.now = 60.0
+    display.on_trial(0, ["algo.clip=0.1"], "COMPLETE", 5, 0.75)
+    display.on_failure(1, "ValueError: no bars")
+    display.on_trial(1, [], "FAIL", 0, None)
+    done, why, failed = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert [one["event"] for one in (done, why, failed)] == ["trial", "trial_failed", "trial"]
+    assert (done["number"], done["state"], done["score"], done["overrides"]) == (0, "done", 0.75, ["algo.clip=0.1"])
+    assert (done["ended"], done["trials"], done["best"], done["best_trial"], done["seconds_left"]) == (
+        1,
+        4,
+        0.75,
+        0,
+        180,
+    )
+    assert why["message"] == "ValueError: no bars"
+    assert (failed["score"], failed["best"], failed["ended"]) == (None, 0.75, 2)
+
+
+def test_nobody_is_told_of_trials_where_only_answers_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep with overrides of its own is composed anew, and its trials were told."""
+    monkeypatch.setattr(speech, "_QUIET", True)
+    stream = io.StringIO()
+    display = SearchDisplay("m", mode="max", trials=4, steps=5, kind="plain", stream=stream)
+    display.on_trial(0, [], "COMPLETE", 5, 0.75)
+    display.on_failure(1, "ValueError: no bars")
+    assert stream.getvalue() == ""
 
 
 @pytest.mark.slow

@@ -193,22 +193,23 @@ def test_a_vanished_folder_is_a_clear_error(tmp_path: Path) -> None:
         train(job(tmp_path), listener=Vandal())
 
 
-def test_a_signal_ends_the_run_with_a_state_and_a_candidate_and_resume_finishes_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("at", [1, 4])  # the last, too: nobody who stops a run wants its test window opened
+def test_a_signal_ends_the_run_with_a_state_and_a_candidate_and_resume_finishes_it(tmp_path: Path, at: int) -> None:
     class Impatient(Told):
         def on_iteration(self, record: Mapping) -> None:
             super().on_iteration(record)
-            if len(self.iterations) == 1:
+            if len(self.iterations) == at:
                 os.kill(os.getpid(), signal.SIGTERM)
 
     stopped = train(job(tmp_path), listener=Impatient())
-    assert stopped.status == "interrupted"
-    assert stopped.env_steps == 256
+    assert (stopped.status, stopped.env_steps) == ("interrupted", 256 * at)
     assert load_policy(best_path(tmp_path)) is not None
     told = Told()
     finished = train(job(tmp_path, resume=True), listener=told)
     assert finished.status == "completed"
-    assert [record["env_step"] for record in told.iterations] == [512, 768, 1024]
-    assert [record["iteration"] for record in told.iterations] == [2, 3, 4]
+    assert [(record["iteration"], record["env_step"]) for record in told.iterations] == [
+        (number, 256 * number) for number in range(at + 1, 5)
+    ]
     assert finished.candidates == train(job(tmp_path / "undisturbed"), listener=Told()).candidates
 
 

@@ -27,7 +27,7 @@ def answering() -> Iterator[None]:
             if sys.stdout is not None:
                 sys.stdout.flush()
     except OSError as error:
-        if error.filename is not None:
+        if error.filename is not None or error.errno is None:  # Hydra's for a choice that is not there is of this kind
             raise
         let_go(sys.stdout)
         if not isinstance(error, BrokenPipeError):

@@ -77,9 +77,16 @@ def _chosen_by(file: _File, roots: Sequence[Path]) -> Iterator[_File]:
         content = yaml.safe_load(text)
     except yaml.YAMLError:
         return  # composing tells of it, with its place
-    content = content if isinstance(content, dict) else {}
     placed = file.placed or file.group.partition("/")[0] not in _OF_ALL or _PLACED.match(text)
-    if content and not placed:
+    if not placed and (not isinstance(content, dict) or not content):
+        raise ConfigError(f"{where} holds no keys", hint="give it lines of key: value below # @package _global_")
+    content = content if isinstance(content, dict) else {}
+    if not placed and _PLACED.match(text.removeprefix("\ufeff")):
+        raise ConfigError(
+            f"{where} begins with a byte order mark, behind which nobody sees its first line",
+            hint="save it as UTF-8 without one",
+        )
+    if not placed:
         raise ConfigError(
             f"{where}: nothing reads its keys, since it does not say that they are those of the whole configuration",
             hint="make its first line: # @package _global_",

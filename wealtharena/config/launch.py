@@ -43,7 +43,7 @@ from wealtharena.config.paths import conf_dir, own_config_dirs, use_config_dirs
 from wealtharena.config.preset_files import with_preset_files
 from wealtharena.config.problems import UNREADABLE, composition_error
 from wealtharena.config.resume import resumed_argv
-from wealtharena.config.signals import ctrl_c_heard, sigterm_as_ctrl_c
+from wealtharena.config.signals import ctrl_c_heard, hear_ctrl_c, let_ctrl_c_end, sigterm_as_ctrl_c
 from wealtharena.config.spelling import command_line, going_on, key_of, list_of, plain, with_quoted_paths
 from wealtharena.config.threads import set_threads, thread_variables
 from wealtharena.errors import ConfigError, Interrupted, UsedFolderError, WealthArenaError
@@ -69,6 +69,7 @@ def launch(job: Job) -> Callable[[], int]:
         )
         machine.keep_room_to_speak()
         try:
+            hear_ctrl_c()
             said = _said(argv)
             if said is None:
                 with ctrl_c_heard():
@@ -87,6 +88,8 @@ def launch(job: Job) -> Callable[[], int]:
             if told is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
                 raise
             return show(told)
+        finally:
+            let_ctrl_c_end()
 
     return command
 
@@ -130,8 +133,9 @@ def _run(job: Job, argv: Sequence[str]) -> int:
         return _run_hydra(job, argv, Codes())
     grid.check_launcher(argv)
     argv = grid.check(argv)
-    if speech.as_json() and not any(item.startswith("hydra/hydra_logging=") for item in argv):
-        argv = [*argv, "hydra/hydra_logging=disabled"]  # the launcher's own lines are no objects
+    quiet = any(item.lower() in ("quiet=true", "quiet=1") for item in argv)
+    if (quiet or speech.as_json()) and not any(item.startswith("hydra/hydra_logging=") for item in argv):
+        argv = [*argv, "hydra/hydra_logging=disabled"]  # the launcher's own lines are no objects, nor answers
     with sigterm_as_ctrl_c(), temporary_folder("codes") as folder:
         return _run_grid(job, argv, Codes(folder))
 

@@ -48,6 +48,8 @@ _SIZES = {
     "string_too_long": ("at most", "letter"),
 }
 
+_THOUSANDS: Final = re.compile(r"[1-9]\d{0,2}(,\d{3})+")
+
 PRESETS: Final = ("experiment", "debug", "zoo")  # groups of which each choice may set any key
 
 # what Hydra's and OmegaConf's own code stumbles over while it composes
@@ -144,16 +146,8 @@ def composition_error(error: BaseException, overrides: Sequence[str]) -> ConfigE
         return ConfigError(f"{nameless[0]} sets no key", hint="write key=value or group=choice")
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _no_choice(error, overrides)
-    if isinstance(error, OverrideParseException) and "=" not in error.override:
-        word = error.override
-        meant = [f"{group}={word}" for group, choices in groups().items() if word in choices and "/" not in group][:3]
-        hint = f"did you mean {' or '.join(meant)}?" if meant else "write key=value or group=choice; --help lists them"
-        return ConfigError(f"{word!r} sets no key", hint=hint)
     if isinstance(error, OverrideParseException):
-        return ConfigError(
-            f"cannot read the override {error.override!r}",
-            hint="write key=value or group=choice; quote a value with spaces, commas or letters such as ä twice: 'key=\"a, b\"'",
-        )
+        return _unread(error.override)
     if isinstance(error, yaml.MarkedYAMLError):
         return _broken_yaml(error)
     if isinstance(error, RecursionError):
@@ -164,8 +158,10 @@ def composition_error(error: BaseException, overrides: Sequence[str]) -> ConfigE
     text = str(error) or str(error.__cause__ or "")
     if match := re.match(r"Could not append to config\. An item is already at '([^']+)'", text):
         return ConfigError(f"{match[1]} exists already", hint="leave out the +")
-    if match := re.match(r"force-add of config groups is not supported: '\+\+([^'@=]+)[^'=]*=?([^']*)'", text):
-        return ConfigError(f"{match[1]} is a group that is there", hint=f"write {match[1]}={match[2]}")
+    for item in overrides:
+        group, value = key_of(item).partition("@")[0], item.partition("=")[2]
+        if item.startswith("+") and group in groups():
+            return ConfigError(f"{group} is a group that is there", hint=f"write {group}={value}")
     if match := re.search(r"The value of '([^']+)' is (.*) and not (.*)\.$", text):
         return ConfigError(f"{match[1]} is {match[2]}, not {match[3]}", hint=f"set it: {match[1]}=<value>")
     if match := re.match(r"Error merging override (.+)", text):
@@ -182,6 +178,9 @@ def composition_error(error: BaseException, overrides: Sequence[str]) -> ConfigE
     if match := re.search(r"Could not (?:override|delete from config\.|delete) '([^'@]+)", text):
         return unknown_key(match[1].partition("=")[0], overrides)
     if match := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '([^']+)'", text):
+        key, _, value = match[1].partition("=")
+        if _THOUSANDS.fullmatch(value):
+            return ConfigError(f"{match[1]} lists several values", hint=f"write {key}={value.replace(',', '_')}")
         return ConfigError(
             f"{match[1]} lists several values", hint=f"for one job each: -m {match[1]}; for one list: key=[a,b]"
         )
@@ -194,6 +193,27 @@ def composition_error(error: BaseException, overrides: Sequence[str]) -> ConfigE
     return ConfigError(
         " ".join(text.split()) or type(error).__name__, hint="see --help, or set HYDRA_FULL_ERROR=1 for all of it"
     )
+
+
+def _unread(word: str) -> ConfigError:
+    """Return what to say of an override that cannot be parsed."""
+    if "=" not in word:
+        meant = [f"{group}={word}" for group, choices in groups().items() if word in choices and "/" not in group][:3]
+        hint = f"did you mean {' or '.join(meant)}?" if meant else "write key=value or group=choice; --help lists them"
+        return ConfigError(f"{word!r} sets no key", hint=hint)
+    if _are_several(word):
+        return ConfigError(f"{word!r} are several overrides in one", hint="leave out the quotes around them all")
+    return ConfigError(
+        f"cannot read the override {word!r}",
+        hint="write key=value or group=choice; quote a value with spaces, commas or letters such as ä twice: 'key=\"a, b\"'",
+    )
+
+
+def _are_several(text: str) -> bool:
+    """Return whether what was given as one override is several, each of something that there is."""
+    words, known = text.split(), defaults_for(())
+    keys = [key_of(word) for word in words if "=" in word]
+    return len(words) > 1 and len(keys) == len(words) and all(key in known or key in groups() for key in keys)
 
 
 def _broken_yaml(error: yaml.MarkedYAMLError) -> ConfigError:
@@ -318,5 +338,5 @@ def _way_out(problem: Problem, overrides: Sequence[str], defaults: Mapping[str, 
     parent, _, last = problem.key.rpartition(".")
     key = parent if last.isdecimal() else problem.key  # of an element of a list the list is what one types
     default = defaults.get(key, problem.value)
-    nothing = default in ({}, [], "") or default == problem.value
+    nothing = default in ({}, [], "") or literal(default) == literal(problem.value)  # a preset's true is told as text
     return f"leave {key} out" if nothing else f"try {key}={literal(default)}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,26 @@ class Stop:
     """Whether SIGTERM has come."""
 
     told: bool = False
+
+
+def hear_ctrl_c() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt again: until its imports are done, an entry point lets it end the process without a word."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def let_ctrl_c_end() -> None:
+    """Let a Ctrl-C that comes once the command is over end the process: what libraries do at their end told where it came."""
+    atexit.unregister(_over)
+    atexit.register(_over)  # now, so that it is called before theirs
+
+
+def _over() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager

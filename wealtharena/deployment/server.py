@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -136,6 +137,30 @@ def nothing_to_import_again() -> Iterator[None]:
         sys.modules["__main__"] = program
 
 
+@contextmanager
+def deaf_until_they_serve() -> Iterator[None]:
+    """Let workers begin deaf to Ctrl-C, which reaches every process of a terminal: those that imported told where they were.
+
+    A worker that serves has its own way to end, and the process that started it ends it in any case.
+    """
+    from uvicorn.supervisors.multiprocess import Process
+
+    start = Process.start
+
+    def deaf(worker: Process) -> None:
+        heard = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which a process that is begun inherits
+        try:
+            start(worker)
+        finally:
+            signal.signal(signal.SIGINT, heard)
+
+    Process.start = deaf  # type: ignore[assignment, method-assign]  # uvicorn has no hook before a worker's process
+    try:
+        yield
+    finally:
+        Process.start = start  # type: ignore[method-assign]  # as it was
+
+
 def serve(spec: ServeSpec, paths: PathsSpec, *, say: Callable[[str], None], accounts: str | None = None) -> None:
     """Serve until SIGINT or SIGTERM; requests under way then get `shutdown_seconds` to finish.
 
@@ -157,6 +182,7 @@ def serve(spec: ServeSpec, paths: PathsSpec, *, say: Callable[[str], None], acco
         sigterm_as_ctrl_c(),
         prepared(spec, paths, keyed=ring.keyed, accounts=accounts),
         nothing_to_import_again(),
+        deaf_until_they_serve(),
     ):  # uvicorn raises the signal again
         uvicorn.run(
             APPLICATION,

@@ -6,18 +6,20 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from wealtharena.config.specs.base import Typed
 from wealtharena.errors import CheckpointError
 from wealtharena.files import NEWER, newer
 from wealtharena.registry.names import AGENT_PATTERN, VERSION_PATTERN
 
 MAX_STATE = 1 << 20
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Figures = dict[str, float | int | None]  # measures by name, None where one is not defined
 VerdictStatus = Literal["promotable", "unproven", "rejected"]
 
 
-class _Part(BaseModel):
+class _Part(Typed):
     model_config = ConfigDict(frozen=True, extra="allow")
 
 
@@ -96,8 +98,8 @@ class Metadata(_Part):
     git_sha: str | None = None
     seed: int | None = None
     verdict: VerdictInfo
-    metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    baselines: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    metrics: dict[str, Figures] = Field(default_factory=dict)
+    baselines: dict[str, Figures] = Field(default_factory=dict)
     comparison: dict[str, dict[str, Any]] = Field(default_factory=dict)
     challenge: dict[str, Any] | None = Field(
         default=None, description="a retraining against its incumbent, see retrain.Challenge"
@@ -131,5 +133,5 @@ def parse_metadata(content: Mapping[str, Any], *, where: str) -> Metadata:
         return Metadata.model_validate(dict(content))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "metadata"
+        field = ".".join(str(part) for part in first["loc"] if part != "float") or "metadata"  # of Figures, no field
         raise CheckpointError(f"{where}: {field}: {first['msg']}", hint="save the checkpoint again") from error

@@ -73,6 +73,7 @@ class Stage:
                 f"data.simulator.bars={spec.data.simulator.bars}",
                 f"seed={spec.seed}",
                 f"quiet={str(spec.quiet).lower()}",
+                f"log={spec.log}",
                 "tracking=quiet",
                 "tracking.report=true",
                 f"evaluation.bootstrap_draws={spec.evaluation.bootstrap_draws}",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from wealtharena.config import speech
 from wealtharena.files import tell
 from wealtharena.terminal import Screen, figure, printable, styled
 from wealtharena.tracking.console import duration
@@ -58,6 +59,10 @@ class SearchDisplay:
         self._trials, self._steps = trials, steps
         self._stream = stream or sys.stdout
         self._kind = kind if kind != "auto" else ("rich" if self._stream.isatty() else "plain")
+        if speech.is_quiet():  # which a search that is composed anew has not in its tracking
+            self._kind = "quiet"
+        elif speech.as_json() and kind != "quiet":
+            self._kind = "json"
         self._clock = clock
         self._started = clock()
         self._rows: dict[int, TrialState] = {}
@@ -79,21 +84,36 @@ class SearchDisplay:
         elif self._kind == "plain" and state in _ENDED:
             self._say(f"trial {number:>3} {_WORD[state]:<13} {_number(row.score):>8}  {' '.join(row.overrides)}")
             self._say(f"    {self.headline()}")
+        elif self._kind == "json" and state in _ENDED:
+            speech.say("trial", self._facts(number, row), stream=self._stream)
 
     def on_failure(self, number: int, message: str) -> None:
         """Say why a trial failed."""
         if self._live is not None:
             self._live.console.print(styled("[red]trial {} failed:[/] {}", number, message))
+        elif self._kind == "json":
+            speech.say("trial_failed", {"number": number, "message": message}, stream=self._stream)
         elif self._kind != "quiet":
             self._say(f"trial {number} failed: {message}")
 
-    def headline(self) -> str:
-        """Return how far the search is: ended trials, best so far, time left."""
+    def _facts(self, number: int, row: TrialState) -> dict[str, Any]:
+        """Return what a program is told of a trial that has ended, and of the search by then."""
+        (ended, left), best = self._ended(), self.best()
+        return {
+            "number": number, "state": _WORD[row.state], "metric": self.metric, "score": row.score, "overrides": list(row.overrides),
+            "ended": ended, "trials": self._trials, "best": best and best[1], "best_trial": best and best[0], "seconds_left": left,
+        }  # fmt: skip
+
+    def _ended(self) -> tuple[int, float | None]:
+        """Return how many trials have ended, and the seconds that the others take at their pace; None before there is one."""
         ended = sum(row.state in _ENDED for row in self._rows.values())
         spent = self._clock() - self._started
         own = ended - self._kept  # the others took none of this time
-        left = spent / own * (self._trials - ended) if own else None
-        best = self.best()
+        return ended, spent / own * (self._trials - ended) if own else None
+
+    def headline(self) -> str:
+        """Return how far the search is: ended trials, best so far, time left."""
+        (ended, left), best = self._ended(), self.best()
         shown = f"best {self.metric} {_number(best[1])} (trial {best[0]})" if best else "no score yet"
         return f"{ended} of {self._trials} trials, {shown}, {duration(left)} left"
 

@@ -76,21 +76,21 @@ class _Training:
     def run(self) -> TrainingResult:
         with plugins.importing():  # torch and RLlib
             engine = self._open_engine()
-        status: Literal["completed", "interrupted"] = "completed"
         try:
             with StopRequest() as stop:
                 self._started = self._saved = time.monotonic()
                 while engine.env_steps < self.spec.train.env_steps and not self._out_of_patience():
                     if stop.requested:
-                        status = "interrupted"
                         break
                     self._iterate(engine)
-                if status == "completed" and not self._validated(engine):
+                if not stop.requested and not self._validated(engine):
                     self._evaluate(engine)
                 self.seconds += time.monotonic() - self._started
                 self._save(engine, self.seconds)
-                if status == "interrupted" and self.store.best is None and self.iterations:
+                if stop.requested and self.store.best is None and self.iterations:
                     self._measure(engine)  # in no state: a run that goes on has the candidates that it would have had
+            # also where the last iteration was stopped: who stops a run does not want its test window opened
+            status: Literal["completed", "interrupted"] = "interrupted" if stop.requested else "completed"
             return self._result(engine, status)
         finally:
             engine.close()

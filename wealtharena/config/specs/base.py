@@ -15,32 +15,40 @@ from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DIGITS: Final = re.compile(r"\s*[+-]?[\d.]+\s*")
 _NUMBERS: Final = frozenset({int, float})
+_DATES: Final = frozenset({dt.date})
 Items = TypeVar("Items", bound="tuple[Any, ...]")
 
 
-class Spec(BaseModel):
-    """A frozen, fully typed piece of configuration; unknown keys, NaN, infinity and truth values for numbers are refused.
+class Typed(BaseModel):
+    """A model that takes neither truth values nor dates for numbers, and no numbers for dates, which Python and pydantic do."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _in_its_kind(cls, value: Any, info: ValidationInfo) -> Any:
+        """Spell out true and false where nothing but numbers is taken: they count as 1 and 0; refuse a number for a date."""
+        if info.field_name in _fields_of(cls, _NUMBERS):
+            return _spelt_out(value)
+        if info.field_name in _fields_of(cls, _DATES):
+            _refuse_numbers(value)
+        return value
+
+
+class Spec(Typed):
+    """A frozen, fully typed piece of configuration; unknown keys, NaN, infinity and values of another kind are refused.
 
     Types, ranges and units stand in the spec; default values stand in `conf/` only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Spell out true and false where nothing but numbers is taken: Python counts them as 1 and 0."""
-        return _spelt_out(value) if info.field_name in _of_numbers(cls) else value
-
 
 @cache
-def _of_numbers(spec: type[BaseModel]) -> frozenset[str]:
-    """Return the fields of a spec that take numbers only: one, or lists or mappings of them."""
+def _fields_of(spec: type[BaseModel], kinds: frozenset[type]) -> frozenset[str]:
+    """Return the fields of a spec that take values of some kinds only: one, or lists or mappings of them."""
     leaves = {name: _leaves(field.annotation) for name, field in spec.model_fields.items()}
-    return frozenset(
-        name for name, found in leaves.items() if found & _NUMBERS and found <= {*_NUMBERS, type(None), ...}
-    )
+    return frozenset(name for name, found in leaves.items() if found & kinds and found <= {*kinds, type(None), ...})
 
 
 def _leaves(annotation: Any) -> set[Any]:
@@ -61,6 +69,15 @@ def _spelt_out(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_spelt_out(item) for item in value]
     return {key: _spelt_out(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+
+
+def _refuse_numbers(value: Any) -> None:
+    """Raise where a number stands for a date, or digits do: they would be counted in seconds since 1970."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            _refuse_numbers(item)
+    elif isinstance(value, int | float) or (isinstance(value, str) and _DIGITS.fullmatch(value)):
+        raise PydanticCustomError("date_type", "Input should be a date")
 
 
 @dataclass(frozen=True)
