@@ -13,6 +13,7 @@ import numpy.typing as npt
 from wealtharena.data.reading.columns import plain as letters_of
 from wealtharena.data.reading.columns import role_of
 from wealtharena.data.reading.settled import Ledger
+from wealtharena.data.reading.signs import told, with_minus
 from wealtharena.data.reading.words import ABSENT
 from wealtharena.errors import DataError
 
@@ -81,7 +82,7 @@ def _holds_numbers(cells: pd.Series) -> bool:
     """Return whether a column is one of numbers, typed or written."""
     if is_typed(cells):
         return True
-    text = text_of(cells)
+    text = with_minus(text_of(cells))
     text = text[~text.str.lower().isin(ABSENT)].str.rstrip(SPACES)
     return bool(len(text)) and bool(text.str.fullmatch(f"{NUMBER}|{ENDLESS}", case=False).all())
 
@@ -274,7 +275,7 @@ def figures_of(columns: Sequence[Column], ledger: Ledger) -> Figures:
     if is_typed(cells):
         values = cells.to_numpy(dtype=np.float64, na_value=np.nan)
     else:
-        text = text_of(cells)
+        text = told(text_of(cells), name, ledger)
         absent = text.str.lower().isin(ABSENT)
         marked = text.str.endswith("%")
         if marked.any() and not (marked | absent | text.str.fullmatch(NOTHING)).all():
@@ -294,7 +295,7 @@ def _numbers(name: str, text: pd.Series, beside: list[pd.Series], ledger: Ledger
     try:
         values = _marked(own, ledger)[name]
     except DataError as error:
-        others = {f"column {place}": text_of(one).str.rstrip(SPACES) for place, one in enumerate(beside)}
+        others = {f"column {place}": with_minus(text_of(one)).str.rstrip(SPACES) for place, one in enumerate(beside)}
         others = {key: one.mask(one.str.fullmatch(ENDLESS, case=False), "") for key, one in others.items()}
         if not others or " may be " not in error.message:
             raise

@@ -14,6 +14,7 @@ from wealtharena.data.reading.columns import PRICES
 from wealtharena.data.reading.eras import plainer
 from wealtharena.data.reading.events import ratios
 from wealtharena.data.reading.settled import Ledger
+from wealtharena.data.reading.signs import told
 from wealtharena.data.reading.words import ABSENT, meaning_of, money_of
 from wealtharena.errors import DataError
 
@@ -103,7 +104,7 @@ def _quick(values: pd.Series) -> FloatArray | None:
 
 def _text(values: pd.Series, name: str, ledger: Ledger) -> pd.Series:
     """Return cells without the sign or code of a currency before them, of prices also behind: it states what they are quoted in."""
-    text: pd.Series = plainer(values.astype("string").fillna("").str.strip())
+    text: pd.Series = told(plainer(values.astype("string").fillna("").str.strip()), name, ledger)
     if not text.str.contains(_NO_NUMBER, regex=True).any():
         return text
     for pattern, group in ((BEFORE, 1), (_BEHIND, 0)):
