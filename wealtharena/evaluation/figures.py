@@ -293,21 +293,21 @@ def _numbers(name: str, text: pd.Series, beside: list[pd.Series], ledger: Ledger
     endless = text.str.extract(f"^{ENDLESS}$", flags=re.IGNORECASE)[0]
     own = {name: text.str.rstrip(SPACES).mask(endless.notna(), "")}
     try:
-        values = _marked(own, ledger)[name]
+        values = marked(own, ledger)[name]
     except DataError as error:
         others = {f"column {place}": with_minus(text_of(one)).str.rstrip(SPACES) for place, one in enumerate(beside)}
         others = {key: one.mask(one.str.fullmatch(ENDLESS, case=False), "") for key, one in others.items()}
         if not others or " may be " not in error.message:
             raise
         try:
-            values = _marked({**own, **others}, ledger)[name]
+            values = marked({**own, **others}, ledger)[name]
         except DataError:
             raise error from None
     is_endless, is_loss = endless.notna().to_numpy(dtype=bool), endless.eq("-").fillna(value=False).to_numpy(dtype=bool)
     return np.where(is_endless, np.where(is_loss, -np.inf, np.inf), values.to_numpy(dtype=np.float64))
 
 
-def _marked(columns: dict[str, pd.Series], ledger: Ledger) -> dict[str, pd.Series]:
+def marked(columns: dict[str, pd.Series], ledger: Ledger) -> dict[str, pd.Series]:
     """Return the numbers of columns, their marks read as bars' are.
 
     Raises:

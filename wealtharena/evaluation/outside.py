@@ -17,7 +17,7 @@ from wealtharena.data.panel import closing_rate
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.envs.trajectory import Trades, Trajectory
 from wealtharena.errors import DataError, UnknownFileError, UnusableFileError
-from wealtharena.evaluation import sheets
+from wealtharena.evaluation import sheets, yearly
 from wealtharena.evaluation.figures import WEEK, Figures, dates_of, figures_of, without_footer
 from wealtharena.evaluation.levels import require_no_flows, require_no_splits
 from wealtharena.evaluation.percent import Sizes
@@ -66,7 +66,7 @@ def read(path: Path, unit: str = "auto", ledger: Ledger | None = None) -> Trajec
 
 
 def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
-    sheet = sheets.read(path, ledger)
+    sheet, years = yearly.unfolded(sheets.read(path, ledger), ledger)
     columns = without_footer(sheet.columns, ledger)
     at, found = dates_of(columns, ledger), figures_of(columns, ledger)
     order = np.argsort(at, kind="stable")
@@ -100,7 +100,10 @@ def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
         return _path(path.stem, at, values)
     at = _ended(at, ledger)
     _require_countable(1.0 + values, path.name)
-    values = _as_shares(replace(found, values=values), at, unit, sheet.above, ledger)
+    found = replace(found, values=values)
+    unit = years.unit_of(at, found, unit, ledger)
+    values = _as_shares(found, at, unit, sheet.above, ledger)
+    years.check(at, found, per_cents=bool(found.sign) or unit == "percent", ledger=ledger)
     if (values <= -1.0).any():
         raise DataError(
             f"{path.name}: a return of {values.min():.2%} loses all that there was, or more",

@@ -16,6 +16,7 @@ from wealtharena.data.reading.heads import PEEK, SEPARATORS, best_line, require_
 from wealtharena.data.reading.kinds import columnar
 from wealtharena.data.reading.parquet import arrow_table
 from wealtharena.data.reading.settled import Ledger
+from wealtharena.data.reading.spelled import months_of
 from wealtharena.data.reading.textfile import decode
 from wealtharena.errors import DataError, UnknownFileError
 from wealtharena.evaluation.figures import Column, is_named
@@ -111,7 +112,7 @@ def _one(line: str, separator: str) -> list[str]:
 
 def _as_names(cells: list[str]) -> tuple[int, bool, bool]:
     """Return how well a line would name the columns: how much it names, whether it is text alone, and in several cells."""
-    named = any(map(is_named, cells)) + any(role_of(cell) == "timestamp" for cell in cells)
+    named = any(map(is_named, cells)) + any(role_of(cell) == "timestamp" for cell in cells) + len(months_of(cells))
     return named, not _holds_figures(cells), len(cells) > 1
 
 

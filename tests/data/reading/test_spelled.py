@@ -197,3 +197,14 @@ def test_times_that_name_the_last_moment_of_a_bar_are_its_beginning(before: str,
         made = split_symbols(frame, where="AAA.csv", only_symbol="AAA")
         assert list(made.tables["AAA"]["timestamp"]) == list(begins)
         assert any("last moments of bars" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("words", [
+    "Jan Feb Mrz Apr Mai Jun Jul Aug Sep Okt Nov Dez", "Jän. Feb. März Apr. Mai Juni Juli Aug. Sept. Okt. Nov. Dez.",
+    "Jan Fév Mar Avr Mai Jun Jul Aoû Sep Oct Nov Déc",
+])  # fmt: skip
+def test_a_whole_year_of_abbreviated_months_is_of_one_language(words: str) -> None:
+    """Excel's own 02. Mrz 2023 was read in no file that held a February as well."""
+    days = pd.date_range("2023-01-02", "2023-12-29", freq="B")
+    names = words.split()
+    assert list(_parsed([f"{at.day:02}. {names[at.month - 1]} {at.year}" for at in days])) == list(days)
