@@ -42,7 +42,9 @@ SAME_RETURN: Final = 1e-6  # that a column of returns may differ from its level'
 DAY: Final = 86_400 * 10**9  # ns
 WEEK: Final = 7  # days
 YEAR: Final = 12  # months
-MONTHLY: Final = ("year and month", "month's name and year")  # forms of a stamp
+MONTHLY: Final = re.compile(  # forms of a stamp
+    r"(?:year and month|month's name and year|month and year|year and month by name)$|months of years of two digits"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +226,7 @@ def _moments(read: Stamps, ledger: Ledger) -> npt.NDArray[np.datetime64]:
     from wealtharena.data import intervals
     from wealtharena.data.reading.moments import bar_times
 
-    if read.form.endswith(MONTHLY):  # 2024-01 says which month it is of, and its figure is known at the end
+    if MONTHLY.search(read.form):  # 2024-01 says which month it is of, and its figure is known at the end
         return (pd.DatetimeIndex(read.wall) + pd.offsets.MonthEnd(0)).to_numpy().astype("datetime64[ns]")
     if intervals.is_dated(pd.DatetimeIndex(read.instants)) is False:
         return read.instants.astype("datetime64[ns]")
