@@ -12,7 +12,9 @@ import numpy.typing as npt
 from wealtharena.data.reading.columns import role_of
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.errors import DataError
-from wealtharena.evaluation.figures import Column, Figures, plain, text_of
+from wealtharena.evaluation.cells import Column, text_of
+from wealtharena.evaluation.figures import Figures
+from wealtharena.evaluation.naming import plain
 
 FLOWS: Final = (
     r"deposit|withdraw|contribution|cash_?flow|(?:net|external)_?flow|subscription|redemption|einzahlung|auszahlung"

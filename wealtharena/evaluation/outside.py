@@ -18,7 +18,8 @@ from wealtharena.data.reading.settled import Ledger
 from wealtharena.envs.trajectory import Trades, Trajectory
 from wealtharena.errors import DataError, UnknownFileError, UnusableFileError
 from wealtharena.evaluation import sheets, yearly
-from wealtharena.evaluation.figures import WEEK, Figures, dates_of, figures_of, without_footer
+from wealtharena.evaluation.dates import WEEK, dated, dates_of, without_footer
+from wealtharena.evaluation.figures import Figures, figures_of
 from wealtharena.evaluation.levels import require_no_flows, require_no_splits
 from wealtharena.evaluation.percent import Sizes
 
@@ -32,6 +33,7 @@ STANDS_STILL: Final = 0.1  # share of a record's dates on which prices may have 
 WEEKEND_DAYS: Final = 4  # that prices may begin after a record, or end before it, without a note
 PATIENCE_STEPS: Final = 1.5  # the same in steps of the prices, which may be labelled by the first day of a month
 MOST: Final = 1e100  # that equity may grow by in a bar: figures take squares of it
+MANY, LARGE, ALIKE = 20, 0.05, 0.9  # returns, the largest of them and their correlation, which no market has together
 LEAST: Final = 2  # returns that a record has at least
 
 
@@ -43,7 +45,7 @@ class Returns(Trajectory):
 def read(path: Path, unit: str = "auto", ledger: Ledger | None = None) -> Trajectory:
     """Return the record in a CSV or Parquet file: a column of dates and one of returns or of equity.
 
-    What the column is goes by its name (`figures.RETURNS`, `LEVELS`); a file that leaves two possibilities open is refused.
+    What the column is goes by its name (`naming.RETURNS`, `LEVELS`); a file that leaves two possibilities open is refused.
     Nothing is known of positions, orders and costs: those parts of the path are empty.
 
     Args:
@@ -67,7 +69,7 @@ def read(path: Path, unit: str = "auto", ledger: Ledger | None = None) -> Trajec
 
 def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
     sheet, years = yearly.unfolded(sheets.read(path, ledger), ledger)
-    columns = without_footer(sheet.columns, ledger)
+    columns = without_footer(dated(sheet.columns), ledger)
     at, found = dates_of(columns, ledger), figures_of(columns, ledger)
     order = np.argsort(at, kind="stable")
     at, values = at[order], found.values[order]
@@ -104,6 +106,7 @@ def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
     unit = years.unit_of(at, found, unit, ledger)
     values = _as_shares(found, at, unit, sheet.above, ledger)
     years.check(at, found, per_cents=bool(found.sign) or unit == "percent", ledger=ledger)
+    _require_no_sums(values, found.name, path.name)
     if (values <= -1.0).any():
         raise DataError(
             f"{path.name}: a return of {values.min():.2%} loses all that there was, or more",
@@ -121,6 +124,18 @@ def _require_countable(growth: FloatArray, name: str) -> None:
     """Raise DataError where what a bar multiplies equity by, [n], has a square that is no number."""
     if not (growth < MOST).all():
         raise DataError(f"{name}: equity grows beyond every number", hint="look at its rows, and at their unit")
+
+
+def _require_no_sums(values: FloatArray, column: str, name: str) -> None:
+    """Raise DataError where returns, as shares, are nearly those before them and large: cumulative or rolling ones."""
+    if len(values) < MANY or np.abs(values).max() < LARGE or np.ptp(values[1:]) == 0.0 or np.ptp(values[:-1]) == 0.0:
+        return
+    alike = float(np.corrcoef(values[1:], values[:-1])[0, 1])
+    if alike > ALIKE:
+        raise DataError(
+            f"{name}: each {column} is much like the one before (a correlation of {alike:.2f}), as cumulative or rolling ones are",
+            hint="give what each row earned; of cumulative returns, 1 + each is a level: call that column `equity`",
+        )
 
 
 def _as_shares(found: Figures, at: npt.NDArray[np.datetime64], unit: str, above: str, ledger: Ledger) -> FloatArray:

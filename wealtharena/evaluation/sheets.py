@@ -19,7 +19,8 @@ from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.spelled import months_of
 from wealtharena.data.reading.textfile import decode
 from wealtharena.errors import DataError, UnknownFileError
-from wealtharena.evaluation.figures import Column, is_named
+from wealtharena.evaluation.cells import Column
+from wealtharena.evaluation.naming import is_named
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -136,6 +137,8 @@ def _fitted(
         units = ["" if RULE.fullmatch(unit) else unit.strip("()[]") for unit in [*body[0], *names][: len(names)]]
         names = [f"{name} ({unit})" if unit else name for name, unit in zip(names, units, strict=True)]
         body = body[1:]
+    if body and role_of(body[0][0]) == "timestamp" and not any(body[0][1:]):  # pandas names an index below its columns
+        names, body = [body[0][0], *names[1:]], body[1:]
     width = Counter(map(len, body)).most_common(1)[0][0] if body else len(names)
     kept = len(body)
     while kept and width > 1 and _is_below(body[kept - 1], max(width, len(names))):

@@ -16,7 +16,8 @@ from wealtharena.data.reading.signs import with_minus
 from wealtharena.data.reading.spelled import months_of
 from wealtharena.data.reading.words import ABSENT
 from wealtharena.errors import DataError
-from wealtharena.evaluation.figures import NOTHING, SPACES, Column, Figures, is_typed, marked, text_of
+from wealtharena.evaluation.cells import NOTHING, SPACES, Column, is_typed, text_of
+from wealtharena.evaluation.figures import Figures, marked
 from wealtharena.evaluation.sheets import Sheet
 
 if TYPE_CHECKING:

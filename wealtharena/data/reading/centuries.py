@@ -100,11 +100,10 @@ def _periods(cells: list[str], where: str) -> tuple[pd.Series, str] | None:
         return pd.Series([day.isoformat() for day in days], dtype="string"), "text, ISO weeks, each by its Monday"
     quarters = [found for cell in cells if (found := _QUARTER.fullmatch(cell))]
     if len(quarters) == len(cells):
-        read = [
-            (one["year"] or one["last"] or one["four"], int(one["of"] or one["first"] or one["one"]))
+        starts = [
+            f"{one['year'] or one['last'] or one['four']}-{3 * int(one['of'] or one['first'] or one['one']) - 2:02d}-01"
             for one in quarters
         ]
-        starts = [f"{year}-{3 * quarter - 2:02d}-01" for year, quarter in read]
         return pd.Series(starts, dtype="string"), "text, quarters, each by its first day"
     months = [found for cell in cells if (found := _MONTH_YEAR.fullmatch(cell))]
     if len(months) < len(cells):

@@ -107,18 +107,24 @@ def _text(values: pd.Series, name: str, ledger: Ledger) -> pd.Series:
     text: pd.Series = told(plainer(values.astype("string").fillna("").str.strip()), name, ledger)
     if not text.str.contains(_NO_NUMBER, regex=True).any():
         return text
-    for pattern, group in ((BEFORE, 1), (_BEHIND, 0)):
-        if pattern == _BEHIND and name not in PRICES:
+    for behind in (False, True):
+        if behind and name not in PRICES:
             continue
-        signs = text.str.extract(pattern)[group]
-        money = {str(sign): code for sign in signs.dropna().unique() if (code := money_of(str(sign)))}
-        if not money:
-            continue
-        if name in PRICES:
-            for sign, code in money.items():
-                ledger.state_currency(code, f"the sign {sign} in its cells")
-        text = text.where(~signs.isin(list(money)), text.str.replace(pattern, r"\1" if group else "", regex=True))
+        text, money = without_money(text, behind=behind)
+        for sign, code in money.items() if name in PRICES else ():
+            ledger.state_currency(code, f"the sign {sign} in its cells")
     return text
+
+
+def without_money(text: pd.Series, *, behind: bool) -> tuple[pd.Series, dict[str, str]]:
+    """Return cells without the signs or codes of currencies before or behind their numbers, and which code each was of."""
+    pattern, group = (_BEHIND, 0) if behind else (BEFORE, 1)
+    signs = text.str.extract(pattern)[group]
+    money = {str(sign): code for sign in signs.dropna().unique() if (code := money_of(str(sign)))}
+    if not money:
+        return text, money
+    bare = text.str.replace(pattern, "" if behind else r"\1", regex=True)
+    return text.where(~signs.isin(list(money)), bare), money
 
 
 def _powers(text: pd.Series) -> pd.Series | None:

@@ -1,0 +1,140 @@
+"""Records of returns and levels as tools export them: each is what it was made of, or refused with a way out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from wealtharena.data.reading.settled import Ledger
+from wealtharena.envs.trajectory import Trajectory
+from wealtharena.errors import DataError
+from wealtharena.evaluation import outside
+from wealtharena.evaluation.naming import is_level, is_named, is_return
+
+DAYS = pd.bdate_range("2022-01-03", periods=60)
+RETURNS = np.random.default_rng(1).normal(0.0003, 0.01, 60).round(4)
+EQUITY = np.round(10_000.0 * np.cumprod(1 + RETURNS), 2)
+EARNED = EQUITY[1:] / EQUITY[:-1] - 1.0
+MONTHS = pd.date_range("2018-01-31", periods=60, freq="ME")
+GERMAN = ["Jan", "Feb", "Mrz", "Apr", "Mai", "Jun", "Jul", "Aug", "Sep", "Okt", "Nov", "Dez"]
+
+
+def read(folder: Path, rows: list[str], unit: str = "auto") -> tuple[Trajectory, tuple[str, ...]]:
+    (folder / "my.csv").write_text("\n".join(rows), encoding="utf-8")
+    ledger = Ledger("my.csv")
+    path = outside.read(folder / "my.csv", unit, ledger)
+    return path, ledger.close().notes
+
+
+def table(head: str, row: str, at: pd.DatetimeIndex = MONTHS) -> list[str]:
+    filled = (
+        row.format(d=day, m=day.month, w=GERMAN[day.month - 1], p=100 * one, e=level)
+        for day, one, level in zip(at, RETURNS, EQUITY, strict=True)
+    )
+    return [head, *filled]
+
+
+@pytest.mark.parametrize(("head", "row"), [
+    ("Year,Month,Inflation,Portfolio 1 Return,Portfolio 1 Balance", '{d:%Y},{m},0.30%,{p:.2f}%,"${e:,.0f}"'),
+    ("Year,Month,Return", "{d:%Y},{m},{p:.2f}%"),
+    ("Year,Month,Day,Return", "{d:%Y},{m},{d.day},{p:.2f}%"),
+    ("Month,Year,Monthly Return (%)", "{d:%B},{d:%Y},{p:.2f}"),
+    ("Jahr;Monat;Return", "{d:%Y};{w};{p:.2f}%"),
+    (",Monthly Return (%)", "{d:%Y%m},{p:.2f}"),
+    ("Date,Return", "{d:%b-%y},\u2013{p:.2f}%"),
+    ("AsOf,Net Return", "{d:%Y%m%d},{p:.2f}%"),
+])  # fmt: skip
+def test_months_are_of_their_last_days_whatever_columns_tell_them(tmp_path: Path, head: str, row: str) -> None:
+    rows = [line.replace("\u2013-", "\u2014").replace("\u2013", "") for line in table(head, row)]
+    path, _ = read(tmp_path, [*rows, "Total,,1%" if "Month," in head else "Total,1%"])
+    assert path.returns == pytest.approx(RETURNS)
+    np.testing.assert_array_equal(path.timestamps[1:], MONTHS.to_numpy().astype("datetime64[ns]"))
+
+
+def test_years_are_of_their_last_days_and_that_is_said(tmp_path: Path) -> None:
+    for head, name in (("Year", "Return"), ("Date", "Return"), ("Jahr", "Return")):
+        path, notes = read(
+            tmp_path, [f"{head},{name}", *(f"{2000 + n},{100 * one:.2f}%" for n, one in enumerate(RETURNS[:20]))]
+        )
+        assert path.returns == pytest.approx(RETURNS[:20])
+        assert [str(at)[:10] for at in path.timestamps[:3]] == ["1999-12-31", "2000-12-31", "2001-12-31"]
+        assert any("each year is taken as of its last day" in note for note in notes)
+
+
+@pytest.mark.parametrize("row", [
+    "{d:%d.%m.%Y};{e:.2f} \u20ac", "{d:%d.%m.%Y};{e:.2f} EUR", "{d:%d.%m.%Y};\u20ac{e:,.2f}", "{d:%d.%m.%Y};EUR {e:.2f}", "{d:%d.%m.%Y};${e:.2f}",
+])  # fmt: skip
+@pytest.mark.parametrize(
+    "head", ["Datum;NAV", "Datum;Schlusskurs", "Date;Valeur liquidative", "Datum;NAV (EUR)", "Datum;Close/Last"]
+)
+def test_a_level_in_money_is_read_by_its_usual_names(tmp_path: Path, head: str, row: str) -> None:
+    path, _ = read(tmp_path, table(head, row, DAYS))
+    assert path.returns == pytest.approx(EARNED)
+
+
+def test_a_level_in_two_currencies_is_no_record(tmp_path: Path) -> None:
+    rows = table("Datum;NAV", "{d:%d.%m.%Y};{e:.2f} \u20ac", DAYS)
+    with pytest.raises(DataError, match="states two currencies, EUR and USD or AUD"):
+        read(tmp_path, [*rows[:30], *(f"{row.removesuffix(chr(0x20AC))}$" for row in rows[30:])])
+
+
+@pytest.mark.parametrize(("name", "returns", "level"), [
+    ("Monthly Returns (%)", True, False), ("net_return", True, False), ("Portfolio 2 Return", True, False), ("<EQUITY>", False, True),
+    ("Close USD", False, True), ("PX_LAST", False, True), ("Growth of 10K", False, True), ("R\u00fccknahmepreis", False, True),
+    ("Cumulative Return", False, False), ("annual_return", False, False), ("log_return", False, False), ("Return (USD)", False, False),
+    ("Rendite", False, False), ("drawdown", False, False), ("Performance", False, False),
+])  # fmt: skip
+def test_names_say_what_they_say_and_no_more(name: str, returns: bool, level: bool) -> None:
+    """A yield is called Rendite too, and a performance may be one since the beginning."""
+    assert (is_return(name), is_level(name), is_named(name)) == (returns, level, returns or level)
+
+
+def test_a_sure_name_goes_before_a_likely_one(tmp_path: Path) -> None:
+    rows = table("Date,Last,Return", "{d:%Y-%m-%d},{e:.2f},{p:.2f}%", DAYS)
+    assert read(tmp_path, rows)[0].returns == pytest.approx(RETURNS)
+    with pytest.raises(DataError, match="may mean any of Last, Unit price"):
+        read(tmp_path, table("Date,Last,Unit price", "{d:%Y-%m-%d},{e:.2f},{p:.2f}", DAYS))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_level_beside_its_returns_in_per_cents_is_one_record(tmp_path: Path, turned: bool) -> None:
+    rows = [f'{at:%Y-%m-%d},"{one:,.2f}",{told}' for at, one, told in
+            zip(DAYS, EQUITY, ["0.00%", *(f"{100 * one:.2f}%" for one in EARNED)], strict=True)]  # fmt: skip
+    assert read(tmp_path, ["date,equity,return", *(rows[::-1] if turned else rows)])[0].returns == pytest.approx(EARNED)
+    rows[30] = rows[30][: rows[30].rindex(",")] + ",7.00%"
+    with pytest.raises(DataError, match="may mean any of equity, return"):
+        read(tmp_path, ["date,equity,return", *rows])
+
+
+@pytest.mark.parametrize(
+    "head", [["Price,Close,Volume", "Ticker,SPY,SPY", "Date,,"], ["Date,Close,Volume", ",SPY,SPY"]]
+)
+def test_two_rows_of_names_as_pandas_writes_them_are_one(tmp_path: Path, head: list[str]) -> None:
+    path, _ = read(tmp_path, [*head, *table("", "{d:%Y-%m-%d},{e:.2f},5", DAYS)[1:]])
+    assert path.returns == pytest.approx(EARNED)
+
+
+@pytest.mark.parametrize("unit", ["share", "percent", "auto"])
+def test_cumulative_and_rolling_returns_are_no_returns(tmp_path: Path, unit: str) -> None:
+    """0.5 %, 0.8 %, 1.2 % since the beginning were taken as what each day earned."""
+    year = np.random.default_rng(4).normal(0.0005, 0.01, 700)
+    rolling = np.array([np.prod(1 + year[at : at + 250]) - 1 for at in range(400)])
+    days = pd.bdate_range("2020-01-01", periods=400)
+    for values in (np.cumprod(1 + year[:400]) - 1, rolling):
+        scale, sign = (1.0, "") if unit == "share" else (100.0, "%" if unit == "auto" else "")
+        rows = [f"{at:%Y-%m-%d},{scale * one:.6f}{sign}" for at, one in zip(days, values, strict=True)]
+        with pytest.raises(
+            DataError, match=r"each return is much like the one before \(a correlation of (0\.9|1)"
+        ) as refused:
+            read(tmp_path, ["date,return", *rows], unit)
+        assert "1 + each is a level" in refused.value.hint
+
+
+@pytest.mark.parametrize(("mean", "spread"), [(0.0001, 0.0), (0.0002, 1e-7), (0.0, 0.02)])
+def test_cash_whose_returns_hardly_move_and_wild_ones_are_returns(tmp_path: Path, mean: float, spread: float) -> None:
+    values = mean + np.cumsum(np.full(60, spread if mean else 0.0)) + (spread * RETURNS / 0.01 if not mean else 0.0)
+    rows = [f"{at:%Y-%m-%d},{one:.9f}" for at, one in zip(DAYS, values, strict=True)]
+    assert read(tmp_path, ["date,return", *rows], "share")[0].returns == pytest.approx(values, abs=1e-9)
