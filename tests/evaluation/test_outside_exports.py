@@ -101,9 +101,12 @@ def test_a_sure_name_goes_before_a_likely_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_level_beside_its_returns_in_per_cents_is_one_record(tmp_path: Path, turned: bool) -> None:
-    rows = [f'{at:%Y-%m-%d},"{one:,.2f}",{told}' for at, one, told in
-            zip(DAYS, EQUITY, ["0.00%", *(f"{100 * one:.2f}%" for one in EARNED)], strict=True)]  # fmt: skip
-    assert read(tmp_path, ["date,equity,return", *(rows[::-1] if turned else rows)])[0].returns == pytest.approx(EARNED)
+    level = np.round(10_000.0 * np.cumprod(1 + np.random.default_rng(9).normal(0.0, 0.01, 60)), 2)
+    earned = level[1:] / level[:-1] - 1.0
+    told = ["0.00%", *(f"{100 * one:.2f}%" for one in earned)]
+    rows = [f'{at:%Y-%m-%d},"{one:,.2f}",{cell}' for at, one, cell in zip(DAYS, level, told, strict=True)]
+    path, _ = read(tmp_path, ["date,equity,return", *(rows[::-1] if turned else rows)])
+    assert path.returns == pytest.approx(earned)
     rows[30] = rows[30][: rows[30].rindex(",")] + ",7.00%"
     with pytest.raises(DataError, match="may mean any of equity, return"):
         read(tmp_path, ["date,equity,return", *rows])
