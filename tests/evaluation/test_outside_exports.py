@@ -141,3 +141,41 @@ def test_cash_whose_returns_hardly_move_and_wild_ones_are_returns(tmp_path: Path
     values = mean + np.cumsum(np.full(60, spread if mean else 0.0)) + (spread * RETURNS / 0.01 if not mean else 0.0)
     rows = [f"{at:%Y-%m-%d},{one:.9f}" for at, one in zip(DAYS, values, strict=True)]
     assert read(tmp_path, ["date,return", *rows], "share")[0].returns == pytest.approx(values, abs=1e-9)
+
+
+def test_the_name_of_a_strategy_is_no_figure(tmp_path: Path) -> None:
+    rows = table("Date,Strategy,Return", "{d:%Y-%m-%d},Momentum,{p:.2f}%", DAYS)
+    assert read(tmp_path, rows)[0].returns == pytest.approx(RETURNS)
+
+
+@pytest.mark.parametrize("name", ["Symbol", "ISIN", "Currency", "Fund", "Strategy"])
+def test_rows_of_two_one_behind_the_other_are_no_record(tmp_path: Path, name: str) -> None:
+    """A fund's returns went on as another's, and a level in euros as one in dollars."""
+    rows = table(f"Date,{name},Return", "{d:%Y-%m-%d},EUR,{p:.2f}%", DAYS)
+    assert read(tmp_path, rows)[0].returns == pytest.approx(RETURNS)
+    with pytest.raises(DataError, match=rf"{name} holds 2 \(EUR, USD\), and a record is of one"):
+        read(tmp_path, [*rows[:30], *(row.replace("EUR", "USD") for row in rows[30:])])
+    years = [
+        f"Year,{name},Jan,Feb,Mar,Apr,May,Jun,Jul,Aug,Sep,Oct,Nov,Dec",
+        *(f"{year},{year}A{',1.5%' * 12}" for year in (2020, 2021)),
+    ]
+    with pytest.raises(DataError, match=rf"{name} holds 2 \(2020A, 2021A\)"):
+        read(tmp_path, years)
+
+
+@pytest.mark.parametrize("word", ["Deposit", "Cash deposit", "WITHDRAWAL by wire", "Einzahlung", "Net cash flow"])
+def test_a_row_that_is_called_a_deposit_is_asked_about(tmp_path: Path, word: str) -> None:
+    """A broker's statement tells a deposit in words beside the balance, which counted as a gain."""
+    rows = table("Date,Type,Balance", "{d:%Y-%m-%d},trade of deposited shares,{e:.2f}", DAYS)
+    first = [rows[0], rows[1].replace("trade", word, 1), *rows[2:]]
+    assert read(tmp_path, first)[0].returns == pytest.approx(EARNED)
+    with pytest.raises(DataError, match=rf"Type tells of money from outside \({word}.*Balance would count"):
+        read(tmp_path, [*rows[:30], rows[30].replace("trade of deposited shares", word), *rows[31:]])
+
+
+def test_a_level_that_no_level_moves_like_is_said(tmp_path: Path) -> None:
+    _, notes = read(tmp_path, [*table("Date,Total", "{d:%Y-%m-%d},{p:.2f}", DAYS)[:1], *(
+        f"{at:%Y-%m-%d},{0.2 + 10 * abs(one):.4f}" for at, one in zip(DAYS, RETURNS, strict=True))])  # fmt: skip
+    assert any("Total is taken as a level, which varies by" in note for note in notes)
+    _, notes = read(tmp_path, table("Date,Total", "{d:%Y-%m-%d},{e:.2f}", DAYS))
+    assert not notes

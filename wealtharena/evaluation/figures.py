@@ -53,6 +53,7 @@ def figures_of(columns: Sequence[Column], ledger: Ledger) -> Figures:
         DataError: no column is called so, or several that differ; a cell is no number, or may be two.
     """
     called = [(name, cells) for name, cells in columns if is_named(name)]
+    called = [one for one in called if is_typed(one[1]) or text_of(one[1]).str.contains(r"\d").any()] or called
     called = [one for one in called if is_sure(one[0])] or called
     called = _without_its_returns([one for one in called if not _is_blank(one[1])] or called)
     if not called or not _are_one(called):

@@ -20,7 +20,7 @@ from wealtharena.errors import DataError, UnknownFileError, UnusableFileError
 from wealtharena.evaluation import sheets, yearly
 from wealtharena.evaluation.dates import WEEK, dated, dates_of, without_footer
 from wealtharena.evaluation.figures import Figures, figures_of
-from wealtharena.evaluation.levels import require_no_flows, require_no_splits
+from wealtharena.evaluation.levels import require_no_flows, require_no_splits, require_one_owner
 from wealtharena.evaluation.percent import Sizes
 
 FloatArray = npt.NDArray[np.float64]
@@ -34,6 +34,7 @@ WEEKEND_DAYS: Final = 4  # that prices may begin after a record, or end before i
 PATIENCE_STEPS: Final = 1.5  # the same in steps of the prices, which may be labelled by the first day of a month
 MOST: Final = 1e100  # that equity may grow by in a bar: figures take squares of it
 MANY, LARGE, ALIKE = 20, 0.05, 0.9  # returns, the largest of them and their correlation, which no market has together
+WILD: Final = 3.0  # volatility a year of a level of hardly anything
 LEAST: Final = 2  # returns that a record has at least
 
 
@@ -70,6 +71,7 @@ def read(path: Path, unit: str = "auto", ledger: Ledger | None = None) -> Trajec
 def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
     sheet, years = yearly.unfolded(sheets.read(path, ledger), ledger)
     columns = without_footer(dated(sheet.columns), ledger)
+    require_one_owner(columns, path.name)
     at, found = dates_of(columns, ledger), figures_of(columns, ledger)
     order = np.argsort(at, kind="stable")
     at, values = at[order], found.values[order]
@@ -99,7 +101,9 @@ def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
                 f"each level is taken as that of its date, though dates are the first of {step}s: write the last where "
                 f"it is of the {step}'s end"
             )
-        return _path(path.stem, at, values)
+        record = _path(path.stem, at, values)
+        _note_wild(record, found.name, ledger)
+        return record
     at = _ended(at, ledger)
     _require_countable(1.0 + values, path.name)
     found = replace(found, values=values)
@@ -118,6 +122,13 @@ def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
     told = _path(path.stem, at, equity)
     closing = None if _silent(at).any() else closing_rate(at[1:])
     return Returns(**{**vars(told), "bars_per_year": closing or len(values) / _years(at)})
+
+
+def _note_wild(record: Trajectory, column: str, ledger: Ledger) -> None:
+    """Say of a level that moves as none does that it may be none."""
+    volatility = float(np.std(np.diff(np.log(record.equity))) * record.bars_per_year**0.5)
+    if volatility > WILD:
+        ledger.note(f"{column} is taken as a level, which varies by {volatility:.0%} a year: see whether it is one")
 
 
 def _require_countable(growth: FloatArray, name: str) -> None:

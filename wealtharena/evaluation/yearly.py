@@ -18,6 +18,7 @@ from wealtharena.data.reading.words import ABSENT
 from wealtharena.errors import DataError
 from wealtharena.evaluation.cells import NOTHING, SPACES, Column, is_typed, text_of
 from wealtharena.evaluation.figures import Figures, marked
+from wealtharena.evaluation.levels import require_one_owner
 from wealtharena.evaluation.sheets import Sheet
 
 if TYPE_CHECKING:
@@ -150,6 +151,7 @@ def unfolded(sheet: Sheet, ledger: Ledger) -> tuple[Sheet, Years]:
     kept = [(name, cells.iloc[rows].reset_index(drop=True)) for name, cells in columns]
     dates, cells = _long([kept[one][1] for one in places], years, ledger)
     others = [kept[one] for one in range(len(kept)) if one not in (place, *places)]
+    require_one_owner(others, ledger.name)
     totals = {name: text_of(cells) for name, cells in others if _is_total(name)}
     passed = [name for name, cells in others if name not in totals and not (text_of(cells) == "").all()]
     beside = f"; {', '.join(passed[:5])} {'is' if len(passed) == 1 else 'are'} passed over" if passed else ""
