@@ -179,3 +179,9 @@ def test_a_level_that_no_level_moves_like_is_said(tmp_path: Path) -> None:
     assert any("Total is taken as a level, which varies by" in note for note in notes)
     _, notes = read(tmp_path, table("Date,Total", "{d:%Y-%m-%d},{e:.2f}", DAYS))
     assert not notes
+
+
+def test_an_hour_that_looks_like_a_year_is_none(tmp_path: Path) -> None:
+    path, _ = read(tmp_path, table("date,time,return", "{d:%Y-%m-%d},2000,{p:.2f}%", DAYS))
+    assert path.returns == pytest.approx(RETURNS)
+    assert (path.timestamps[1:] == DAYS.to_numpy()).all()

@@ -161,3 +161,11 @@ def test_twelve_names_are_months_of_one_language_or_none() -> None:
         assert months_of(["Year", *head.split(), "YTD"]) == {place: place for place in range(1, 13)}
     for other in ("Jan Feb Mar", ENGLISH + " Jan", ENGLISH.replace("May", "Mai"), "Q1 Q2 Q3 Q4", "O H L C V"):
         assert months_of(other.split()) == {}
+
+
+def test_twelve_numbered_columns_beside_dates_are_no_months(tmp_path: Path) -> None:
+    days = pd.bdate_range("2022-01-03", periods=48)
+    rows = [["date", "return", *map(str, range(1, 13))]]
+    rows += [[f"{at:%Y-%m-%d}", f"{one:.4f}", *["0.5"] * 12] for at, one in zip(days, VALUES, strict=True)]
+    path, _ = read(tmp_path, text_of(rows), "share")
+    assert path.returns == pytest.approx(VALUES)

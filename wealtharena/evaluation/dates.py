@@ -200,7 +200,7 @@ def _written_out(cells: pd.Series, ledger: Ledger, *, is_time: bool) -> pd.Serie
     if not is_time:
         return cells
     text = text_of(cells)
-    if len(text) > 1 and text.str.fullmatch(r"(?:19|20)\d{2}").all():
+    if len(text) > 1 and text.is_unique and text.str.fullmatch(r"(?:19|20)\d{2}").all():
         ledger.note("each year is taken as of its last day")
         return text + "-12"
     if not text.str.fullmatch(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])").all():

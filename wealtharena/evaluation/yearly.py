@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena.data.reading.columns import plain as letters_of
+from wealtharena.data.reading.columns import role_of
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.signs import with_minus
 from wealtharena.data.reading.spelled import months_of
@@ -139,15 +140,20 @@ def unfolded(sheet: Sheet, ledger: Ledger) -> tuple[Sheet, Years]:
     names = [name for name, _ in sheet.columns]
     columns = sheet.columns if months_of(names) else _turned(sheet.columns)
     months = months_of([name for name, _ in columns])
-    if not months:
+    place = _place_of_years(columns, months)
+    if not months or (place is None and any(role_of(name) == "timestamp" for name in names)):  # twelve numbered columns
         return sheet, Years()
+    if place is None:
+        raise DataError(
+            f"{ledger.name} has a column a month and none of years", hint="give each row its year, of four digits"
+        )
     places = sorted(months, key=lambda place: months[place])
     if places not in (sorted(places), sorted(places)[::-1]):
         raise DataError(
             f"{ledger.name}: its months begin with {columns[min(places)][0]}, so that each year may be either of two",
             hint="give a column of months (2024-01) and one of returns",
         )
-    place, years, rows = _years(columns, places, ledger)
+    years, rows = _years(columns[place][1], ledger)
     kept = [(name, cells.iloc[rows].reset_index(drop=True)) for name, cells in columns]
     dates, cells = _long([kept[one][1] for one in places], years, ledger)
     others = [kept[one] for one in range(len(kept)) if one not in (place, *places)]
@@ -182,29 +188,33 @@ def _turned(columns: list[Column]) -> list[Column]:
     return [(name, pd.Series(cells, dtype="string")) for name, cells in turned]
 
 
-def _years(columns: list[Column], months: list[int], ledger: Ledger) -> tuple[int, list[int], list[int]]:
-    """Return the place of the column of years, these in their order, and the rows that they stand in.
+def _place_of_years(columns: list[Column], months: Container[int]) -> int | None:
+    """Return the place of the column that holds most years beside those of months; None where none holds any."""
+    found = {
+        place: int(_years_in(cells).notna().sum()) for place, (_, cells) in enumerate(columns) if place not in months
+    }
+    place = max(found, key=lambda one: found[one], default=None)
+    return place if place is not None and found[place] else None
+
+
+def _years_in(cells: pd.Series) -> pd.Series:
+    years: pd.Series = text_of(cells).str.extract(f"^{YEAR}$", flags=re.IGNORECASE)[0].reset_index(drop=True)
+    return years
+
+
+def _years(cells: pd.Series, ledger: Ledger) -> tuple[list[int], list[int]]:
+    """Return years in their order, and the rows that they stand in.
 
     Raises:
-        DataError: there is none, one stands twice, or a row between them has none.
+        DataError: one stands twice, or a row between them has none.
     """
-    found = {
-        place: text_of(cells).str.extract(f"^{YEAR}$", flags=re.IGNORECASE)[0]
-        for place, (_, cells) in enumerate(columns)
-        if place not in months
-    }
-    place = max(found, key=lambda one: int(found[one].notna().sum()), default=-1)
-    if place < 0 or found[place].isna().all():
-        raise DataError(
-            f"{ledger.name} has a column a month and none of years", hint="give each row its year, of four digits"
-        )
-    known = found[place].reset_index(drop=True)
+    known = _years_in(cells)
     end = int(np.flatnonzero(known.notna())[-1]) + 1  # an average may stand below
     ledger.drop("no year, below the last one", len(known) - end)
     known = known.iloc[:end]
     if known.isna().any():
         row = int(known.isna().argmax())
-        shown = str(text_of(columns[place][1]).iloc[row])
+        shown = str(text_of(cells).iloc[row])
         raise DataError(
             f"{ledger.name}: row {row + 1} is of no year ({shown!r}) in its table of years by months",
             hint="keep the rows of one fund, a row a year",
@@ -216,7 +226,7 @@ def _years(columns: list[Column], months: list[int], ledger: Ledger) -> tuple[in
             f"{ledger.name}: the year {twice} stands in two rows", hint="keep the rows of one fund, a row a year"
         )
     rows = sorted(range(end), key=lambda row: years[row])
-    return place, [years[row] for row in rows], rows
+    return [years[row] for row in rows], rows
 
 
 def _long(months: list[pd.Series], years: list[int], ledger: Ledger) -> tuple[pd.Series, pd.Series]:
