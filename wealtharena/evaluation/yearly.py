@@ -55,15 +55,16 @@ class Years:
         if unit != "auto" or found.sign:
             return unit
         for name, told, signed in self._read():
-            fits = {
-                one: sum(row.fits for row in _rows(at, found.values, self.years, told, scale, 0.01 if signed else scale))
+            rows = {
+                one: [row for row in _rows(at, found.values, self.years, told, scale, 0.01 if signed else scale) if row.tells]
                 for one, scale in (("share", 1.0), ("percent", 0.01))
             }  # fmt: skip
+            fits = {one: sum(row.fits for row in of) for one, of in rows.items()}
             best = max(fits, key=lambda one: fits[one])
-            if min(fits.values()) == 0 and 2 * fits[best] > len(self.years):
+            if min(fits.values()) == 0 and 2 * fits[best] > len(rows[best]):
                 words = {"share": "shares", "percent": "per cents"}[best]
                 ledger.note(
-                    f"returns are taken as {words}: the months of {fits[best]} of {len(self.years)} years compound to {name} so alone"
+                    f"returns are taken as {words}: the months of {fits[best]} of {len(rows[best])} years compound to {name} so alone"
                 )
                 return best
         return unit
@@ -96,13 +97,17 @@ class Years:
 
 
 class _Row(NamedTuple):
-    """A year: what its months make and what is said of it, as shares, whether both are one but for rounding, and whether their sum is."""
+    """A year: what its months make and what is said of it, as shares, whether both are one but for rounding, and whether their sum is.
+
+    It `tells` where more than one of its months counts: one alone is its year in any unit.
+    """
 
     year: int
     made: float
     said: float
     fits: bool
     sums: bool
+    tells: bool
 
 
 def _rows(
@@ -118,7 +123,7 @@ def _rows(
         made = float(np.prod(1.0 + own) - 1.0)
         spare = 0.5 * (SPARE * steps[0] * len(own) * max(1.0, 1.0 + made) + steps[1]) + 1e-9
         close = [abs(one - said) <= spare for one in (made, float(own.sum()))]
-        found.append(_Row(year, made, float(said), close[0], close[1]))
+        found.append(_Row(year, made, float(said), close[0], close[1], np.count_nonzero(own) > 1))
     return found
 
 
