@@ -123,7 +123,7 @@ def _rows(
         made = float(np.prod(1.0 + own) - 1.0)
         spare = 0.5 * (SPARE * steps[0] * len(own) * max(1.0, 1.0 + made) + steps[1]) + 1e-9
         close = [abs(one - said) <= spare for one in (made, float(own.sum()))]
-        found.append(_Row(year, made, float(said), close[0], close[1], np.count_nonzero(own) > 1))
+        found.append(_Row(year, made, float(said), close[0], close[1], int(np.count_nonzero(own)) > 1))
     return found
 
 
