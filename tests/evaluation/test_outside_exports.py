@@ -185,3 +185,18 @@ def test_an_hour_that_looks_like_a_year_is_none(tmp_path: Path) -> None:
     path, _ = read(tmp_path, table("date,time,return", "{d:%Y-%m-%d},2000,{p:.2f}%", DAYS))
     assert path.returns == pytest.approx(RETURNS)
     assert (path.timestamps[1:] == DAYS.to_numpy()).all()
+
+
+@pytest.mark.parametrize(("cell", "unit"), [("{:.6f}", "share"), ("{:.2%}", "auto"), ("{:.4%}", "percent")])
+def test_factors_of_growth_are_no_returns(tmp_path: Path, cell: str, unit: str) -> None:
+    """1.0207 was a gain of 102 %."""
+    rows = [f"{at:%Y-%m-%d},{cell.format(1 + one)}" for at, one in zip(DAYS, RETURNS, strict=True)]
+    with pytest.raises(DataError, match="return lies around 1") as refused:
+        read(tmp_path, ["date,return", *rows], unit)
+    assert "subtract 1" in refused.value.hint
+
+
+@pytest.mark.parametrize("head", ["Date,Inception Date,NAV", "Date,As Of,NAV", "Inception Date,Date,NAV"])
+def test_a_date_that_never_moves_is_not_that_of_rows(tmp_path: Path, head: str) -> None:
+    row = "2010-01-01,{d:%Y-%m-%d},{e:.2f}" if head.startswith("Inc") else "{d:%Y-%m-%d},2010-01-01,{e:.2f}"
+    assert read(tmp_path, table(head, row, DAYS))[0].returns == pytest.approx(EARNED)

@@ -123,6 +123,8 @@ def dates_of(columns: Sequence[Column], ledger: Ledger) -> npt.NDArray[np.dateti
     if not found:
         hint = "write them as 2024-01-31, in a column of their own"
         raise broken or DataError(f"{ledger.name} has no column of dates", hint=hint)
+    moving = {name: at for name, at in found.items() if len(np.unique(at)) > 1}  # others are of the file or the fund
+    found = moving or found
     at = next(iter(found.values()))
     if not all((other == at).all() for other in found.values()):
         raise DataError(f"{ledger.name}: dates may be any of {', '.join(found)}", hint="keep one column of dates")

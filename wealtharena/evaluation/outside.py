@@ -33,6 +33,7 @@ STANDS_STILL: Final = 0.1  # share of a record's dates on which prices may have 
 WEEKEND_DAYS: Final = 4  # that prices may begin after a record, or end before it, without a note
 PATIENCE_STEPS: Final = 1.5  # the same in steps of the prices, which may be labelled by the first day of a month
 MOST: Final = 1e100  # that equity may grow by in a bar: figures take squares of it
+FACTORS: Final = (0.8, 1.25)  # between which no median gain of a row lies
 MANY, LARGE, ALIKE = 20, 0.05, 0.9  # returns, the largest of them and their correlation, which no market has together
 WILD: Final = 3.0  # volatility a year of a level of hardly anything
 LEAST: Final = 2  # returns that a record has at least
@@ -110,7 +111,7 @@ def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
     unit = years.unit_of(at, found, unit, ledger)
     values = _as_shares(found, at, unit, sheet.above, ledger)
     years.check(at, found, per_cents=bool(found.sign) or unit == "percent", ledger=ledger)
-    _require_no_sums(values, found.name, path.name)
+    _require_own(values, found.name, path.name)
     if (values <= -1.0).any():
         raise DataError(
             f"{path.name}: a return of {values.min():.2%} loses all that there was, or more",
@@ -137,8 +138,13 @@ def _require_countable(growth: FloatArray, name: str) -> None:
         raise DataError(f"{name}: equity grows beyond every number", hint="look at its rows, and at their unit")
 
 
-def _require_no_sums(values: FloatArray, column: str, name: str) -> None:
-    """Raise DataError where returns, as shares, are nearly those before them and large: cumulative or rolling ones."""
+def _require_own(values: FloatArray, column: str, name: str) -> None:
+    """Raise DataError where returns, as shares, are no row's own gain: what it multiplies by, cumulative or rolling ones."""
+    if values.min() > 0.0 and FACTORS[0] < np.median(values) < FACTORS[1]:
+        raise DataError(
+            f"{name}: {column} lies around 1 ({np.median(values):.4f}), as factors by which a value grows do",
+            hint="subtract 1 (100 of per cents)",
+        )
     if len(values) < MANY or np.abs(values).max() < LARGE or np.ptp(values[1:]) == 0.0 or np.ptp(values[:-1]) == 0.0:
         return
     alike = float(np.corrcoef(values[1:], values[:-1])[0, 1])
