@@ -200,3 +200,36 @@ def test_factors_of_growth_are_no_returns(tmp_path: Path, cell: str, unit: str) 
 def test_a_date_that_never_moves_is_not_that_of_rows(tmp_path: Path, head: str) -> None:
     row = "2010-01-01,{d:%Y-%m-%d},{e:.2f}" if head.startswith("Inc") else "{d:%Y-%m-%d},2010-01-01,{e:.2f}"
     assert read(tmp_path, table(head, row, DAYS))[0].returns == pytest.approx(EARNED)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Africa/Johannesburg", "Europe/Athens"])
+def test_ends_of_months_that_became_times_in_utc_are_those_of_their_place(tmp_path: Path, zone: str) -> None:
+    """The end of January in Berlin was the 30th, and the first of February the end of January."""
+    for at in (MONTHS, MONTHS + pd.Timedelta(days=1)):
+        stamps = at.tz_localize(zone).tz_convert("UTC")
+        rows = [f"{one:%Y-%m-%dT%H:%M:%SZ},{100 * told:.2f}%" for one, told in zip(stamps, RETURNS, strict=True)]
+        if zone == "Africa/Johannesburg" and at is not MONTHS:
+            continue  # without a summer time nothing tells which of the two it is
+        path, notes = read(tmp_path, ["date,return", *rows])
+        ends = at + pd.offsets.MonthEnd(0)  # of firsts of months, the month that begins there
+        assert (path.timestamps[1:] == ends.to_numpy().astype("datetime64[ns]")).all()
+        assert any("midnights further east" in note for note in notes)
+
+
+def test_years_without_a_name_stand_beside_months_in_parquet(tmp_path: Path) -> None:
+    made = pd.DataFrame(RETURNS[:36].reshape(3, 12), index=[2020, 2021, 2022], columns=list(map(str, range(1, 13))))
+    made.to_parquet(tmp_path / "my.parquet")
+    assert outside.read(tmp_path / "my.parquet", "share").returns == pytest.approx(RETURNS[:36])
+
+
+@pytest.mark.parametrize("head", ["FromDate,ToDate", "start,end", "Period Begin,Period End"])
+def test_a_return_is_known_where_its_period_ends(tmp_path: Path, head: str) -> None:
+    weeks = pd.date_range("2022-01-07", periods=60, freq="W-FRI")
+    rows = [
+        f"{at - pd.Timedelta(days=6):%Y-%m-%d},{at:%Y-%m-%d},{100 * one:.2f}%"
+        for at, one in zip(weeks, RETURNS, strict=True)
+    ]
+    assert (read(tmp_path, [f"{head},return", *rows])[0].timestamps[1:] == weeks.to_numpy()).all()
+    for other in ("Trade Date,Settle Date", ",".join(head.split(",")[::-1])):
+        with pytest.raises(DataError, match="dates may be any of"):
+            read(tmp_path, [f"{other},return", *rows])

@@ -27,11 +27,13 @@ STARTS: Final = re.compile(r"[+-.,]?\d")  # a date, or a number
 DIGITS: Final = r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"  # 20240131
 PROBE: Final = 20  # cells that tell what most are
 DAY: Final = 86_400 * 10**9  # ns
+EVENING: Final = 20 * 3600 * 10**9  # ns; later than that Europe's midnights are
 WEEK: Final = 7  # days
 YEAR: Final = 12  # months
 MONTHLY: Final = re.compile(  # forms of a stamp
     r"(?:year and month|month's name and year|month and year|year and month by name)$|months of years of two digits"
 )
+BEGINS, ENDS = re.compile("from|start|begin"), re.compile("^to|end|until|thru")  # of a period, in a column's name
 PARTS: Final = {  # of a date, by the names of their columns
     "year": ("year", "yr", "jahr", "annee", "anno", "ano"),
     "month": ("month", "monat", "mois", "mese", "mes"),
@@ -124,7 +126,7 @@ def dates_of(columns: Sequence[Column], ledger: Ledger) -> npt.NDArray[np.dateti
         hint = "write them as 2024-01-31, in a column of their own"
         raise broken or DataError(f"{ledger.name} has no column of dates", hint=hint)
     moving = {name: at for name, at in found.items() if len(np.unique(at)) > 1}  # others are of the file or the fund
-    found = moving or found
+    found = _of_ends(moving or found)
     at = next(iter(found.values()))
     if not all((other == at).all() for other in found.values()):
         raise DataError(f"{ledger.name}: dates may be any of {', '.join(found)}", hint="keep one column of dates")
@@ -146,6 +148,14 @@ def _called_times(columns: Sequence[Column], where: str) -> list[Column]:
             raise DataError(f"{where}: dates may be any of {name}, {name}", hint="keep one column of dates")
         found.setdefault(name, cells)
     return list(found.items())
+
+
+def _of_ends(found: dict[str, npt.NDArray[np.datetime64]]) -> dict[str, npt.NDArray[np.datetime64]]:
+    """Return the ends alone where one of two columns tells where periods begin and the other where they end."""
+    begins = [name for name in found if BEGINS.search(letters_of(name))]
+    ends = [name for name in found if ENDS.search(letters_of(name)) and name not in begins]
+    paired = len(found) == 2 and len(begins) == len(ends) == 1
+    return {ends[0]: found[ends[0]]} if paired and (found[begins[0]] <= found[ends[0]]).all() else found
 
 
 def _of_digits(columns: Sequence[Column], ledger: Ledger) -> dict[str, npt.NDArray[np.datetime64]]:
@@ -231,6 +241,19 @@ def _moments(read: Stamps, ledger: Ledger) -> npt.NDArray[np.datetime64]:
     return np.asarray(pd.DatetimeIndex(found).tz_localize(None).as_unit("ns").to_numpy(), dtype="datetime64[ns]")
 
 
+def _months_further_east(wall: npt.NDArray[np.int64], ledger: Ledger) -> npt.NDArray[np.int64]:
+    """Return the dates of times in UTC, ns, or the next ones where evenings show midnights of the ends or, by their summers, of the firsts of months."""
+    import pandas as pd
+
+    dates, hours = wall // DAY * DAY, wall % DAY
+    there = pd.DatetimeIndex(dates + DAY)
+    firsts = there.is_month_start.all() and len(np.unique(hours)) > 1
+    if (hours < EVENING).any() or not (firsts or there.is_month_end.all()):
+        return dates
+    ledger.note("its times are midnights further east: all are taken as of the next date")
+    return np.asarray(dates + DAY)
+
+
 def _written_dates(read: Stamps, ledger: Ledger) -> npt.NDArray[np.int64]:
     """Return the dates of days as they are written, ns; of times in UTC those that keep weekends.
 
@@ -239,8 +262,10 @@ def _written_dates(read: Stamps, ledger: Ledger) -> npt.NDArray[np.int64]:
     from wealtharena.data.reading.moments import off_weekends
 
     dates = read.wall // DAY * DAY
-    if read.whole_days or (read.wall != read.instants).any() or np.median(np.diff(np.sort(dates))) > DAY:
+    if read.whole_days or (read.wall != read.instants).any():
         return dates
+    if np.median(np.diff(np.sort(dates))) > DAY:
+        return _months_further_east(read.wall, ledger)
     kept = off_weekends(read.wall)
     if kept is None or (kept == dates).all():
         return dates

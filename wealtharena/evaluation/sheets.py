@@ -184,9 +184,10 @@ def _columnar(path: Path, kind: str, ledger: Ledger) -> Sheet:
     levels = len(told.get("column_indexes", ()))
     index = [one for one in told.get("index_columns", ()) if isinstance(one, str)]
     fields = list(enumerate(table.schema))
+    of_years = bool(months_of([str(names.get(field.name) or field.name) for _, field in fields]))
     found: list[Column] = []
     for place, field in sorted(fields, key=lambda item: item[1].name not in index):
-        if field.name in index and names.get(field.name) is None and pa.types.is_integer(field.type):
+        if field.name in index and names.get(field.name) is None and pa.types.is_integer(field.type) and not of_years:
             continue  # a count of rows
         name = str(names.get(field.name) or ("" if NAMELESS.fullmatch(field.name) else field.name))
         found += _column(_one_name(name) if levels > 1 else name, table.column(place), path.name)
