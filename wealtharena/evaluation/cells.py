@@ -16,7 +16,7 @@ NUMBER: Final = (
 )
 ENDLESS: Final = r"([+-]?)(?:inf|infinity|∞)"
 NOTHING: Final = r"[+-]?0*[.,]?0*"  # a zero needs no sign
-MINUS: Final = r"\u2212|^[\u2010-\u2014](?=[\d.,])"
+MINUS: Final = r"\u2212|^[-\u2010-\u2014][\s\u00a0\u202f]*(?=[\d.,])"  # or a hyphen at the edge of its cell, as spreadsheets' accounts have it
 SPACES: Final = "% \u00a0\u202f"
 
 

@@ -51,7 +51,7 @@ class Years:
     months: pd.Series | None = None
 
     def unit_of(self, at: Dates, found: Figures, unit: str, ledger: Ledger) -> str:
-        """Return percent or share where only that makes months compound to what their years are said to be, and say so; else `unit`."""
+        """Return percent or share where that alone makes months compound to what most years are said to be, and say so; else `unit`."""
         if unit != "auto" or found.sign:
             return unit
         for name, told, signed in self._read():
@@ -61,10 +61,10 @@ class Years:
             }  # fmt: skip
             fits = {one: sum(row.fits for row in of) for one, of in rows.items()}
             best = max(fits, key=lambda one: fits[one])
-            if min(fits.values()) == 0 and 2 * fits[best] > len(rows[best]):
+            if 2 * min(fits.values()) <= fits[best] and 2 * fits[best] > len(rows[best]):  # coarse ones fit by chance
                 words = {"share": "shares", "percent": "per cents"}[best]
                 ledger.note(
-                    f"returns are taken as {words}: the months of {fits[best]} of {len(rows[best])} years compound to {name} so alone"
+                    f"returns are taken as {words}: the months of {fits[best]} of {len(rows[best])} years compound to {name} so"
                 )
                 return best
         return unit
