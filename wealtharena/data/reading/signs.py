@@ -25,7 +25,9 @@ def with_minus(text: pd.Series) -> pd.Series:
     odd = text.str.endswith("-") | text.str.contains("(", regex=False)
     if not odd.any():
         return text
-    return text.where(~odd, pd.Series([_turned(str(cell)) for cell in text], index=text.index, dtype="string"))
+    found = text.copy()
+    found[odd] = [_turned(str(cell)) for cell in text[odd]]
+    return found
 
 
 def told(text: pd.Series, name: str, ledger: Ledger) -> pd.Series:
