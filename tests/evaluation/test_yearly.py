@@ -16,6 +16,7 @@ from wealtharena.data.reading.spelled import months_of
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.errors import DataError
 from wealtharena.evaluation import outside
+from wealtharena.evaluation.yearly import ends_of
 
 ENGLISH = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
 HEADS = {
@@ -175,3 +176,40 @@ def test_twelve_numbered_columns_beside_dates_are_no_months(tmp_path: Path) -> N
     rows += [[f"{at:%Y-%m-%d}", f"{one:.4f}", *["0.5"] * 12] for at, one in zip(days, VALUES, strict=True)]
     path, _ = read(tmp_path, text_of(rows), "share")
     assert path.returns == pytest.approx(VALUES)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Q1,Q2,Q3,Q4",
+        "1Q,2Q,3Q,4Q",
+        "T1,T2,T3,T4",
+        "1. Quartal,2. Quartal,3. Quartal,4. Quartal",
+        "Q1 (%),Q2 (%),Q3 (%),Q4 (%)",
+    ],
+)
+def test_a_table_of_years_by_quarters_is_its_quarterly_returns(tmp_path: Path, head: str, turned: bool) -> None:
+    cells = ["", *(f"{100 * one:.2f}" + ("" if "%" in head else "%") for one in VALUES[1:20])]
+    rows = [["Year", *head.split(",")], *([str(2018 + at), *cells[4 * at : 4 * at + 4]] for at in range(5))]
+    path, notes = read(tmp_path, text_of([list(row) for row in zip(*rows, strict=True)] if turned else rows))
+    assert path.returns == pytest.approx(VALUES[1:20])
+    ends = pd.date_range("2018-06-30", periods=19, freq="QE")
+    np.testing.assert_array_equal(path.timestamps[1:], ends.to_numpy().astype("datetime64[ns]"))
+    assert any("by quarters holds the returns of 19 quarters" in note for note in notes)
+
+
+def test_four_numbers_are_no_quarters_and_months_go_before_them() -> None:
+    assert ends_of(["Year", "1", "2", "3", "4"]) == {}
+    assert ends_of(["Year", *ENGLISH.split(), "Q1", "Q2", "Q3", "Q4"]) == {place: place for place in range(1, 13)}
+
+
+def test_a_table_of_levels_is_no_table_of_returns(tmp_path: Path) -> None:
+    level = 100 * np.cumprod(1 + VALUES)
+    rows = [
+        ["Year", *ENGLISH.split()],
+        *([str(2020 + at), *(f"{one:.2f}" for one in level[12 * at : 12 * at + 12])] for at in range(4)),
+    ]
+    for unit in ("auto", "percent", "share"):
+        with pytest.raises(DataError, match="never less than 0: levels, not returns"):
+            read(tmp_path, text_of(rows), unit)

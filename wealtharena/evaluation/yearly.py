@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 Dates = npt.NDArray[np.datetime64]
 YEAR: Final = r"((?:19|20)\d{2})(?:\.0)?[\s*†]*(?:\(?ytd\)?)?"
+QUARTERS: Final = {form.format(of): 3 * of for form in ("q{}", "{}q", "t{}", "quarter {}", "{}. quartal", "quartal {}") for of in (1, 2, 3, 4)} | {
+    "1st quarter": 3, "2nd quarter": 6, "3rd quarter": 9, "4th quarter": 12,
+}  # fmt: skip
+YEAR_MONTHS: Final = 12
 TOTALS: Final = frozenset((
     "ytd", "year", "total", "annual", "yr", "yearly", "fullyear", "calendaryear", "cy", "eoy", "jahr", "gesamt", "gesamtjahr", "jahres",
     "annee", "annuel", "annuelle", "an", "anno", "totale", "annuale", "ano", "anual", "jaar", "totaal", "ar", "helar", "rok", "год", "年",
@@ -36,6 +40,7 @@ TOTALS: Final = frozenset((
 FIGURE: Final = "returns?|performance|perf|rendite|rendement|rendimento|rentabilidad"  # beside the word for a year
 FINEST: Final = 8  # decimals that figures are looked at for
 SPARE: Final = 1.2  # times what rounding of months may add up to in a year
+LEVEL: Final = 5.0  # per cents a month or a quarter, where none is negative, of no fund
 SHOWN: Final = 3  # years that are named of those that do not agree
 
 
@@ -51,7 +56,16 @@ class Years:
     months: pd.Series | None = None
 
     def unit_of(self, at: Dates, found: Figures, unit: str, ledger: Ledger) -> str:
-        """Return percent or share where that alone makes months compound to what most years are said to be, and say so; else `unit`."""
+        """Return percent or share where that alone makes months compound to what most years are said to be, and say so; else `unit`.
+
+        Raises:
+            DataError: they are levels.
+        """
+        if self.years and found.values.min() > 0.0 and np.median(found.values) > LEVEL:
+            raise DataError(
+                f"{ledger.name}: its table of years holds {np.median(found.values):.6g} and the like, never less than 0: levels, not returns",
+                hint="give a column of months (2024-01) and one called `nav`",
+            )
         if unit != "auto" or found.sign:
             return unit
         for name, told, signed in self._read():
@@ -143,35 +157,48 @@ def unfolded(sheet: Sheet, ledger: Ledger) -> tuple[Sheet, Years]:
             is of none, or no month holds anything.
     """
     names = [name for name, _ in sheet.columns]
-    columns = sheet.columns if months_of(names) else _turned(sheet.columns)
-    months = months_of([name for name, _ in columns])
+    columns = sheet.columns if ends_of(names) else _turned(sheet.columns)
+    months = ends_of([name for name, _ in columns])
     place = _place_of_years(columns, months)
     if not months or (place is None and any(role_of(name) == "timestamp" for name in names)):  # twelve numbered columns
         return sheet, Years()
     if place is None:
         raise DataError(
-            f"{ledger.name} has a column a month and none of years", hint="give each row its year, of four digits"
+            f"{ledger.name} has a column a {_part(months)} and none of years",
+            hint="give each row its year, of four digits",
         )
     places = sorted(months, key=lambda place: months[place])
     if places not in (sorted(places), sorted(places)[::-1]):
         raise DataError(
-            f"{ledger.name}: its months begin with {columns[min(places)][0]}, so that each year may be either of two",
+            f"{ledger.name}: its {_part(months)}s begin with {columns[min(places)][0]}, so that each year may be either of two",
             hint="give a column of months (2024-01) and one of returns",
         )
     years, rows = _years(columns[place][1], ledger)
     kept = [(name, cells.iloc[rows].reset_index(drop=True)) for name, cells in columns]
-    dates, cells = _long([kept[one][1] for one in places], years, ledger)
+    dates, cells = _long({months[one]: kept[one][1] for one in places}, years, ledger)
     others = [kept[one] for one in range(len(kept)) if one not in (place, *places)]
     require_one_owner(others, ledger.name)
     totals = {name: text_of(cells) for name, cells in others if _is_total(name)}
     passed = [name for name, cells in others if name not in totals and not (text_of(cells) == "").all()]
     beside = f"; {', '.join(passed[:5])} {'is' if len(passed) == 1 else 'are'} passed over" if passed else ""
     ledger.note(
-        f"a table of years by months holds the returns of {len(cells)} months, {dates.iloc[0]} to {dates.iloc[-1]}{beside}"
+        f"a table of years by {_part(months)}s holds the returns of {len(cells)} {_part(months)}s, "
+        f"{dates.iloc[0]} to {dates.iloc[-1]}{beside}"
     )
     told = Years(tuple(years), totals, with_minus(text_of(cells)).str.rstrip(SPACES))
     name = "return (%)" if any("%" in columns[one][0] for one in (place, *places)) else "return"
     return replace(sheet, columns=[("date", dates), (name, cells)]), told
+
+
+def ends_of(names: Sequence[str]) -> dict[int, int]:
+    """Return in which month the period of a column ends, by its place, where names are all months of a year, or else all quarters."""
+    words = [re.sub(r"[ (]*%[)]?$", "", name.strip()).lower() for name in names]
+    quarters = {place: QUARTERS[word] for place, word in enumerate(words) if word in QUARTERS}
+    return months_of(names) or (quarters if sorted(quarters.values()) == [3, 6, 9, 12] else {})
+
+
+def _part(ends: Sized) -> str:
+    return "month" if len(ends) == YEAR_MONTHS else "quarter"
 
 
 def _is_total(name: str) -> bool:
@@ -186,7 +213,7 @@ def _turned(columns: list[Column]) -> list[Column]:
     if not columns or not any(re.fullmatch(YEAR, name.strip(), re.IGNORECASE) for name, _ in columns[1:]):
         return []
     (corner, first), *others = ((name, text_of(cells)) for name, cells in columns)
-    if not months_of(list(first)):
+    if not ends_of(list(first)):
         return []
     rows = zip(first, *(cells for _, cells in others), strict=True)
     turned = [(corner, [name for name, _ in others]), *((name, cells) for name, *cells in rows)]
@@ -234,7 +261,7 @@ def _years(cells: pd.Series, ledger: Ledger) -> tuple[list[int], list[int]]:
     return [years[row] for row in rows], rows
 
 
-def _long(months: list[pd.Series], years: list[int], ledger: Ledger) -> tuple[pd.Series, pd.Series]:
+def _long(months: Mapping[int, pd.Series], years: list[int], ledger: Ledger) -> tuple[pd.Series, pd.Series]:
     """Return months (2024-01) and their cells, from the first that holds something to the last.
 
     Raises:
@@ -242,20 +269,20 @@ def _long(months: list[pd.Series], years: list[int], ledger: Ledger) -> tuple[pd
     """
     import pandas as pd
 
-    typed = all(is_typed(cells) for cells in months)
-    grid = pd.concat([cells if typed else text_of(cells) for cells in months], axis=1)
+    typed = all(is_typed(cells) for cells in months.values())
+    grid = pd.concat([cells if typed else text_of(cells) for cells in months.values()], axis=1)
     figures = grid.to_numpy(dtype=np.float64 if typed else object, na_value=np.nan).reshape(-1)
     cells = pd.Series(figures, dtype=None if typed else "string")
-    dates = pd.Series([f"{year}-{month:02d}" for year in years for month in range(1, 13)], dtype="string")
+    dates = pd.Series([f"{year}-{month:02d}" for year in years for month in months], dtype="string")
     text = text_of(cells)
     there = np.flatnonzero(~text.str.lower().isin(ABSENT).to_numpy(dtype=bool))
     if not len(there):
-        raise DataError(f"{ledger.name}: no month of its table holds anything", hint="download it again")
+        raise DataError(f"{ledger.name}: no {_part(months)} of its table holds anything", hint="download it again")
     kept = slice(int(there[0]), int(there[-1]) + 1)
     nothing = text.iloc[kept].str.rstrip(SPACES).str.fullmatch(NOTHING).to_numpy(dtype=bool)
     begins, ends = (int(np.cumprod(one).sum()) for one in (nothing, nothing[::-1]))
     if begins or ends:
         ledger.note(
-            f"{begins} months at the beginning of its table and {ends} at its end are 0, and count: leave those blank that were none"
+            f"{begins} {_part(months)}s at the beginning of its table and {ends} at its end are 0, and count: leave those blank that were none"
         )
     return dates.iloc[kept].reset_index(drop=True), cells.iloc[kept].reset_index(drop=True)
