@@ -16,7 +16,8 @@ NUMBER: Final = (
 )
 ENDLESS: Final = r"([+-]?)(?:inf|infinity|∞)"
 NOTHING: Final = r"[+-]?0*[.,]?0*"  # a zero needs no sign
-MINUS: Final = r"\u2212|^[-\u2010-\u2014][\s\u00a0\u202f]*(?=[\d.,])"  # or a hyphen at the edge of its cell, as spreadsheets' accounts have it
+DASHED: Final = r"^(?:[\u2010-\u2014][\s\u00a0\u202f]*|-[\s\u00a0\u202f]+)[\d.,]"  # a typesetter's minus, and one at the edge of its cell
+PROBE: Final = 20  # cells that tell what most are
 SPACES: Final = "% \u00a0\u202f"
 
 
@@ -29,7 +30,10 @@ def is_typed(cells: pd.Series) -> bool:
 
 def text_of(cells: pd.Series) -> pd.Series:
     """Return a column's cells as text, empty where there is none, with the minus of typesetters, and a dash for one, as a hyphen."""
-    found: pd.Series = cells.astype("string").fillna("").str.strip().str.replace(MINUS, "-", regex=True)
+    found: pd.Series = cells.astype("string").fillna("").str.strip().str.replace("\u2212", "-", regex=False)
+    dashed = found.str.contains(DASHED, regex=True)
+    if dashed.any():
+        found[dashed] = "-" + found[dashed].str[1:].str.lstrip(" \t\u00a0\u202f")
     return found
 
 
@@ -40,3 +44,13 @@ def holds_numbers(cells: pd.Series) -> bool:
     text = with_minus(text_of(cells))
     text = text[~text.str.lower().isin(ABSENT)].str.rstrip(SPACES)
     return bool(len(text)) and bool(text.str.fullmatch(f"{NUMBER}|{ENDLESS}", case=False).all())
+
+
+def holds_words(cells: pd.Series) -> bool:
+    """Return whether a column is one of text of which no cell that is looked at begins as a number or a date."""
+    import pandas as pd
+
+    if not (pd.api.types.is_string_dtype(cells) or isinstance(cells.dtype, pd.CategoricalDtype)):
+        return False
+    probe = text_of(cells.iloc[:: max(1, len(cells) // PROBE)])
+    return not probe.str.match(r"[-+(]?\d").any()

@@ -15,7 +15,7 @@ from wealtharena.data.reading.columns import role_of
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.words import ABSENT
 from wealtharena.errors import DataError
-from wealtharena.evaluation.cells import Column, holds_numbers, is_typed, text_of
+from wealtharena.evaluation.cells import PROBE, Column, holds_numbers, is_typed, text_of
 from wealtharena.evaluation.naming import is_named
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 STARTS: Final = re.compile(r"[+-.,]?\d")  # a date, or a number
 DIGITS: Final = r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"  # 20240131
-PROBE: Final = 20  # cells that tell what most are
 DAY: Final = 86_400 * 10**9  # ns
 EVENING: Final = 20 * 3600 * 10**9  # ns; later than that Europe's midnights are
 WEEK: Final = 7  # days

@@ -13,7 +13,7 @@ from wealtharena.data.reading.columns import plain as letters_of
 from wealtharena.data.reading.columns import role_of
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.errors import DataError
-from wealtharena.evaluation.cells import Column, holds_numbers, text_of
+from wealtharena.evaluation.cells import Column, holds_numbers, holds_words, text_of
 from wealtharena.evaluation.figures import Figures
 from wealtharena.evaluation.naming import plain
 
@@ -49,11 +49,11 @@ def require_no_flows(columns: Sequence[Column], order: npt.NDArray[np.intp], lev
     One word in all rows is a sum that never changes. So it is where a column of words calls such a row a deposit.
     """
     for name, cells in columns:
-        told = text_of(cells).iloc[order].iloc[1:]
-        moved = told[told.str.match(MOVED, case=False)]
-        if len(moved) and not holds_numbers(cells):
+        told = text_of(cells.iloc[order[1:]]) if holds_words(cells) else None
+        moved = [] if told is None else told[told.str.match(MOVED, case=False)].tolist()
+        if moved:
             raise DataError(
-                f"{where}: {name} tells of money from outside ({moved.iloc[0]}), which {level} would count as earned or lost",
+                f"{where}: {name} tells of money from outside ({moved[0]}), which {level} would count as earned or lost",
                 hint="give a column `return`, or a level of which such money is no part, and leave this column out",
             )
         if re.search(FLOWS, plain(name)) is None:

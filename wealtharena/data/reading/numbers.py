@@ -105,8 +105,6 @@ def _quick(values: pd.Series) -> FloatArray | None:
 def _text(values: pd.Series, name: str, ledger: Ledger) -> pd.Series:
     """Return cells without the sign or code of a currency before them, of prices also behind: it states what they are quoted in."""
     text: pd.Series = told(plainer(values.astype("string").fillna("").str.strip()), name, ledger)
-    if not text.str.contains(_NO_NUMBER, regex=True).any():
-        return text
     for behind in (False, True):
         if behind and name not in PRICES:
             continue
@@ -118,6 +116,8 @@ def _text(values: pd.Series, name: str, ledger: Ledger) -> pd.Series:
 
 def without_money(text: pd.Series, *, behind: bool) -> tuple[pd.Series, dict[str, str]]:
     """Return cells without the signs or codes of currencies before or behind their numbers, and which code each was of."""
+    if not text.str.contains(_NO_NUMBER, regex=True).any():
+        return text, {}
     pattern, group = (_BEHIND, 0) if behind else (BEFORE, 1)
     signs = text.str.extract(pattern)[group]
     money = {str(sign): code for sign in signs.dropna().unique() if (code := money_of(str(sign)))}
