@@ -95,6 +95,11 @@ def test_names_say_what_they_say_and_no_more(name: str, returns: bool, level: bo
 def test_a_sure_name_goes_before_a_likely_one(tmp_path: Path) -> None:
     rows = table("Date,Last,Return", "{d:%Y-%m-%d},{e:.2f},{p:.2f}%", DAYS)
     assert read(tmp_path, rows)[0].returns == pytest.approx(RETURNS)
+    for other in ("pnl_pct", "Rendite", "log_return", "Profit %"):
+        with pytest.raises(
+            DataError, match=f"has figures called Last, {other}, which may be returns, a level or another thing"
+        ):
+            read(tmp_path, table(f"Date,Last,{other}", "{d:%Y-%m-%d},{e:.2f},{p:.2f}", DAYS))
     with pytest.raises(DataError, match="may mean any of Last, Unit price"):
         read(tmp_path, table("Date,Last,Unit price", "{d:%Y-%m-%d},{e:.2f},{p:.2f}", DAYS))
 

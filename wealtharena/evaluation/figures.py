@@ -17,7 +17,7 @@ from wealtharena.data.reading.words import ABSENT
 from wealtharena.errors import DataError
 from wealtharena.evaluation.cells import ENDLESS, NOTHING, SPACES, Column, holds_numbers, is_typed, text_of
 from wealtharena.evaluation.dates import is_date
-from wealtharena.evaluation.naming import PER_CENT, is_level, is_named, is_sure
+from wealtharena.evaluation.naming import PER_CENT, is_level, is_named, is_sure, speaks_of_gains
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +54,8 @@ def figures_of(columns: Sequence[Column], ledger: Ledger) -> Figures:
     """
     called = [(name, cells) for name, cells in columns if is_named(name)]
     called = [one for one in called if is_typed(one[1]) or text_of(one[1]).str.contains(r"\d").any()] or called
-    called = [one for one in called if is_sure(one[0])] or called
+    sure = [one for one in called if is_sure(one[0])]
+    called = sure or ([] if any(speaks_of_gains(name) for name, _ in columns) else called)
     called = _without_its_returns([one for one in called if not _is_blank(one[1])] or called)
     if not called or not _are_one(called):
         raise _unclear([name for name, _ in called], columns, ledger.name)

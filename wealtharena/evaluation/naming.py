@@ -21,6 +21,7 @@ _LIKELY: Final = frozenset((  # levels, where nothing else is called by a sure n
     "totreturnindexgrossdvds", "totreturnindexnetdvds", "growthof10k", "growthof10000", "valeurliquidative", "valorliquidativo",
     "nettoinventarwert", "inventarwert", "anteilwert", "anteilswert", "anteilpreis", "anteilspreis", "rucknahmepreis",
 ))  # fmt: skip
+_GAINS: Final = "ret|pnl|pl$|profit|gewinn|rendi|renta|perf|gain"
 PER_CENT: Final = r"\s*[(\[]?\s*(?:%|in\s*%|percent|per\s*cent)\s*[)\]]?\s*$"  # behind a column's name
 
 
@@ -50,6 +51,11 @@ def is_level(name: str) -> bool:
 def is_named(name: str) -> bool:
     """Return whether a column's name says that it holds returns or a level."""
     return is_return(name) or is_level(name)
+
+
+def speaks_of_gains(name: str) -> bool:
+    """Return whether a name speaks of gains in some way, beside which a likely level may be the price of what was traded."""
+    return not is_level(name) and re.search(_GAINS, letters_of(name)) is not None
 
 
 def _without_money(name: str) -> str:
