@@ -16,10 +16,9 @@ RETURNS: Final = frozenset((
 LEVELS: Final = frozenset(("equity", "value", "nav", "balance", "close", "price", "adj_close", "net_asset_value", "portfolio_value",
                            "total"))  # fmt: skip
 _NUMBERED: Final = r"portfolio_\d{1,2}_return"  # Portfolio Visualizer's
-_LIKELY: Final = frozenset((  # levels, where nothing else is called by a sure name
-    "navpershare", "navperunit", "navps", "netassetvaluepershare", "unitprice", "unitvalue", "indexvalue", "indexlevel", "totalreturnindex",
-    "totreturnindexgrossdvds", "totreturnindexnetdvds", "growthof10k", "growthof10000", "valeurliquidative", "valorliquidativo",
-    "nettoinventarwert", "inventarwert", "anteilwert", "anteilswert", "anteilpreis", "anteilspreis", "rucknahmepreis",
+_LIKELY: Final = frozenset((  # levels, beside whatever is a close of bars, where nothing is called by a sure name
+    "navps", "netassetvaluepershare", "unitprice", "unitvalue", "indexvalue", "indexlevel", "totalreturnindex", "totreturnindexgrossdvds",
+    "totreturnindexnetdvds", "growthof10k", "growthof10000", "anteilswert", "anteilpreis", "anteilspreis", "rucknahmepreis",
 ))  # fmt: skip
 _GAINS: Final = "ret|pnl|pl$|profit|gewinn|rendi|renta|perf|gain"
 PER_CENT: Final = r"\s*[(\[]?\s*(?:%|in\s*%|percent|per\s*cent)\s*[)\]]?\s*$"  # behind a column's name

@@ -40,7 +40,8 @@ ALIASES: Final = {
         "closingprice 收盘 收盘价 收盤 收盤價 終値 종가 zuletzt schluss schlusskurs clôture clot dernier fermeture cierre último "
         "ultimo fechamento chiusura slot slotkoers zamknięcie zamkniecie kurszamknięcia stängning stängningskurs senast kapanış "
         "şimdi закрытие цена trdprc1 laatste lukkekurs seneste sluttkurs siste senaste ostatnio päätös päätöskurssi viimeisin zavření "
-        "uzavření záró záróár κλείσιμο τελευταία đóng đóngcửa giáđóngcửa lầncuối închidere закриття penutupan terakhir cl"
+        "uzavření záró záróár κλείσιμο τελευταία đóng đóngcửa giáđóngcửa lầncuối închidere закриття penutupan terakhir cl "
+        "netassetvalue navpershare navperunit valeurliquidative valorliquidativo anteilwert inventarwert nettoinventarwert"
     ),
     "adjclose": "adjclose adjustedclose closeadj 5adjustedclose adjusted adjustmentclose",
     "volume": (
