@@ -238,3 +238,16 @@ def test_a_return_is_known_where_its_period_ends(tmp_path: Path, head: str) -> N
     for other in ("Trade Date,Settle Date", ",".join(head.split(",")[::-1])):
         with pytest.raises(DataError, match="dates may be any of"):
             read(tmp_path, [f"{other},return", *rows])
+
+
+@pytest.mark.parametrize(("rows", "said"), [
+    (["Date,Return,time", "Sum,,x", "Mean,,y"], "no row has a date"), (["date,NAV", "2022-01-03,5"], "has 1 levels"),
+    (["date,equity,return", "2022-01-03,5,x", "2022-01-04,6,0"], "may mean any of equity, return"),
+    (["date,return", "2022-01-03,0.01"], "has 1 returns"), (["date,equity,return", "2022-01-03,5,(", "2022-01-04,6,)"], "has 2 levels"),
+])  # fmt: skip
+@pytest.mark.filterwarnings("error")
+def test_a_table_of_next_to_nothing_is_refused_in_one_line(tmp_path: Path, rows: list[str], said: str) -> None:
+    """Rows of words alone ended in a traceback, and a lone level in NumPy's warnings."""
+    with pytest.raises(DataError, match=said) as refused:
+        read(tmp_path, rows)
+    assert refused.value.hint

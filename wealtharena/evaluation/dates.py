@@ -60,6 +60,8 @@ def without_footer(columns: list[Column], ledger: Ledger) -> list[Column]:
         if not word and not (len(lone) == 1 and not STARTS.match(lone[0]) and not is_date(lone[0])):
             break
         kept -= 1
+    if not kept:
+        raise DataError(f"{ledger.name}: no row has a date", hint="give one row a date, written as 2024-01-31")
     ledger.drop("no date, below the last one", len(cells) - kept)
     return [(name, values.iloc[:kept]) for name, values in columns]
 

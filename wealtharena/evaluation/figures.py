@@ -166,8 +166,8 @@ def _beside(cells: pd.Series) -> tuple[FloatArray, float]:
     scale = 0.01 if text.str.endswith("%").any() else 1.0
     bare = text.str.rstrip(SPACES)
     numbers = scale * marked({"beside": bare}, Ledger(""))["beside"].to_numpy(dtype=np.float64)
-    places = bare.str.extract(r"[.,](\d+)$")[0].str.len().max()
-    return numbers, min(0.5 * scale * 10.0 ** -(0 if np.isnan(places) else places), COARSEST)
+    places = int(bare.str.extract(r"[.,](\d+)$")[0].fillna("").str.len().max())
+    return numbers, min(0.5 * scale * 10.0**-places, COARSEST)
 
 
 def _without_money(text: pd.Series, ledger: Ledger) -> pd.Series:

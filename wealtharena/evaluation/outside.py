@@ -85,8 +85,9 @@ def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
         )
     if len(np.unique(at)) != len(at):
         raise DataError(f"{path.name}: a date stands twice", hint="give one row a date")
-    if not found.is_level and len(values) < LEAST:
-        raise DataError(f"{path.name} has {len(values)} returns", hint=f"give at least {LEAST}")
+    least, kind = (LEAST + 1, "levels") if found.is_level else (LEAST, "returns")
+    if len(values) < least:
+        raise DataError(f"{path.name} has {len(values)} {kind}", hint=f"give at least {least}")
     _require_one_step(at, path.name)
     _note_future(at, ledger)
     if found.is_level:
