@@ -87,3 +87,22 @@ def test_a_unit_that_is_told_is_not_said_again(tmp_path: Path, unit: str) -> Non
     ledger = Ledger("my.csv")
     outside.read(written(tmp_path, drawn(2.5, 0.32, years=1)), unit, ledger)
     assert ledger.close().notes == ()
+
+
+@pytest.mark.parametrize("form", ["({}%)", "({} %)", "({})%", "({}) %"])
+def test_losses_in_parentheses_are_losses_and_bear_their_per_cent_sign(tmp_path: Path, form: str) -> None:
+    """A fund's sheet writes (1.25%); it was refused as no number."""
+    values, ledger = drawn(0.08, 0.16, years=1), Ledger("my.csv")
+    cells = [form.format(f"{-100 * one:.4f}") if one < 0 else f"{100 * one:.4f}%" for one in values]
+    path = written(tmp_path, np.array(cells))
+    assert outside.read(path, ledger=ledger).returns == pytest.approx(values, abs=1e-6)
+    assert "cells of return are taken as negative, as accounts write it: (" in ledger.close().notes[0]
+    assert "its cells bear a %" in ledger.close().notes[1]
+
+
+@pytest.mark.parametrize("minus", ["-   ", "- ", "-\u00a0", "\u2013", "\u2212", "\u2013 "])
+def test_a_minus_of_spreadsheets_and_typesetters_is_one(tmp_path: Path, minus: str) -> None:
+    """European spreadsheets write -   1.25 in the format of accounts, and websites a dash."""
+    values = drawn(0.08, 0.16, years=1)
+    cells = [f"{100 * one:.4f}%".replace("-", minus) for one in values]
+    assert outside.read(written(tmp_path, np.array(cells))).returns == pytest.approx(values, abs=1e-6)

@@ -1,4 +1,4 @@
-"""What stands beside a level in somebody's file and is no gain or loss of it: money from outside, splits, dividends."""
+"""What stands beside figures in somebody's file and is no gain or loss: money from outside, splits, dividends, another's rows."""
 
 from __future__ import annotations
 
@@ -9,22 +9,53 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from wealtharena.data.reading.columns import plain as letters_of
 from wealtharena.data.reading.columns import role_of
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.errors import DataError
-from wealtharena.evaluation.figures import Column, Figures, plain, text_of
+from wealtharena.evaluation.cells import Column, holds_numbers, holds_words, text_of
+from wealtharena.evaluation.figures import Figures
+from wealtharena.evaluation.naming import plain
 
 FLOWS: Final = (
     r"deposit|withdraw|contribution|cash_?flow|(?:net|external)_?flow|subscription|redemption|einzahlung|auszahlung"
 )
 
 
+MOVED: Final = (
+    rf"(?:\w+ ){{0,1}}(?:{FLOWS.replace('_?', '[ _]?')})"  # a cell that says of what its row is: Cash deposit
+)
+WHOSE: Final = ("fund", "account", "accountid", "clientaccountid", "portfolio", "strategy")
+SHOWN: Final = 3  # names
+
+
+def require_one_owner(columns: Sequence[Column], where: str) -> None:
+    """Raise DataError where a column of names or currencies holds several in words: rows of one behind those of another."""
+    for name, cells in columns:
+        if role_of(name) not in ("symbol", "name", "currency") and letters_of(name) not in WHOSE:
+            continue
+        found = [] if holds_numbers(cells) else [str(one) for one in text_of(cells).unique() if one]
+        if len(found) > 1:
+            shown = f"{', '.join(found[:SHOWN])}{' ...' if len(found) > SHOWN else ''}"
+            raise DataError(
+                f"{where}: {name} holds {len(found)} ({shown}), and a record is of one",
+                hint="keep the rows of one of them, or leave that column out if they are one",
+            )
+
+
 def require_no_flows(columns: Sequence[Column], order: npt.NDArray[np.intp], level: str, where: str) -> None:
     """Raise DataError where a column beside a level holds money from outside after the first of the rows, `order` being that of time.
 
-    One word in all rows is a sum that never changes.
+    One word in all rows is a sum that never changes. So it is where a column of words calls such a row a deposit.
     """
     for name, cells in columns:
+        told = text_of(cells.iloc[order[1:]]) if holds_words(cells) else None
+        moved = [] if told is None else told[told.str.match(MOVED, case=False)].tolist()
+        if moved:
+            raise DataError(
+                f"{where}: {name} tells of money from outside ({moved[0]}), which {level} would count as earned or lost",
+                hint="give a column `return`, or a level of which such money is no part, and leave this column out",
+            )
         if re.search(FLOWS, plain(name)) is None:
             continue
         text = text_of(cells).iloc[order]

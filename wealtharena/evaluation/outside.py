@@ -17,9 +17,10 @@ from wealtharena.data.panel import closing_rate
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.envs.trajectory import Trades, Trajectory
 from wealtharena.errors import DataError, UnknownFileError, UnusableFileError
-from wealtharena.evaluation import sheets
-from wealtharena.evaluation.figures import WEEK, Figures, dates_of, figures_of, without_footer
-from wealtharena.evaluation.levels import require_no_flows, require_no_splits
+from wealtharena.evaluation import sheets, yearly
+from wealtharena.evaluation.dates import WEEK, dated, dates_of, without_footer
+from wealtharena.evaluation.figures import Figures, figures_of
+from wealtharena.evaluation.levels import require_no_flows, require_no_splits, require_one_owner
 from wealtharena.evaluation.percent import Sizes
 
 FloatArray = npt.NDArray[np.float64]
@@ -32,6 +33,9 @@ STANDS_STILL: Final = 0.1  # share of a record's dates on which prices may have 
 WEEKEND_DAYS: Final = 4  # that prices may begin after a record, or end before it, without a note
 PATIENCE_STEPS: Final = 1.5  # the same in steps of the prices, which may be labelled by the first day of a month
 MOST: Final = 1e100  # that equity may grow by in a bar: figures take squares of it
+FACTORS: Final = (0.8, 1.25)  # between which no median gain of a row lies
+MANY, LARGE, ALIKE = 20, 0.05, 0.9  # returns, the largest of them and their correlation, which no market has together
+WILD: Final = 3.0  # volatility a year of a level of hardly anything
 LEAST: Final = 2  # returns that a record has at least
 
 
@@ -43,7 +47,7 @@ class Returns(Trajectory):
 def read(path: Path, unit: str = "auto", ledger: Ledger | None = None) -> Trajectory:
     """Return the record in a CSV or Parquet file: a column of dates and one of returns or of equity.
 
-    What the column is goes by its name (`figures.RETURNS`, `LEVELS`); a file that leaves two possibilities open is refused.
+    What the column is goes by its name (`naming.RETURNS`, `LEVELS`); a file that leaves two possibilities open is refused.
     Nothing is known of positions, orders and costs: those parts of the path are empty.
 
     Args:
@@ -66,8 +70,9 @@ def read(path: Path, unit: str = "auto", ledger: Ledger | None = None) -> Trajec
 
 
 def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
-    sheet = sheets.read(path, ledger)
-    columns = without_footer(sheet.columns, ledger)
+    sheet, years = yearly.unfolded(sheets.read(path, ledger), ledger)
+    columns = without_footer(dated(sheet.columns), ledger)
+    require_one_owner(columns, path.name)
     at, found = dates_of(columns, ledger), figures_of(columns, ledger)
     order = np.argsort(at, kind="stable")
     at, values = at[order], found.values[order]
@@ -80,8 +85,9 @@ def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
         )
     if len(np.unique(at)) != len(at):
         raise DataError(f"{path.name}: a date stands twice", hint="give one row a date")
-    if not found.is_level and len(values) < LEAST:
-        raise DataError(f"{path.name} has {len(values)} returns", hint=f"give at least {LEAST}")
+    least, kind = (LEAST + 1, "levels") if found.is_level else (LEAST, "returns")
+    if len(values) < least:
+        raise DataError(f"{path.name} has {len(values)} {kind}", hint=f"give at least {least}")
     _require_one_step(at, path.name)
     _note_future(at, ledger)
     if found.is_level:
@@ -97,10 +103,16 @@ def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
                 f"each level is taken as that of its date, though dates are the first of {step}s: write the last where "
                 f"it is of the {step}'s end"
             )
-        return _path(path.stem, at, values)
+        record = _path(path.stem, at, values)
+        _note_wild(record, found.name, ledger)
+        return record
     at = _ended(at, ledger)
     _require_countable(1.0 + values, path.name)
-    values = _as_shares(replace(found, values=values), at, unit, sheet.above, ledger)
+    found = replace(found, values=values)
+    unit = years.unit_of(at, found, unit, ledger)
+    values = _as_shares(found, at, unit, sheet.above, ledger)
+    years.check(at, found, per_cents=bool(found.sign) or unit == "percent", ledger=ledger)
+    _require_own(values, found.name, path.name)
     if (values <= -1.0).any():
         raise DataError(
             f"{path.name}: a return of {values.min():.2%} loses all that there was, or more",
@@ -114,10 +126,34 @@ def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
     return Returns(**{**vars(told), "bars_per_year": closing or len(values) / _years(at)})
 
 
+def _note_wild(record: Trajectory, column: str, ledger: Ledger) -> None:
+    """Say of a level that moves as none does that it may be none."""
+    volatility = float(np.std(np.diff(np.log(record.equity))) * record.bars_per_year**0.5)
+    if volatility > WILD:
+        ledger.note(f"{column} is taken as a level, which varies by {volatility:.0%} a year: see whether it is one")
+
+
 def _require_countable(growth: FloatArray, name: str) -> None:
     """Raise DataError where what a bar multiplies equity by, [n], has a square that is no number."""
     if not (growth < MOST).all():
         raise DataError(f"{name}: equity grows beyond every number", hint="look at its rows, and at their unit")
+
+
+def _require_own(values: FloatArray, column: str, name: str) -> None:
+    """Raise DataError where returns, as shares, are no row's own gain: what it multiplies by, cumulative or rolling ones."""
+    if values.min() > 0.0 and FACTORS[0] < np.median(values) < FACTORS[1]:
+        raise DataError(
+            f"{name}: {column} lies around 1 ({np.median(values):.4f}), as factors by which a value grows do",
+            hint="subtract 1 (100 of per cents)",
+        )
+    if len(values) < MANY or np.abs(values).max() < LARGE or np.ptp(values[1:]) == 0.0 or np.ptp(values[:-1]) == 0.0:
+        return
+    alike = float(np.corrcoef(values[1:], values[:-1])[0, 1])
+    if alike > ALIKE:
+        raise DataError(
+            f"{name}: each {column} is much like the one before (a correlation of {alike:.2f}), as cumulative or rolling ones are",
+            hint="give what each row earned; of cumulative returns, 1 + each is a level: call that column `equity`",
+        )
 
 
 def _as_shares(found: Figures, at: npt.NDArray[np.datetime64], unit: str, above: str, ledger: Ledger) -> FloatArray:

@@ -16,9 +16,11 @@ from wealtharena.data.reading.heads import PEEK, SEPARATORS, best_line, require_
 from wealtharena.data.reading.kinds import columnar
 from wealtharena.data.reading.parquet import arrow_table
 from wealtharena.data.reading.settled import Ledger
+from wealtharena.data.reading.spelled import months_of
 from wealtharena.data.reading.textfile import decode
 from wealtharena.errors import DataError, UnknownFileError
-from wealtharena.evaluation.figures import Column, is_named
+from wealtharena.evaluation.cells import Column
+from wealtharena.evaluation.naming import is_named
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -111,7 +113,7 @@ def _one(line: str, separator: str) -> list[str]:
 
 def _as_names(cells: list[str]) -> tuple[int, bool, bool]:
     """Return how well a line would name the columns: how much it names, whether it is text alone, and in several cells."""
-    named = any(map(is_named, cells)) + any(role_of(cell) == "timestamp" for cell in cells)
+    named = any(map(is_named, cells)) + any(role_of(cell) == "timestamp" for cell in cells) + len(months_of(cells))
     return named, not _holds_figures(cells), len(cells) > 1
 
 
@@ -135,6 +137,8 @@ def _fitted(
         units = ["" if RULE.fullmatch(unit) else unit.strip("()[]") for unit in [*body[0], *names][: len(names)]]
         names = [f"{name} ({unit})" if unit else name for name, unit in zip(names, units, strict=True)]
         body = body[1:]
+    if body and role_of(body[0][0]) == "timestamp" and not any(body[0][1:]):  # pandas names an index below its columns
+        names, body = [body[0][0], *names[1:]], body[1:]
     width = Counter(map(len, body)).most_common(1)[0][0] if body else len(names)
     kept = len(body)
     while kept and width > 1 and _is_below(body[kept - 1], max(width, len(names))):
@@ -180,9 +184,10 @@ def _columnar(path: Path, kind: str, ledger: Ledger) -> Sheet:
     levels = len(told.get("column_indexes", ()))
     index = [one for one in told.get("index_columns", ()) if isinstance(one, str)]
     fields = list(enumerate(table.schema))
+    of_years = bool(months_of([str(names.get(field.name) or field.name) for _, field in fields]))
     found: list[Column] = []
     for place, field in sorted(fields, key=lambda item: item[1].name not in index):
-        if field.name in index and names.get(field.name) is None and pa.types.is_integer(field.type):
+        if field.name in index and names.get(field.name) is None and pa.types.is_integer(field.type) and not of_years:
             continue  # a count of rows
         name = str(names.get(field.name) or ("" if NAMELESS.fullmatch(field.name) else field.name))
         found += _column(_one_name(name) if levels > 1 else name, table.column(place), path.name)

@@ -40,10 +40,12 @@ def test_a_volume_that_only_has_the_shape_of_a_day_is_read(tmp_path: Path) -> No
     assert load_written(honest.assign(volume=(honest["volume"] * shape).round()), tmp_path / "AAA.csv", interval="1h")
 
 
-@pytest.mark.parametrize(("count", "said"), [(1e6, True), (1.0, False)])
+@pytest.mark.parametrize(("count", "said"), [(1e6, True), (1e3, True), (1.0, False)])
 def test_shares_of_which_a_bar_has_few_and_broken_ones_are_said(tmp_path: Path, count: float, said: bool) -> None:
+    """FactSet counts thousands to three decimals under the bare name Volume."""
     frame = shares(bars=60)
-    panel = load_written(frame.assign(volume=frame["volume"] / count), tmp_path / "AAA.csv")
+    traded = frame["volume"] + np.arange(60)
+    panel = load_written(frame.assign(volume=traded / count), tmp_path / "AAA.csv")
     assert any("shares or contracts, of which it has" in note for note in panel.notes) == said
 
 

@@ -153,3 +153,22 @@ def test_finam_s_rows_without_a_header_are_bars(tmp_path: Path, form: str, clock
     _same(_read(text, tmp_path / "SBER.csv").tables["SBER"], frame, FIELDS)
     text = rows[["symbol", "per", "date", "time", *FIELDS[:4]]].to_csv(index=False, header=False, sep=";")
     _same(_read(text, tmp_path / "SBER.txt").tables["SBER"], frame, FIELDS[:4])
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Date,NAV", "Date,Net Asset Value", "Datum;Anteilwert", "Date;Valeur liquidative", "Date,NAV per share (EUR)"],
+)
+def test_a_fund_s_net_asset_values_are_its_closes(tmp_path: Path, header: str) -> None:
+    frame, separator = _one().round(2), ";" if ";" in header else ","
+    rows = [f"{day}{separator}{close}" for day, close in zip(frame["date"], frame["close"], strict=True)]
+    _same(_read("\n".join([header, *rows]), tmp_path / "FUND.csv").tables["FUND"], frame, ["close"])
+
+
+def test_a_net_asset_value_beside_a_close_or_among_tickers_is_none(tmp_path: Path) -> None:
+    frame = _one().round(2)
+    beside = frame[["date", "close"]].assign(NAV=frame["close"] * 1.01, **{"Net Asset Value": frame["close"] * 1.02})
+    _same(_read(beside.to_csv(index=False), tmp_path / "FUND.csv").tables["FUND"], frame, ["close"])
+    tickers = frame[["date"]].assign(AAPL=1.5, NAV=2.5, MSFT=3.5)
+    with pytest.raises(DataError, match="does not say what they hold"):
+        _read(tickers.to_csv(index=False), tmp_path / "closes.csv")

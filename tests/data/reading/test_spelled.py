@@ -197,3 +197,41 @@ def test_times_that_name_the_last_moment_of_a_bar_are_its_beginning(before: str,
         made = split_symbols(frame, where="AAA.csv", only_symbol="AAA")
         assert list(made.tables["AAA"]["timestamp"]) == list(begins)
         assert any("last moments of bars" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("words", [
+    "Jan Feb Mrz Apr Mai Jun Jul Aug Sep Okt Nov Dez", "Jän. Feb. März Apr. Mai Juni Juli Aug. Sept. Okt. Nov. Dez.",
+    "Jan Fév Mar Avr Mai Jun Jul Aoû Sep Oct Nov Déc",
+])  # fmt: skip
+def test_a_whole_year_of_abbreviated_months_is_of_one_language(words: str) -> None:
+    """Excel's own 02. Mrz 2023 was read in no file that held a February as well."""
+    days = pd.date_range("2023-01-02", "2023-12-29", freq="B")
+    names = words.split()
+    assert list(_parsed([f"{at.day:02}. {names[at.month - 1]} {at.year}" for at in days])) == list(days)
+
+
+@pytest.mark.parametrize(
+    "form", ["%m/%Y", "%m.%Y", "%m-%Y", "%Y.%m", "%Y %b", "%Y-%b", "%Y-%B", "%b. %Y", "%b.-%y", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y"]
+)  # fmt: skip
+@pytest.mark.parametrize("step", [1, -1])
+def test_months_are_read_in_every_usual_order(form: str, step: int) -> None:
+    """01/02/2021 among firsts of months for more than a year was asked about: no file has the first twelve days of Januaries alone."""
+    months = pd.date_range("2020-03-01", "2022-02-01", freq="MS")[::step]
+    assert list(_parsed(list(months.strftime(form)))) == list(months)
+
+
+@pytest.mark.parametrize("periods", [5, 12])
+def test_twelve_firsts_of_months_may_be_days_of_a_month(periods: int) -> None:
+    for form in ("%d/%m/%Y", "%m/%d/%Y"):
+        with pytest.raises(DataError, match="may mean day or month first"):
+            _parsed(list(pd.date_range("2022-01-01", periods=periods, freq="MS").strftime(form)))
+    gappy = pd.date_range("2020-01-01", periods=24, freq="MS").delete(7)
+    with pytest.raises(DataError, match="may mean day or month first"):
+        _parsed(list(gappy.strftime("%d/%m/%Y")))
+
+
+def test_quarters_and_days_with_a_year_of_two_digits_are_read_as_offices_write_them() -> None:
+    quarters = pd.date_range("2019-01-01", "2022-10-01", freq="QS")
+    for form in ("{q}Q{y}", "{q}Q {y}", "Q{q}{y}", "Q{q} {y}", "{y}-Q{q}"):
+        assert list(_parsed([form.format(q=at.quarter, y=at.year) for at in quarters])) == list(quarters)
+    assert list(_parsed([f"{at:%d}. {at:%b}. {at:%y}" for at in DAYS])) == list(DAYS)

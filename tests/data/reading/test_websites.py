@@ -83,6 +83,13 @@ WEBSITES = {
         "Datum;Eröffnung;Schluss;Tageshoch;Tagestief;Umsatz (€);Umsatz Stück",
         DAYS.dt.strftime("%d.%m.%y"), *map(_commas, (OPEN, CLOSE, HIGH, LOW, CLOSE * VOLUME)), VOLUME, separator=";",
     ),
+    "Refinitiv": "AAA.N,,,,,,,\nInterval: Daily,,,,,,,\n\n" + _table(
+        "Exchange Date;Close;Net;%Chg;Open;Low;High;Volume", DAYS.dt.strftime("%d-%b-%Y"), CLOSE, 0, CHANGE, OPEN, LOW, HIGH, VOLUME, turned=True,
+    ),
+    "Refinitiv, in accounts' signs": _table(
+        "Exchange Date;Exchange Time;Net;Open;Low;High;Close;Volume",
+        DAYS.dt.strftime("%d-%b-%Y"), DAYS.dt.strftime("%H:%M:%S"), CHANGE.str.replace(r"-(.*)", r"(\1)", regex=True), OPEN, LOW, HIGH, CLOSE, VOLUME,
+    ),
 }  # fmt: skip
 
 

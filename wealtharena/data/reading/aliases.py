@@ -10,7 +10,7 @@ ALIASES: Final = {
         "candledatetimeutc timestamp datetime date time opentime startofbar datetimeutc timestamputc unix "
         "unixtimestamp unixtime epoch ts datadate tradedate tradingdate gmttime utctime utc dt starttime bartime "
         "periodstart localtime windowstart tsevent mts timeperiod timeperiodstart startat startedat opentimestamp starttimestamp start begin fromdate "
-        "dlycaldt tradedt bizdt observationdate snappedat dtyyyymmdd 日期 时间 時間 日付 日時 일자 날짜 дата "
+        "dlycaldt tradedt bizdt observationdate snappedat dtyyyymmdd exchangedate exchangetime 日期 时间 時間 日付 日時 일자 날짜 дата "
         "время datum zeit fecha tarih t day index data dato päivämäärä ημερομηνία ngày tanggal 日付け"
     ),
     "symbol": "symbol ticker tickers tic code instrument instrumentname tscode pair asset sid sym stockid tckrsymb stock security 股票代码 代码 証券コード 銘柄コード 종목코드 тикер",
@@ -40,7 +40,8 @@ ALIASES: Final = {
         "closingprice 收盘 收盘价 收盤 收盤價 終値 종가 zuletzt schluss schlusskurs clôture clot dernier fermeture cierre último "
         "ultimo fechamento chiusura slot slotkoers zamknięcie zamkniecie kurszamknięcia stängning stängningskurs senast kapanış "
         "şimdi закрытие цена trdprc1 laatste lukkekurs seneste sluttkurs siste senaste ostatnio päätös päätöskurssi viimeisin zavření "
-        "uzavření záró záróár κλείσιμο τελευταία đóng đóngcửa giáđóngcửa lầncuối închidere закриття penutupan terakhir cl"
+        "uzavření záró záróár κλείσιμο τελευταία đóng đóngcửa giáđóngcửa lầncuối închidere закриття penutupan terakhir cl "
+        "netassetvalue navpershare navperunit valeurliquidative valorliquidativo anteilwert inventarwert nettoinventarwert"
     ),
     "adjclose": "adjclose adjustedclose closeadj 5adjustedclose adjusted adjustmentclose",
     "volume": (

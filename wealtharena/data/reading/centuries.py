@@ -12,7 +12,7 @@ import pandas as pd
 from wealtharena.errors import DataError
 
 _SIGNS: Final = re.compile(r"([0-9]{4})\s*[年년]\s*([0-9]{1,2})\s*[月월]\s*([0-9]{1,2})\s*[日일]")
-_SHORT: Final = re.compile(r"([0-9]{1,2})([-/. ])([0-9]{1,2}|[A-Za-z]{3,9})\2([0-9]{1,2})(?![0-9:/.-])")
+_SHORT: Final = re.compile(r"([0-9]{1,2})([-/. ])([0-9]{1,2}|[A-Za-z]{3,9}\.?)\2([0-9]{1,2})(?![0-9:/.-])")
 _ORDERS: Final = {"day first": (2, 1, 0), "month first": (2, 0, 1), "year first": (0, 1, 2)}  # of year, month, day
 _FULL: Final = (
     "january",
@@ -31,9 +31,11 @@ _FULL: Final = (
 ABBREVIATED: Final = tuple(name[:3] for name in _FULL)
 MONTHS: Final = {"sept": 9} | {word: place for place, name in enumerate(_FULL, 1) for word in (name, name[:3])}
 _WEEK: Final = re.compile(r"([0-9]{4})[- ]?W([0-9]{2})(?:-?([1-7]))?")
-_QUARTER: Final = re.compile(r"([0-9]{4})[-/ ]?Q([1-4])|Q([1-4])[-/ ]([0-9]{4})")
+_QUARTER: Final = re.compile(
+    r"(?P<year>[0-9]{4})[-/ ]?Q(?P<of>[1-4])|Q(?P<first>[1-4])[-/ ]?(?P<last>[0-9]{4})|(?P<one>[1-4])Q[-/ ]?(?P<four>[0-9]{4})"
+)
 _MONTH_YEAR: Final = re.compile(
-    r"(?P<month>[A-Za-z]{3,9})[- '\u2019]+(?P<year>[0-9]{2})|(?P<first>[0-9]{2})[- ](?P<next>[A-Za-z]{3,9})"
+    r"(?P<month>[A-Za-z]{3,9})\.?[- '\u2019]+(?P<year>[0-9]{2})|(?P<first>[0-9]{2})[- ](?P<next>[A-Za-z]{3,9})"
 )
 _TURN: Final = 69  # years of two digits from here on are of the last century, as POSIX has it
 
@@ -98,7 +100,10 @@ def _periods(cells: list[str], where: str) -> tuple[pd.Series, str] | None:
         return pd.Series([day.isoformat() for day in days], dtype="string"), "text, ISO weeks, each by its Monday"
     quarters = [found for cell in cells if (found := _QUARTER.fullmatch(cell))]
     if len(quarters) == len(cells):
-        starts = [f"{one[1] or one[4]}-{3 * int(one[2] or one[3]) - 2:02d}-01" for one in quarters]
+        starts = [
+            f"{one['year'] or one['last'] or one['four']}-{3 * int(one['of'] or one['first'] or one['one']) - 2:02d}-01"
+            for one in quarters
+        ]
         return pd.Series(starts, dtype="string"), "text, quarters, each by its first day"
     months = [found for cell in cells if (found := _MONTH_YEAR.fullmatch(cell))]
     if len(months) < len(cells):
@@ -123,7 +128,7 @@ def _dates(pieces: Sequence[tuple[str, str, str]], order: tuple[int, int, int]) 
     found: list[dt.date] = []
     for one in pieces:
         year, month, day = (one[place] for place in order)
-        number = MONTHS.get(month.lower(), month)
+        number = MONTHS.get(month.lower().rstrip("."), month)
         if len(year) == 1:  # no year is written so
             return None
         if len(year) == 2:

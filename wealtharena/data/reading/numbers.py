@@ -14,6 +14,7 @@ from wealtharena.data.reading.columns import PRICES
 from wealtharena.data.reading.eras import plainer
 from wealtharena.data.reading.events import ratios
 from wealtharena.data.reading.settled import Ledger
+from wealtharena.data.reading.signs import told
 from wealtharena.data.reading.words import ABSENT, meaning_of, money_of
 from wealtharena.errors import DataError
 
@@ -103,21 +104,27 @@ def _quick(values: pd.Series) -> FloatArray | None:
 
 def _text(values: pd.Series, name: str, ledger: Ledger) -> pd.Series:
     """Return cells without the sign or code of a currency before them, of prices also behind: it states what they are quoted in."""
-    text: pd.Series = plainer(values.astype("string").fillna("").str.strip())
-    if not text.str.contains(_NO_NUMBER, regex=True).any():
-        return text
-    for pattern, group in ((BEFORE, 1), (_BEHIND, 0)):
-        if pattern == _BEHIND and name not in PRICES:
+    text: pd.Series = told(plainer(values.astype("string").fillna("").str.strip()), name, ledger)
+    for behind in (False, True):
+        if behind and name not in PRICES:
             continue
-        signs = text.str.extract(pattern)[group]
-        money = {str(sign): code for sign in signs.dropna().unique() if (code := money_of(str(sign)))}
-        if not money:
-            continue
-        if name in PRICES:
-            for sign, code in money.items():
-                ledger.state_currency(code, f"the sign {sign} in its cells")
-        text = text.where(~signs.isin(list(money)), text.str.replace(pattern, r"\1" if group else "", regex=True))
+        text, money = without_money(text, behind=behind)
+        for sign, code in money.items() if name in PRICES else ():
+            ledger.state_currency(code, f"the sign {sign} in its cells")
     return text
+
+
+def without_money(text: pd.Series, *, behind: bool) -> tuple[pd.Series, dict[str, str]]:
+    """Return cells without the signs or codes of currencies before or behind their numbers, and which code each was of."""
+    if not text.str.contains(_NO_NUMBER, regex=True).any():
+        return text, {}
+    pattern, group = (_BEHIND, 0) if behind else (BEFORE, 1)
+    signs = text.str.extract(pattern)[group]
+    money = {str(sign): code for sign in signs.dropna().unique() if (code := money_of(str(sign)))}
+    if not money:
+        return text, money
+    bare = text.str.replace(pattern, "" if behind else r"\1", regex=True)
+    return text.where(~signs.isin(list(money)), bare), money
 
 
 def _powers(text: pd.Series) -> pd.Series | None:

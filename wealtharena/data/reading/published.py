@@ -19,6 +19,7 @@ _RATE: Final = re.compile(
     r".*\(EXR\.[A-Z]\.([A-Z]{3})\.([A-Z]{3})\.[A-Z0-9]{4}\.[A-Z]\)"
 )  # a column of the ECB's data portal
 _SDMX: Final = ("CURRENCY", "CURRENCY_DENOM", "TIME_PERIOD", "OBS_VALUE")
+_OF_FUND: Final = "NAV"  # a ticker as well: alone beside dates it is a fund's net asset value
 _DAILY_FILE: Final = "eurofxref"  # units of each currency for a euro
 _ABSENT: Final = {".": "", "N/A": ""}
 
@@ -55,9 +56,10 @@ def as_closes(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     if not rates and len(names) == 2 and names_series(names):
         stem = symbol_of_file(ledger.name.partition(".")[0])
         numbers = pd.to_numeric(frame[names[1]].astype("string").replace(_ABSENT), errors="coerce").dropna()
-        told = plain(names[0]) == "observationdate" or stem.upper() == names[1]
+        is_value = names[1] == _OF_FUND
+        told = plain(names[0]) == "observationdate" or stem.upper() == names[1] or is_value
         if told and len(numbers) and (numbers > 0).all():
-            rates = {names[1]: names[1]}
+            rates = {names[1]: stem if is_value else names[1]}
     dates = [name for name in names if role_of(name) == "timestamp"]
     if not rates or set(others) != set(rates) or not dates:
         return frame

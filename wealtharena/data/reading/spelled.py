@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
 import pandas as pd
@@ -12,9 +13,10 @@ from wealtharena.data.reading.centuries import ABBREVIATED, MONTHS
 from wealtharena.errors import DataError
 
 _TEXT: Final = (  # a language -> its months, and other words and abbreviations for them behind a slash
-    ("German", "januar/jän/jänner februar märz/mär/mrz april mai juni juli august september oktober/okt november dezember/dez"),
-    ("French", "janvier/janv février/févr/fév mars avril/avr mai juin juillet/juil août/aoû septembre/sept octobre/oct "
-     "novembre/nov décembre/déc"),
+    ("German", "januar/jan/jän/jänner februar/feb märz/mär/mrz april/apr mai juni/jun juli/jul august/aug september/sep/sept oktober/okt "
+     "november/nov dezember/dez"),
+    ("French", "janvier/janv/jan février/févr/fév mars/mar avril/avr mai juin/jun juillet/juil/jul août/aoû septembre/sept/sep "
+     "octobre/oct novembre/nov décembre/déc"),
     ("Spanish", "enero/ene febrero/feb marzo/mar abril/abr mayo/may junio/jun julio/jul agosto/ago septiembre/setiembre/sep/sept/set "
      "octubre/oct noviembre/nov diciembre/dic"),
     ("Italian", "gennaio/gen febbraio/feb marzo/mar aprile/apr maggio/mag giugno/giu luglio/lug agosto/ago settembre/set ottobre/ott "
@@ -63,6 +65,8 @@ _CLOCK_FIRST: Final = re.compile(  # of ctime and Java: Oct 2 09:30:00 2023
 _ORDINAL: Final = re.compile(r"^([0-9]{1,2})(?:\.|er|st|nd|rd|th|º|ª)? *(?=[^\W\d_]{2})")
 _OF: Final = re.compile(r"(?<= )de +")
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
+_UNIT: Final = re.compile(r"[\s.*]*[(\[]?%?[)\]]?$")  # behind a month's name above a column
+_INITIALS: Final = "jfmamjjasond"
 
 
 def _bare(word: str) -> str:
@@ -75,6 +79,23 @@ _LANGUAGES: Final = tuple(
     (language, {_bare(word): month for month, names in enumerate(text.split(), 1) for word in names.split("/")})
     for language, text in _TEXT
 )
+_NUMBERED: Final = {_bare(form.format(month)): month for form in ("{}", "{:02d}", "M{}", "M{:02d}", "{}月", "{}월")
+                    for month in range(1, 13)}  # fmt: skip
+
+
+def months_of(names: Sequence[str]) -> dict[int, int]:
+    """Return which month each of twelve names is, by its place, where all twelve stand once among others: words, numbers or initials.
+
+    Words are of one language. Nothing where a month is lacking.
+    """
+    words = [_bare(_UNIT.sub("", name.strip())) for name in names]
+    for known in (MONTHS, _NUMBERED, *(months for _, months in _LANGUAGES)):
+        found = {place: known[word] for place, word in enumerate(words) if word in known}
+        if sorted(found.values()) == list(range(1, 13)):
+            return found
+    letters = "".join(word if len(word) == 1 else " " for word in words)
+    at = letters.find(_INITIALS)
+    return {at + month: month + 1 for month in range(12)} if at >= 0 else {}
 
 
 def has_words(text: pd.Series) -> bool:

@@ -31,10 +31,13 @@ _FORMS: Final = {
     "month's name and day": rf"^{_NAME}[-/. ]*(?P<day>{_TWO})[-/. ,]+{_YEAR}{_CLOCK}{_ZONE}$",
     "year and month's name": rf"^{_YEAR}[-/. ]*{_NAME}[-/. ]*(?P<day>{_TWO})\.?{_CLOCK}{_ZONE}$",
     "year and month": rf"^{_YEAR}[-/.M](?P<month>[0-9]{{2}})$",
+    "month and year": rf"^(?P<month>{_TWO})[-/.]{_YEAR}$",
+    "year and month by name": rf"^{_YEAR}[-/. ]*{_NAME}\.?$",
     "month's name and year": rf"^{_NAME}\.?,?[- ]{_YEAR}$",
     "digits": rf"^{_YEAR}(?P<month>[0-9]{{2}})(?P<day>[0-9]{{2}})(?:T| {{1,2}})(?P<hour>[0-9]{{2}}):?(?P<minute>[0-9]{{2}}):?"
     rf"(?P<second>[0-9]{{2}})?{_ZONE}$",
 }
+_POINTED: Final = r"(?:0[1-9]|1[0-2])\.(?:19|20)[0-9]{2}|(?:19|20)[0-9]{2}\.(?:0[1-9]|1[0-2])"  # 01.2024, 2024.01
 _UNITS: Final = (("s", 10**9), ("ms", 10**6), ("us", 10**3), ("ns", 1))  # unit, nanoseconds
 _EARLIEST, _LATEST = 10**17, 4_260_000_000 * 10**9  # 1973 to 2104 in ns: where one unit's stamps end, the next begin
 _OLDEST: Final = -5_364_662_400 * 10**9  # 1800 in ns
@@ -85,7 +88,7 @@ def parse(values: pd.Series, where: str) -> Stamps:
     if empty.any():
         raise _no_stamp(np.flatnonzero(empty[codes]), where)
     text, calendar = in_common_era(text)
-    if text.str.fullmatch(r"-?[0-9]+(\.[0-9]*)?").all():
+    if text.str.fullmatch(r"-?[0-9]+(\.[0-9]*)?").all() and not text.str.fullmatch(_POINTED).all():
         read = _numeric(text.to_numpy(dtype=np.float64), text, codes, where)
     else:
         read = _written(text, codes, where)
@@ -314,10 +317,18 @@ def _month_and_day(parts: pd.DataFrame, where: str) -> tuple[IntArray, IntArray]
         return second, first
     if (second > 12).any() and not (first > 12).any():
         return first, second
-    if (first == second).all():
+    if (first == second).all() or _are_months(first, second, parts["year"]):
         return first, second
+    if _are_months(second, first, parts["year"]):
+        return second, first
     shown = f"{parts['first'].iloc[0]}/{parts['next'].iloc[0]}"
     raise DataError(f"{where}: dates like {shown} may mean day or month first", hint="write them like 2024-01-31")
+
+
+def _are_months(month: IntArray, day: IntArray, year: pd.Series) -> bool:
+    """Return whether dates are the first of months that follow each other for more than a year, as no days of one month a year do."""
+    steps = np.diff(12 * _whole(year) + month)
+    return bool((day == 1).all() and len(steps) >= 12 and abs(int(steps[0])) in (1, 3, 6) and (steps == steps[0]).all())
 
 
 def _hours(text: pd.Series, half: pd.Series) -> IntArray:

@@ -18,6 +18,7 @@ _LEAST, _MOST = 1e6, 1e12
 # From so many bars a day and days on, volume that does not fall within nearly all of the days is no bar's own.
 _BARS_A_DAY, _ENOUGH_DAYS, _MOST_DAYS, _HALF_A_DAY = 5, 5, 0.95, pd.Timedelta(hours=12)
 _FEW_SHARES = 1000  # a bar, of which most are broken numbers
+_FEW_THOUSANDS = 1e6  # a bar, of three decimals: more are hardly traded
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,16 @@ def _counts_on(table: pd.DataFrame) -> bool:
 
 
 def _shares(table: pd.DataFrame) -> Answer:
-    """Return that a volume counts shares or contracts, with a note where it is mostly less than one, or few and broken."""
+    """Return that a volume counts shares or contracts, with a note where it is mostly less than one, or broken, and few or of three decimals."""
     traded = table.loc[table["volume"] > 0, "volume"]
     usual = float(traded.median())
-    broken = usual < _FEW_SHARES and float((traded != np.trunc(traded)).mean()) > 0.5
+    thousands = usual < _FEW_THOUSANDS and bool(
+        np.isclose(traded * 1e3, np.round(traded * 1e3), rtol=0.0, atol=1e-4).all()
+    )
+    broken = (usual < _FEW_SHARES or thousands) and float((traded != np.trunc(traded)).mean()) > 0.5
     if usual >= 1.0 and not broken:
         return Answer("units", "shares or contracts")
-    words = f"volume is taken as shares or contracts, of which it has {usual:.3g} a bar; if it counts millions, call its column `Volume (M)`; if something else, set data.volume_unit=none"
+    words = f"volume is taken as shares or contracts, of which it has {usual:.3g} a bar; if it counts thousands or millions, call its column `Volume (000s)` or `Volume (M)`; if something else, set data.volume_unit=none"
     return Answer("units", words, note=True)
 
 
