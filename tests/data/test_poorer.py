@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.data.rooms import DAYS, Room, Source, at, history
-from wealtharena.data import provider
+from wealtharena.data import provider, stored
 from wealtharena.data.collecting import Outcome
 
 PRICES = ["open", "high", "low", "close"]
@@ -57,6 +57,29 @@ def test_what_is_stored_does_not_get_poorer_unless_that_is_meant(room: Room, how
     taken = room.collect(refresh=True)
     assert taken.status == "refetched"
     assert ("closes that were stored" if how == "instrument" else f"{how} that were stored") in taken.note
+
+
+@pytest.mark.parametrize("how", ["gone", "newer"])
+def test_without_the_raw_bars_the_clean_ones_are_what_is_not_lost(room: Room, how: str) -> None:
+    room.table = full()
+    room.collect()
+    before, store = room.bars(), room.collector().store
+    raw = store.raw_path("stocks", "yahoo", "AAPL", "1d")
+    if how == "gone":
+        raw.unlink()
+    else:  # the disk was full, or the process killed, before the clean bars were written
+        received = store.read_raw("stocks", "yahoo", "AAPL", "1d")
+        assert received is not None
+        stored.write(raw, received.table.iloc[:-1], stored.facts_of(received))
+    whole, room.table = room.table, room.table.iloc[400:].reset_index(drop=True)
+    room.now += timedelta(days=1)
+    outcome = room.collect()
+    assert (outcome.status, outcome.cause[-20:]) == ("failed", "bars that are stored")
+    pd.testing.assert_frame_equal(room.bars(), before)
+    room.table = whole
+    again = room.collect()
+    assert (again.status, again.note[:34]) == ("refetched", "the raw bars that were stored are ")
+    assert len(room.bars()) == len(before) + 1
 
 
 def test_a_correction_is_taken_and_said(room: Room) -> None:
