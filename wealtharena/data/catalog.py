@@ -111,6 +111,14 @@ def is_of(entry: dict[str, Any] | None, named: str | None) -> bool:
     return named is None or entry is None or entry.get("source_symbol") in (None, named)
 
 
+def failed_since(known: dict[str, Any], name: str) -> str:
+    """Return why the bars of an entry of the catalog `known` could not be collected again since; "" where they were, or nobody tried."""
+    entry, refused = known["bars"].get(name), known["refused"].get(name)
+    if entry is None or refused is None or refused["at"] <= entry["fetched_at"]:
+        return ""
+    return f"{refused['provider']}: {refused['reason']}"
+
+
 @cache
 def judge() -> str:
     """Return a digest of what judges bars here: a release that judges otherwise is other rules, whatever the settings."""
