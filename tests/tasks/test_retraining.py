@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from wealtharena.config import compose
 from wealtharena.errors import ConfigError, PromotionError
 from wealtharena.registry import ModelCheckpoint
 from wealtharena.registry.history import Pointer, now
+from wealtharena.registry.promotion import withdraw
 from wealtharena.reporting.words import challenged
 from wealtharena.tasks import retraining, train
 from wealtharena.tasks.record import RunContext
@@ -151,4 +154,42 @@ def test_a_warm_start_that_goes_on_begins_with_what_it_was_begun_with(
 def test_without_production_there_is_nothing_to_retrain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PromotionError, match="nothing is in production"):
-        retraining.configured(compose(["train.retrain=crypto"]))
+        retraining.version_of(compose(["train.retrain=crypto"]), {})
+
+
+def test_a_retraining_ends_though_production_changed_while_it_trained(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One whose incumbent was withdrawn had opened its test window, could not be compared, and was lost."""
+    store, words = (
+        ModelCheckpoint("checkpoints"),
+        (*SMALL, "train.retrain=forex", *OLD[3:], "data=ecb", "data.end=2023-12-29"),
+    )
+    versions = [record(small(*OLD, *more)[1])["run_id"] for more in ((), ("model.hidden=[8]",))]
+
+    def promote(version: str) -> None:
+        kept = store.load_checkpoint("forex", version).files.manifest_sha256
+        place(store.root, Pointer("currency_pairs", "production", version, kept, "promotable", False, now()))
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    promote(versions[0])
+    context = RunContext(Path("again").resolve(), words)
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "train_view", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            train.run_in(context, compose(words))
+    promote(versions[1])  # of another configuration
+    real = train.train_folds
+
+    def withdrawn(*args: Any, **named: Any) -> Any:
+        withdraw(store, "forex")
+        return real(*args, **named)
+
+    monkeypatch.setattr(train, "train_folds", withdrawn)
+    assert train.run_in(replace(context, resumed=True), compose(words)) == 0
+    run = record(context.folder)
+    assert (run["retrains"], run["challenge"]["incumbent"]) == (versions[0], versions[0])
+    found = store.load_checkpoint("forex", run["run_id"]).files.content["config.yaml"]
+    assert yaml.safe_load(found)["model"]["hidden"] != [8]

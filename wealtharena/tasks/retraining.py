@@ -23,36 +23,49 @@ if TYPE_CHECKING:
     from wealtharena.registry.checkpoints import LoadedCheckpoint
 
 
-def configured(spec: ExperimentSpec) -> ExperimentSpec:
-    """Return the spec to train: as it is, or with `train.retrain` the production configuration over newer data.
+RETRAINS = "retrains"  # of run.json: the version that is trained again
+
+
+def version_of(spec: ExperimentSpec, run: Mapping[str, Any]) -> LoadedCheckpoint | None:
+    """Return the version that `train.retrain` trains again; None in any other run.
+
+    It is what is in production, and of a run that goes on what was when it began, whatever has become of it: `run` is
+    run.json's content so far.
 
     PromotionError where nothing is in production, CheckpointError where its folder is damaged.
     """
     if spec.train.retrain is None:
-        return spec
+        return None
     from wealtharena.registry import ModelCheckpoint, retrain
 
-    return retrain.production_spec(retrain.incumbent(ModelCheckpoint(spec.paths.checkpoints), spec.train.retrain), spec)
+    store, begun = ModelCheckpoint(spec.paths.checkpoints), run.get(RETRAINS)
+    if begun is None:
+        return retrain.incumbent(store, spec.train.retrain)
+    return store.load_checkpoint(spec.train.retrain, str(begun))
 
 
-def warm_start(spec: ExperimentSpec, run: Mapping[str, Any]) -> Path | None:
+def configured(spec: ExperimentSpec, version: LoadedCheckpoint | None) -> ExperimentSpec:
+    """Return the spec to train: as it is, or with a version to train again its configuration over newer data."""
+    if version is None:
+        return spec
+    from wealtharena.registry import retrain
+
+    return retrain.production_spec(version, spec)
+
+
+def warm_start(spec: ExperimentSpec, run: Mapping[str, Any], version: LoadedCheckpoint | None) -> Path | None:
     """Return the verified folder whose weights training begins with, None where it begins afresh, or goes on from another run.
 
     `run` is run.json's content so far: folds that a run goes on with begin with what it was begun with, whatever is in
     production by then.
     """
-    if spec.train.retrain is None or not spec.train.warm_start or "parent" in run:
+    if version is None or not spec.train.warm_start or "parent" in run:
         return None
-    from wealtharena.registry import ModelCheckpoint, retrain
+    from wealtharena.registry import ModelCheckpoint
 
     store = ModelCheckpoint(spec.paths.checkpoints)
     begun = run.get("begun_with")
-    loaded = (
-        retrain.incumbent(store, spec.train.retrain)
-        if begun is None
-        else store.load_checkpoint(spec.train.retrain, str(begun))
-    )
-    found = loaded.metadata
+    found = (version if begun is None else store.load_checkpoint(version.metadata.agent, str(begun))).metadata
     return (store.root / found.agent / found.version).absolute()
 
 
@@ -76,14 +89,19 @@ def require_unseen(warm: Path | None, prepared: Prepared) -> None:
     )
 
 
-def challenge(spec: ExperimentSpec, newcomer: Trained, view: OpenedView) -> dict[str, Any]:
-    """Return `challenge` for metadata.json: newcomer against incumbent where neither has looked; empty in any other run."""
+def challenge(spec: ExperimentSpec, newcomer: Trained, view: OpenedView, run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `challenge` for metadata.json: newcomer against incumbent where neither has looked; empty in any other run.
+
+    The incumbent is what is in production by now, or, where nothing is, what was trained again by run.json's content `run`.
+    """
     if spec.train.retrain is None:
         return {}
-    from wealtharena.registry import ModelCheckpoint, retrain
+    from wealtharena.registry import ModelCheckpoint, history, retrain
 
     store = ModelCheckpoint(spec.paths.checkpoints)
-    production = retrain.incumbent(store, spec.train.retrain)
+    stands = history.standing(store.root, store.resolve(spec.train.retrain), "production")
+    production = version_of(spec, run if stands is None else {})
+    assert production is not None
     theirs = retrain.incumbent_policy(store, production)
     return against(production, theirs, newcomer, spec, view.features, view.test[-1])
 
