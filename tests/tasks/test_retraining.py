@@ -157,15 +157,16 @@ def test_without_production_there_is_nothing_to_retrain(tmp_path: Path, monkeypa
         retraining.version_of(compose(["train.retrain=crypto"]), {})
 
 
+@pytest.mark.parametrize("end", ["withdrawn", "sees otherwise"])
 def test_a_retraining_ends_though_production_changed_while_it_trained(
-    small: Small, monkeypatch: pytest.MonkeyPatch
+    small: Small, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     """One whose incumbent was withdrawn had opened its test window, could not be compared, and was lost."""
     store, words = (
         ModelCheckpoint("checkpoints"),
         (*SMALL, "train.retrain=forex", *OLD[3:], "data=ecb", "data.end=2023-12-29"),
     )
-    versions = [record(small(*OLD, *more)[1])["run_id"] for more in ((), ("model.hidden=[8]",))]
+    versions = [record(small(*OLD, *more)[1])["run_id"] for more in ((), ("features=compact",))]
 
     def promote(version: str) -> None:
         kept = store.load_checkpoint("forex", version).files.manifest_sha256
@@ -184,12 +185,13 @@ def test_a_retraining_ends_though_production_changed_while_it_trained(
     real = train.train_folds
 
     def withdrawn(*args: Any, **named: Any) -> Any:
-        withdraw(store, "forex")
+        if end == "withdrawn":
+            withdraw(store, "forex")
         return real(*args, **named)
 
     monkeypatch.setattr(train, "train_folds", withdrawn)
     assert train.run_in(replace(context, resumed=True), compose(words)) == 0
     run = record(context.folder)
     assert (run["retrains"], run["challenge"]["incumbent"]) == (versions[0], versions[0])
-    found = store.load_checkpoint("forex", run["run_id"]).files.content["config.yaml"]
-    assert yaml.safe_load(found)["model"]["hidden"] != [8]
+    seen = [store.load_checkpoint("forex", name).metadata.feature_names for name in (*versions, run["run_id"])]
+    assert seen[2] == seen[0] != seen[1]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wealtharena.agents.policy import Trained
+from wealtharena.agents.policy import Trained, see_alike
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import ConfigError, PromotionError
 from wealtharena.evaluation import challenge as room
@@ -92,7 +92,8 @@ def require_unseen(warm: Path | None, prepared: Prepared) -> None:
 def challenge(spec: ExperimentSpec, newcomer: Trained, view: OpenedView, run: Mapping[str, Any]) -> dict[str, Any]:
     """Return `challenge` for metadata.json: newcomer against incumbent where neither has looked; empty in any other run.
 
-    The incumbent is what is in production by now, or, where nothing is, what was trained again by run.json's content `run`.
+    The incumbent is what is in production by now. Where nothing is, or what sees or trades the market otherwise than what was
+    trained again, by run.json's content `run`, it is that version; the gate sees which of them was beaten.
     """
     if spec.train.retrain is None:
         return {}
@@ -103,6 +104,9 @@ def challenge(spec: ExperimentSpec, newcomer: Trained, view: OpenedView, run: Ma
     production = version_of(spec, run if stands is None else {})
     assert production is not None
     theirs = retrain.incumbent_policy(store, production)
+    if run.get(RETRAINS) not in (None, production.metadata.version) and not see_alike(theirs, newcomer):
+        production = store.load_checkpoint(spec.train.retrain, str(run[RETRAINS]))
+        theirs = retrain.incumbent_policy(store, production)
     return against(production, theirs, newcomer, spec, view.features, view.test[-1])
 
 
