@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -195,3 +198,33 @@ def test_a_retraining_ends_though_production_changed_while_it_trained(
     assert (run["retrains"], run["challenge"]["incumbent"]) == (versions[0], versions[0])
     seen = [store.load_checkpoint("forex", name).metadata.feature_names for name in (*versions, run["run_id"])]
     assert seen[2] == seen[0] != seen[1]
+
+
+@pytest.mark.parametrize("model", ["mlp", "shared"])
+def test_bars_that_have_lost_a_symbol_make_no_retraining_in_silence(small: Small, tmp_path: Path, model: str) -> None:
+    """An agent of two symbols was trained where production trades three, without a word, or failed after its test was opened."""
+    days = pd.bdate_range("2016-01-01", "2023-12-29", tz="UTC")
+    close = 100 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 0.01, (len(days), 3)), axis=0))
+    names = ("USDJPY", "EURUSD", "GBPUSD")
+    table = pd.DataFrame(close, index=days, columns=names).rename_axis("timestamp")
+
+    def bars(*kept: str, end: str) -> None:
+        long = table.loc[:end, list(kept)].reset_index().melt("timestamp", var_name="symbol", value_name="close")
+        long.to_parquet(tmp_path / "bars.parquet")
+
+    bars(*names, end="2022-12-30")
+    store, steps = ModelCheckpoint("checkpoints"), ("train.env_steps=1024", "train.evaluations=1")
+    _, first = small("data=files", f"data.path={tmp_path}/bars.parquet", f"model={model}", *steps)
+    version = record(first)["run_id"]
+    kept = store.load_checkpoint("forex", version).files.manifest_sha256
+    place(store.root, Pointer("currency_pairs", "production", version, kept, "promotable", False, now()))
+    bars(*names[1:], end="2023-12-29")
+    told = f"currency_pairs/{version} was trained on other symbols than these bars have: USDJPY is lacking"
+    if model == "mlp":
+        with pytest.raises(ConfigError, match=re.escape(told)):
+            small("train.retrain=forex", *steps)
+        return
+    code, folder = small("train.retrain=forex", *steps)
+    assert (code, record(folder)["data"]["symbols"]) == (0, list(names[1:]))
+    assert any(told in note for note in record(folder)["notes"])
+    assert record(folder)["challenge"]["incumbent"] == version

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wealtharena.agents.policy import Trained, see_alike
+from wealtharena.agents.policy import EnsemblePolicy, Trained, see_alike
+from wealtharena.config.identity import listed
 from wealtharena.config.specs.experiment import ExperimentSpec
-from wealtharena.errors import ConfigError, PromotionError
+from wealtharena.errors import CheckpointError, ConfigError, PromotionError
 from wealtharena.evaluation import challenge as room
 from wealtharena.evaluation.firewall import OpenedView
 from wealtharena.evaluation.look import stream
@@ -87,6 +89,34 @@ def require_unseen(warm: Path | None, prepared: Prepared) -> None:
         f"train.warm_start=true: {warm.name} has learnt from bars up to {days[1]}, and the tests begin on {days[0]}",
         hint="train.warm_start=false begins at nothing",
     )
+
+
+def on_symbols(prepared: Prepared, spec: ExperimentSpec, version: LoadedCheckpoint | None) -> Prepared:
+    """Return the data of a retraining, with a note where their symbols are not those of the version that is trained again.
+
+    A file may have lost one. ConfigError where the version could not be played over these: it would come out once the test
+    window has been opened.
+    """
+    if version is None:
+        return prepared
+    known, here = version.metadata.symbols, prepared.sealed.training(0).features.panel.symbols
+    if tuple(known) == tuple(here):
+        return prepared
+    from wealtharena.registry import ModelCheckpoint, retrain
+
+    unlike = [f"{name} is lacking" for name in known if name not in here]
+    unlike += [f"{name} is new" for name in here if name not in known]
+    told = f"{version.metadata.model_path} was trained on other symbols than these bars have: {listed(unlike) or 'in another order'}"
+    policy = retrain.incumbent_policy(ModelCheckpoint(spec.paths.checkpoints), version)
+    try:
+        for member in policy.members if isinstance(policy, EnsemblePolicy) else (policy,):
+            member.for_symbols(here)
+    except CheckpointError:
+        raise ConfigError(
+            f"train.retrain={spec.train.retrain}: {told}, so that it could not be compared with what comes of it",
+            hint="bring bars of the same symbols, or train a version of its own, without train.retrain",
+        ) from None
+    return replace(prepared, notes=(*prepared.notes, f"{told}; both are compared over those that are here."))
 
 
 def challenge(spec: ExperimentSpec, newcomer: Trained, view: OpenedView, run: Mapping[str, Any]) -> dict[str, Any]:
