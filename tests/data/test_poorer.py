@@ -59,6 +59,21 @@ def test_what_is_stored_does_not_get_poorer_unless_that_is_meant(room: Room, how
     assert ("closes that were stored" if how == "instrument" else f"{how} that were stored") in taken.note
 
 
+def test_a_name_that_was_left_out_replaces_no_longer_history(room: Room) -> None:
+    """A share that was renamed had its bars under the new name; one collection without it, and the old name's few stood there."""
+    room.settings = {"tables": {"GOOG": history()}}
+    room.collect(provider_symbols={"AAPL": "GOOG"})
+    before, room.table = room.bars(), history().iloc[:100]
+    outcome = room.collect()
+    assert outcome.status == "failed"
+    assert outcome.cause.endswith("only 100 of the 620 bars that are stored, which were asked for as GOOG")
+    assert "data.provider_symbols goes on with them as GOOG" in outcome.remedy
+    pd.testing.assert_frame_equal(room.bars(), before)
+    taken = room.collect(refresh=True)
+    assert (taken.status, taken.note[:22]) == ("refetched", "replaces bars of GOOG;")
+    assert len(room.bars()) == 100
+
+
 @pytest.mark.parametrize("how", ["gone", "newer"])
 def test_without_the_raw_bars_the_clean_ones_are_what_is_not_lost(room: Room, how: str) -> None:
     room.table = full()

@@ -171,15 +171,17 @@ class Renewal:
             return Fetched(raw, window, "new")
         status: Status = "refetched" if entry["provider"] == origin.name else "new"
         named = entry.get("source_symbol")
-        if entry["provider"] == origin.name and named not in (None, self._named(symbol)):
-            return Fetched(raw, window, status, note=f"replaces bars of {named}")
+        other = named if entry["provider"] == origin.name and named not in (None, self._named(symbol)) else None
         old, lost = self._stored(entry, symbol)
+        told = f"replaces bars of {other}" if other else ""
         if old is None:
-            return Fetched(raw, window, status)
+            return Fetched(raw, window, status, note=told)
         if not self._options.refresh:
-            histories.check_not_poorer(old, raw, columns=old.provider == raw.provider)
+            histories.check_not_poorer(old, raw, columns=not other and old.provider == raw.provider, named=other)
             if self._data.source == "auto":
                 histories.check_has_opens(old, raw)
+        if other:  # of which no figure has to be that of the old one
+            return Fetched(raw, window, status, note=told)
         told = f"replaces bars of {old.provider}" if old.provider != raw.provider else ""
         return Fetched(raw, window, status, note=_sentence(told, lost, histories.told_changes(old, raw)))
 
