@@ -125,7 +125,14 @@ def test_weights_that_have_learnt_from_a_test_window_begin_no_training(
     words = ("train.retrain=forex", *OLD[3:], f"data.end={end}")
     with pytest.raises(ConfigError, match=rf"{version} has learnt from bars up to 20\d\d-"):
         small(*words, "train.warm_start=true")
-    assert small(*words)[0] == 0, "what begins at nothing knows nothing"
+    code, folder = small(*words)
+    assert code == 0, "what begins at nothing knows nothing"
+    told = any(
+        "What comes of it will stay on paper: only 0 bars are later than 2022-12-30" in note
+        for note in record(folder)["notes"]
+    )
+    assert told is (end < "2022"), "before anything is trained, whether it can be compared at all"
+    assert (record(folder)["challenge"]["bars"] == 0) is told
 
 
 def test_a_warm_start_that_goes_on_begins_with_what_it_was_begun_with(

@@ -91,17 +91,32 @@ def require_unseen(warm: Path | None, prepared: Prepared) -> None:
     )
 
 
-def on_symbols(prepared: Prepared, spec: ExperimentSpec, version: LoadedCheckpoint | None) -> Prepared:
-    """Return the data of a retraining, with a note where their symbols are not those of the version that is trained again.
+def comparable(prepared: Prepared, spec: ExperimentSpec, version: LoadedCheckpoint | None) -> Prepared:
+    """Return the data of a retraining with what is to be said of the comparison to come, before anything is trained for it.
 
-    A file may have lost one. ConfigError where the version could not be played over these: it would come out once the test
-    window has been opened.
+    ConfigError where the version that is trained again could not be played over these symbols: it would come out once the
+    test window has been opened.
     """
     if version is None:
         return prepared
+    known, notes = version.metadata, [_on_symbols(prepared, spec, version)]
+    try:
+        room.unseen(
+            prepared.sealed.timestamps, prepared.folds[-1].test[-1], last=known.data.end, incumbent=known.model_path
+        )
+    except PromotionError as error:
+        notes.append(f"What comes of it will stay on paper: {error}.")
+    return replace(prepared, notes=(*prepared.notes, *filter(None, notes)))
+
+
+def _on_symbols(prepared: Prepared, spec: ExperimentSpec, version: LoadedCheckpoint) -> str:
+    """Return what is to be said where bars are not of the version's symbols, as where a file has lost one; "" where they are.
+
+    ConfigError where the version could not be played over them.
+    """
     known, here = version.metadata.symbols, prepared.sealed.training(0).features.panel.symbols
     if tuple(known) == tuple(here):
-        return prepared
+        return ""
     from wealtharena.registry import ModelCheckpoint, retrain
 
     unlike = [f"{name} is lacking" for name in known if name not in here]
@@ -116,7 +131,7 @@ def on_symbols(prepared: Prepared, spec: ExperimentSpec, version: LoadedCheckpoi
             f"train.retrain={spec.train.retrain}: {told}, so that it could not be compared with what comes of it",
             hint="bring bars of the same symbols, or train a version of its own, without train.retrain",
         ) from None
-    return replace(prepared, notes=(*prepared.notes, f"{told}; both are compared over those that are here."))
+    return f"{told}; both are compared over those that are here."
 
 
 def challenge(spec: ExperimentSpec, newcomer: Trained, view: OpenedView, run: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,7 +166,7 @@ def against(
     """Return `challenge` of a newcomer that is judged over `test` against a version of the registry and its policy."""
     known = production.metadata
     try:
-        segment = room.unseen(features, test, last=known.data.end, incumbent=known.model_path)
+        segment = room.unseen(features.panel.timestamps, test, last=known.data.end, incumbent=known.model_path)
     except PromotionError as error:
         outcome = room.Challenge(known.version, False, 0, None, None, None, None, why_not=str(error))
         return {"challenge": outcome.to_json()}

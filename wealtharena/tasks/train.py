@@ -58,7 +58,7 @@ def run_in(context: RunContext, spec: ExperimentSpec, *, prepared: Prepared | No
         require_audit(spec, prepared)
         resuming.refuse_other_bars(context.folder, record.content, prepared)
         require_room(spec, prepared, at_once=jobs_at_once())
-        prepared = retraining.on_symbols(prepared, spec, again)
+        prepared = retraining.comparable(prepared, spec, again)
         warm = retraining.warm_start(spec, record.content, again)
         retraining.require_unseen(warm, prepared)
         begun = warm.name if warm is not None else record.content.get("begun_with")
