@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -288,3 +288,15 @@ def test_findings_of_the_quality_room_are_said_of_stored_bars_too(stored: Experi
         "quality of the stored bars: spikes: 4 rows of 2 symbols (repair); missing_sessions: 1 rows of 1 symbols (warn)"
     )
     assert told in load(stored.asset, stored.data, seed=0).notes
+
+
+def test_a_store_that_nobody_collects_for_any_more_is_said_by_todays_date(
+    stored: ExperimentSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = date(2023, 10, 27)
+    for days, end, said in ((12, None, False), (13, None, True), (300, None, True), (300, last, False)):
+        monkeypatch.setattr(
+            provider, "now", lambda days=days: datetime(2023, 10, 27, tzinfo=UTC) + timedelta(days=days)
+        )
+        notes = load(stored.asset, stored.data.model_copy(update={"end": end}), seed=0).notes
+        assert any(f"the stored bars end on {last}, {days} days ago; " in note for note in notes) is said

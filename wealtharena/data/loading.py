@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from wealtharena.config import plugins
+from wealtharena.config import plugins, speech
 from wealtharena.config.composition import chosen_on, members_of
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
@@ -55,6 +55,8 @@ def load(asset: AssetSpec, data: DataSpec, *, seed: int) -> Panel:
         panel = _fresh(source, asset, data, seed=seed, reasons=reasons)
         if place:
             cache.save_panel(place, panel)
+    if source == "store":
+        panel = replace(panel, notes=(*panel.notes, *_behind(panel, asset, data)))  # not kept: it is of today
     logger.info(
         "data: %s, %d symbols, %d bars of %s from %s to %s%s",
         source,
@@ -105,6 +107,16 @@ def _early_end(panel: Panel, data: DataSpec) -> tuple[str, ...]:
     if panel.simulated or data.end is None or (days := (data.end - last).days) <= _LONGEST_REST_DAYS:
         return ()
     note = f"the bars end on {last}, {days} days before data.end={data.end}"
+    logger.warning("data: %s", note)
+    return (note,)
+
+
+def _behind(panel: Panel, asset: AssetSpec, data: DataSpec) -> tuple[str, ...]:
+    """Return a note where all that is stored was asked for, and it ends long before today: nothing collects by itself."""
+    last = panel.timestamps[-1].astype("datetime64[D]").item()
+    if panel.simulated or data.end is not None or (days := (provider.now().date() - last).days) <= _LONGEST_REST_DAYS:
+        return ()
+    note = f"the stored bars end on {last}, {days} days ago; {speech.COMMAND} task=collect asset={asset.name} goes on with them"
     logger.warning("data: %s", note)
     return (note,)
 
