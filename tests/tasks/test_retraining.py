@@ -235,3 +235,24 @@ def test_bars_that_have_lost_a_symbol_make_no_retraining_in_silence(small: Small
     assert (code, record(folder)["data"]["symbols"]) == (0, list(names[1:]))
     assert any(told in note for note in record(folder)["notes"])
     assert record(folder)["challenge"]["incumbent"] == version
+
+
+def test_bars_that_have_lost_a_column_make_no_retraining(small: Small, tmp_path: Path) -> None:
+    """Where features are lacking the comparison failed, once the test window of a whole training had been opened."""
+    days = pd.bdate_range("2016-01-01", "2023-12-29", tz="UTC")
+    close = 1.1 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 0.005, len(days))))
+    begun = np.r_[close[0], close[:-1]]
+    top, low = np.maximum(begun, close) * 1.002, np.minimum(begun, close) * 0.998
+    prices = {"open": begun, "high": top, "low": low, "close": close}
+    table = pd.DataFrame({"timestamp": days, "symbol": "EURUSD", **prices})
+    table.iloc[:-250].to_parquet(tmp_path / "bars.parquet")
+    store, steps = ModelCheckpoint("checkpoints"), ("train.env_steps=1024", "train.evaluations=1")
+    _, first = small("data=files", f"data.path={tmp_path}/bars.parquet", *steps)
+    version = record(first)["run_id"]
+    kept = store.load_checkpoint("forex", version).files.manifest_sha256
+    place(store.root, Pointer("currency_pairs", "production", version, kept, "promotable", False, now()))
+    table[["timestamp", "symbol", "close"]].to_parquet(tmp_path / "bars.parquet")
+    with pytest.raises(
+        ConfigError, match=rf"{version} was trained on other features than these bars give: .*atr_14 is lacking"
+    ):
+        small("train.retrain=forex", *steps)

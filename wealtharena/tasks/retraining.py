@@ -94,12 +94,20 @@ def require_unseen(warm: Path | None, prepared: Prepared) -> None:
 def comparable(prepared: Prepared, spec: ExperimentSpec, version: LoadedCheckpoint | None) -> Prepared:
     """Return the data of a retraining with what is to be said of the comparison to come, before anything is trained for it.
 
-    ConfigError where the version that is trained again could not be played over these symbols: it would come out once the
-    test window has been opened.
+    ConfigError where the version that is trained again could not be played over these bars, which have other symbols, or
+    closes only, so that features are lacking: it would come out once the test window has been opened.
     """
     if version is None:
         return prepared
-    known, notes = version.metadata, [_on_symbols(prepared, spec, version)]
+    known, seen = version.metadata, prepared.sealed.training(0).features
+    if unlike := [
+        *(f"{name} is lacking" for name in known.feature_names if name not in seen.names),
+        *(f"{name} is new" for name in seen.names if name not in known.feature_names),
+    ]:
+        raise _not_comparable(
+            spec, f"{known.model_path} was trained on other features than these bars give: {listed(unlike)}"
+        )
+    notes = [_on_symbols(prepared, spec, version)]
     try:
         room.unseen(
             prepared.sealed.timestamps, prepared.folds[-1].test[-1], last=known.data.end, incumbent=known.model_path
@@ -127,11 +135,15 @@ def _on_symbols(prepared: Prepared, spec: ExperimentSpec, version: LoadedCheckpo
         for member in policy.members if isinstance(policy, EnsemblePolicy) else (policy,):
             member.for_symbols(here)
     except CheckpointError:
-        raise ConfigError(
-            f"train.retrain={spec.train.retrain}: {told}, so that it could not be compared with what comes of it",
-            hint="bring bars of the same symbols, or train a version of its own, without train.retrain",
-        ) from None
+        raise _not_comparable(spec, told) from None
     return f"{told}; both are compared over those that are here."
+
+
+def _not_comparable(spec: ExperimentSpec, told: str) -> ConfigError:
+    return ConfigError(
+        f"train.retrain={spec.train.retrain}: {told}, so that it could not be compared with what comes of it",
+        hint="bring bars such as it was trained on, or train a version of its own, without train.retrain",
+    )
 
 
 def challenge(spec: ExperimentSpec, newcomer: Trained, view: OpenedView, run: Mapping[str, Any]) -> dict[str, Any]:
