@@ -272,8 +272,9 @@ def test_what_could_not_be_collected_since_is_said_until_it_is(stored: Experimen
         Store(stored.data.root).refuse("crypto", "BTC-USD", "1d", provider="yahoo", reason="does not know it", at=at)
 
     told = "collecting has failed since then of BTC-USD (yahoo: does not know it)"
-    refuse(datetime(2023, 12, 31, tzinfo=UTC))  # before the bars were fetched
-    assert told not in notes()
+    for at in (datetime(2023, 12, 31, tzinfo=UTC), datetime(2024, 1, 1, 18, tzinfo=UTC)):
+        refuse(at)  # before the bars were fetched, and on the same day
+        assert told not in notes()
     refuse(datetime(2024, 1, 9, tzinfo=UTC))
     assert told in notes()
     _write(stored, "BTC-USD", 1)
