@@ -203,6 +203,8 @@ def test_a_retraining_ends_though_production_changed_while_it_trained(
     assert train.run_in(replace(context, resumed=True), compose(words)) == 0
     run = record(context.folder)
     assert (run["retrains"], run["challenge"]["incumbent"]) == (versions[0], versions[0])
+    told = json.loads(store.load_checkpoint("forex", run["run_id"]).files.content["metadata.json"])
+    assert told["retrains"] == versions[0]
     seen = [store.load_checkpoint("forex", name).metadata.feature_names for name in (*versions, run["run_id"])]
     assert seen[2] == seen[0] != seen[1]
 
