@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,15 +99,14 @@ def comparable(prepared: Prepared, spec: ExperimentSpec, version: LoadedCheckpoi
     """
     if version is None:
         return prepared
+    from wealtharena.registry import ModelCheckpoint, retrain
+
     known, seen = version.metadata, prepared.sealed.training(0).features
-    if unlike := [
-        *(f"{name} is lacking" for name in known.feature_names if name not in seen.names),
-        *(f"{name} is new" for name in seen.names if name not in known.feature_names),
-    ]:
-        raise _not_comparable(
-            spec, f"{known.model_path} was trained on other features than these bars give: {listed(unlike)}"
-        )
-    notes = [_on_symbols(prepared, spec, version)]
+    policy = retrain.incumbent_policy(ModelCheckpoint(spec.paths.checkpoints), version)
+    if unlike := _apart(policy.layout.signals, seen.names):
+        told = f"{known.model_path} was trained on other features than these bars give: {listed(unlike)}"
+        raise _not_comparable(spec, told)
+    notes = [_on_symbols(policy, seen.panel.symbols, spec, known.model_path)]
     try:
         room.unseen(
             prepared.sealed.timestamps, prepared.folds[-1].test[-1], last=known.data.end, incumbent=known.model_path
@@ -117,20 +116,22 @@ def comparable(prepared: Prepared, spec: ExperimentSpec, version: LoadedCheckpoi
     return replace(prepared, notes=(*prepared.notes, *filter(None, notes)))
 
 
-def _on_symbols(prepared: Prepared, spec: ExperimentSpec, version: LoadedCheckpoint) -> str:
+def _apart(known: Sequence[str], here: Sequence[str]) -> list[str]:
+    """Return what only one of two lists of names has, in words."""
+    lacking = [f"{name} is lacking" for name in known if name not in here]
+    return lacking + [f"{name} is new" for name in here if name not in known]
+
+
+def _on_symbols(policy: Trained, here: Sequence[str], spec: ExperimentSpec, version: str) -> str:
     """Return what is to be said where bars are not of the version's symbols, as where a file has lost one; "" where they are.
 
     ConfigError where the version could not be played over them.
     """
-    known, here = version.metadata.symbols, prepared.sealed.training(0).features.panel.symbols
+    known = policy.layout.symbols
     if tuple(known) == tuple(here):
         return ""
-    from wealtharena.registry import ModelCheckpoint, retrain
-
-    unlike = [f"{name} is lacking" for name in known if name not in here]
-    unlike += [f"{name} is new" for name in here if name not in known]
-    told = f"{version.metadata.model_path} was trained on other symbols than these bars have: {listed(unlike) or 'in another order'}"
-    policy = retrain.incumbent_policy(ModelCheckpoint(spec.paths.checkpoints), version)
+    unlike = listed(_apart(known, here)) or "in another order"
+    told = f"{version} was trained on other symbols than these bars have: {unlike}"
     try:
         for member in policy.members if isinstance(policy, EnsemblePolicy) else (policy,):
             member.for_symbols(here)
