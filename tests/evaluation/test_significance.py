@@ -80,6 +80,15 @@ def test_pbo_counts_ties_and_lambda_zero_as_overfit():
     assert found.probability == 1.0
 
 
+@pytest.mark.parametrize("own", [0.0, 0.01])
+def test_trials_that_are_one_and_the_same_have_no_probability_of_overfitting(own):
+    """Ten that are all their anchor showed one of 100 %."""
+    copies = np.repeat(np.random.default_rng(0).normal(0, own, (300, 1)), 10, axis=1)
+    assert significance.overfitting(copies, blocks=16) is None
+    copies[7, 3] += 1e-9
+    assert significance.overfitting(copies, blocks=16) is not None
+
+
 def test_pbo_agrees_with_a_plain_loop():
     import itertools
 

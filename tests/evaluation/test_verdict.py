@@ -200,6 +200,16 @@ def test_one_configuration_has_no_choice_to_overfit_by(rules):
     assert judge(replace(GOOD, configurations=1, pbo=None), rules).status == "promotable"
 
 
+@pytest.mark.parametrize(
+    ("strategies", "why"),
+    [(0, "are not at hand for PBO"), (5, "are too short for PBO, have gaps, or are one and the same")],
+)
+def test_why_there_is_no_probability_of_overfitting_is_said(rules, strategies, why):
+    found = judge(replace(GOOD, configurations=5, strategies=strategies, pbo=None), rules)
+    assert found.status == "unproven"
+    assert f"5 configurations were tried, and their records {why}." in found.reasons
+
+
 def test_the_reason_says_how_long_a_record_it_would_take(rules):
     short = replace(GOOD, sharpe_difference_low=-0.2, years_needed=7.25)
     assert "record of 7.2 years" in judge(short, rules).reasons[0]

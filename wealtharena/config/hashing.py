@@ -51,6 +51,7 @@ _LEFT_OUT: dict[str, Any] = {
         "store_features": True,
         "probe_timeout_seconds": True,
         "manners": True,
+        "rates": True,
         "macro": {"manners"},
         # what these do to bars is in the data's fingerprint, and groups made before them stay whole
         "quality": {

@@ -30,7 +30,7 @@ MAY_CHANGE = (
     "sweep.trials", "sweep.time_budget_seconds", "sweep.concurrency", "sweep.max_failed_share",
     "sweep.cpus_per_trial", "sweep.gpus_per_trial",
     "compute.torch_threads", "compute.address", "compute.num_cpus",
-    "data.root", "data.path", "data.manners", "data.probe_timeout_seconds",
+    "data.root", "data.path", "data.manners", "data.rates", "data.probe_timeout_seconds",
     "collect", "backtest", "compare", "deploy", "serve", "audit", "paper", "inspect",
 )  # fmt: skip
 _SHOWN = 3

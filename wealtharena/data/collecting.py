@@ -12,7 +12,7 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.specs.runs import CollectSpec
-from wealtharena.data import calendars, catalog, histories, provider
+from wealtharena.data import calendars, catalog, fixings, histories, provider
 from wealtharena.data.manners import redact
 from wealtharena.data.provider import BusyError, Provider, RefusalError, UnknownSymbolError, UnreachableError
 from wealtharena.data.providers import fred
@@ -66,6 +66,9 @@ class Collector:
         self._closed: dict[str, ProviderError] = {}
         self._busy: dict[str, int] = {}
         self._answered: set[str] = set()
+        self.lacking: list[str] = []
+        """What could not be brought up to date beside the bars, in words."""
+        fixings.take_kept(data.root)
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -116,6 +119,14 @@ class Collector:
         if entry and other:
             note = f"replaces values of {entry.get('source_symbol') or series}"
         return Outcome(series, status, "fred", rows, rows - before, written["start"], written["end"], note=note)
+
+    def renew_rates(self) -> None:
+        """Bring the ECB's rates up to date where the bars of the request need them to be converted to the account's money."""
+        stored, interval = self.store.catalog()["bars"], self.data.interval
+        entries = (stored.get(catalog.key(self.asset.name, symbol, interval)) for symbol in self.symbols)
+        quotes = {entry["currency"] for entry in entries if entry}
+        if fixings.abroad(quotes, self.asset.account_currency, self.symbols) and fixings.behind(self._clock()):
+            self.lacking += filter(None, [fixings.renew(self.data)])
 
     def _lost_releases(self, series: str, frame: pd.DataFrame) -> int:
         """Return how many of the stored values a new answer lacks.
@@ -232,7 +243,7 @@ class Collector:
             return False
         if self.data.end is not None:
             return True
-        if self._renewal.is_behind(entry, raw):
+        if self._renewal.is_behind(entry, raw) or self._renewal.has_more(self._provider(entry["provider"]), raw):
             return False
         fetched = pd.Timestamp(datetime.fromisoformat(entry["fetched_at"]))
         calendar = calendar_of(symbol, self.asset, currency=entry["currency"])
@@ -242,7 +253,9 @@ class Collector:
     def _provider(self, name: str) -> Provider:
         if name not in self._providers:
             kind = provider.find(name)
-            self._providers[name] = kind(provider.with_manners(kind, self.data), self.asset)
+            made = kind(provider.with_manners(kind, self.data), self.asset)
+            self.lacking += filter(None, [made.renew()])
+            self._providers[name] = made
         return self._providers[name]
 
     def _macro(self) -> fred.Provider:

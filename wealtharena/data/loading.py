@@ -17,7 +17,7 @@ from wealtharena.config.composition import chosen_on, members_of
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.spelling import override
-from wealtharena.data import cache, cash, catalog, currency, macro, provider
+from wealtharena.data import cache, cash, catalog, currency, fixings, macro, provider
 from wealtharena.data.align import align
 from wealtharena.data.bars import Bars, RawBars
 from wealtharena.data.panel import Panel
@@ -42,6 +42,7 @@ def load(asset: AssetSpec, data: DataSpec, *, seed: int) -> Panel:
         DataError: the request is impossible, or what came back is not usable; the message says what to do.
     """
     check_request(data)
+    fixings.take_kept(data.root)
     source = data.source
     reasons: tuple[str, ...] = ()
     if source == "auto":
@@ -92,6 +93,9 @@ def _joined(
     `said` returns its first notes; it is asked when the bars are there, since a source may not know before.
     """
     bars, lacking = fetch_all(origin, symbols, asset, data)
+    if origin.host is not None:
+        end = max(one.table["timestamp"].iloc[-1] for one in bars) + pd.Timedelta(days=1)
+        fixings.reach({one.currency for one in bars}, asset.account_currency, end, data, symbols=symbols)
     simulated = any(is_simulated(name) for name in {item.provider for item in bars})
     notes = (*said(), *lacking, *asset_notes(asset, symbols, simulated=simulated))
     panel = align(bars, asset, data, source=origin.name, simulated=simulated, notes=notes)

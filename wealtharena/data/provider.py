@@ -114,6 +114,10 @@ class Provider(ABC):
             raise ProviderError(self.name, symbol, cause, hint=hint)
         return kept
 
+    def renew(self) -> str:
+        """Bring up to date what the source has on this machine, before it is collected; return in words what hindered it."""
+        return ""
+
     @property
     def form(self) -> str:
         """What else than symbol, dates and interval its numbers depend on; the store joins no bars of two forms."""

@@ -83,6 +83,13 @@ class Renewal:
         calendar = calendar_of(raw.symbol, self._asset, currency=raw.currency)
         return first <= until and len(calendars.sessions(calendar, first, until)) > 0
 
+    def has_more(self, origin: Provider, raw: RawBars) -> bool:
+        """Return whether a source that asks no network has bars behind the last of `raw`, as once rates that it has were renewed."""
+        if origin.host is not None:
+            return False
+        last = raw.table["timestamp"].max()
+        return bool(self._fetch(origin, raw.symbol, Window(last.date(), None)).table["timestamp"].max() > last)
+
     # -- what is asked for
     def _found(self, origin: Provider, symbol: str, entry: dict[str, Any] | None) -> Fetched:
         if entry is None or entry["provider"] != origin.name:

@@ -291,7 +291,7 @@ def gather(
         dsr=_own_skill(shown, facts.trials, anchor, risk_free),
         **_tried(facts.trials),
         pbo=overfit.probability if overfit is not None else None,
-        strategies=strategies.shape[1] if strategies is not None and overfit is not None else 0,
+        strategies=0 if strategies is None else strategies.shape[1],
         **seeds.worst(agents, of_agents, facts.apart),
         degenerate=finding,
         simulated=facts.simulated,

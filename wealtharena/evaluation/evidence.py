@@ -47,7 +47,7 @@ class Evidence:
     dsr: float | None
     trials: int
     pbo: float | None
-    strategies: int  # behind pbo
+    strategies: int  # whose records were at hand for pbo
     worst_drawdown: float
     fewest_trades: int
     liquidated: bool

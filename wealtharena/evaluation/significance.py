@@ -49,6 +49,7 @@ NAN = float("nan")
 EULER_GAMMA = 0.5772156649015329
 FLAT = 1e-14  # a spread of returns in their last bits
 MIN_BLOCK_BARS, MIN_BLOCKS = 4, 4  # of CSCV
+_FLAT = 1e-15  # a deviation of returns that is rounding
 
 
 @dataclass(frozen=True)
@@ -147,10 +148,13 @@ def overfitting(strategies: npt.ArrayLike | None, *, blocks: int) -> Overfitting
     """Return CSCV over `blocks` blocks, fewer where the record is short; None where it would say nothing.
 
     A block holds at least four bars and there are at least four blocks: a Sharpe ratio of fewer bars, or six halves to
-    average over, is no figure. None too for fewer than two strategies and for a record with a gap.
+    average over, is no figure. None too for fewer than two strategies, for those that are one and the same, as trials that
+    all are their anchor, and for a record with a gap.
     """
     matrix = None if strategies is None else np.asarray(strategies, dtype=np.float64)
     if matrix is None or matrix.ndim != 2 or matrix.shape[1] < 2 or not np.isfinite(matrix).all():
+        return None
+    if np.ptp(matrix, axis=1).max(initial=0.0) <= _FLAT:
         return None
     usable = min(blocks, matrix.shape[0] // MIN_BLOCK_BARS // 2 * 2)
     return probability_of_backtest_overfitting(matrix, blocks=usable) if usable >= MIN_BLOCKS else None
@@ -205,5 +209,5 @@ def _half_sharpe(member: FloatArray, cut: FloatArray) -> FloatArray:
     mean = member @ shifted.sum(axis=1) / count
     variance = (member @ (shifted**2).sum(axis=1) / count - mean**2) * count / (count - 1.0)
     scale = np.sqrt(np.maximum(variance, 0.0))
-    flat = scale <= 1e-15
+    flat = scale <= _FLAT
     return np.where(flat, 0.0, (mean + centre) / np.where(flat, 1.0, scale))

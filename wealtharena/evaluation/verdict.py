@@ -118,11 +118,12 @@ def overfitting(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     if evidence.pbo is None or math.isnan(evidence.pbo):
         if evidence.configurations <= 1:
             return Ruling("pbo", "promotable", "One configuration was tried: no choice to overfit by.")
-        return Ruling(
-            "pbo",
-            "unproven",
-            f"{evidence.configurations} configurations were tried, and their records are not at hand for PBO.",
+        why = (
+            "their records are too short for PBO, have gaps, or are one and the same"
+            if evidence.strategies > 1
+            else "their records are not at hand for PBO"
         )
+        return Ruling("pbo", "unproven", f"{evidence.configurations} configurations were tried, and {why}.")
     shown, most = figure(evidence.pbo, spec.max_pbo, 0.5, form=".2f"), limit(spec.max_pbo, form=".2f")
     text = f"Probability of backtest overfitting {shown} over {evidence.strategies} strategies; {most} is allowed."
     lacking = evidence.tested - evidence.strategies

@@ -176,6 +176,8 @@ def _luck(result: Mapping[str, Any]) -> str:
     text = _of_luck(bias)
     if pbo is not None:
         text += f"<p>Probability of backtest overfitting: <b>{percent(pbo, digits=0)}</b>.</p>"
+    elif int(bias.get("trials", 0)) > 1:
+        text += "<p>Probability of backtest overfitting: not defined, the trials' records are too short, or one and the same.</p>"
     return section(
         "luck",
         "How much of it is luck",

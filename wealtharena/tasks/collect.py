@@ -59,9 +59,12 @@ def run(spec: ExperimentSpec) -> int:
                 for name, job in jobs:
                     outcomes.append(job(name))
                     tell(outcomes[-1])
+                collector.renew_rates()
         except KeyboardInterrupt:
             interrupted = True
         summarise(screen, spec, outcomes, total=len(jobs))
+        for words in dict.fromkeys(collector.lacking):
+            console.screen(answer=True).print(words, style="yellow", markup=False)
         code = Interrupted.exit_code if interrupted else int(too_many_failed(spec, outcomes))
         record.update(
             status={0: "completed", 1: "failed"}.get(code, "interrupted"),

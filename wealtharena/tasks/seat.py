@@ -120,13 +120,17 @@ def _live(
         record.content, version=chosen.version, account=spec.paper.account, folder=folder, money=spec.broker.money,
         live=True,
     )  # fmt: skip
-    if words := conversion.ended(chosen.symbols, spec.asset, provider.now()):
+    rates = conversion.Rates(chosen.symbols, spec, provider.now)
+    rates.renew()
+    if words := rates.ended():
         console.screen(answer=True).print(words, style="yellow", markup=False)
     trader = _trader(filled, ledger, chosen, room, symbols=chosen.symbols, fill=fill)
     told = _progress(spec, ledger, room, every="bar")
     seen = SeenBars(folder, synchronous=spec.paper.synchronous)
     watched = _watched(spec, ledger, baseline=_stored_baseline(spec, chosen), renewing=True)
     with contextlib.closing(trader.broker), contextlib.closing(seen), watched as watcher:
+        for words in answers.warned(trader.broker):
+            console.screen(answer=True).print(words, style="yellow", markup=False)
         trader.broker.stream(room.signals.wake)
         feed = Live(filled, chosen.mind.scaler, now=provider.now, seen=seen, told=watcher.event, wake=room.signals.wake)
         trader = replace(_standing(spec, chosen, trader), reached=feed.reached)

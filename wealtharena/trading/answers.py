@@ -49,6 +49,11 @@ def opened(name: str, opening: Opening) -> Broker:
         raise
 
 
+def warned(broker: Broker) -> Sequence[str]:
+    """Return what is told of an account's symbols to whoever starts it; nothing of a broker that was not `opened` here."""
+    return broker.warned() if isinstance(broker, _Checked) else ()
+
+
 class _Checked:
     """A broker whose every answer is of the kind that the contract names."""
 
@@ -60,6 +65,15 @@ class _Checked:
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         return functools.partial(self._call, method)
+
+    def warned(self) -> Sequence[str]:
+        """Return what is told of the account's symbols to whoever starts it; nothing where the broker has no such method."""
+        ask = getattr(self._broker, "warned", None)
+        told: Any = () if ask is None else _asked(self._name, "warned", ask)
+        listed = isinstance(told, Sequence) and not isinstance(told, str | bytes)
+        if not (listed and all(isinstance(one, str) for one in told)):
+            self._refuse("warned", f"{_a(told)} and no list of sentences")
+        return cast("Sequence[str]", told)
 
     def _call(self, method: str, *values: Any) -> Any:
         answer = _asked(self._name, method, getattr(self._broker, method), *values)

@@ -154,7 +154,8 @@ class Broker(Protocol):
     An implementer holds: an order is booked once a client id, whatever is asked how often; an answer is complete or it
     is UnreachableError; nothing it says carries a key; calls come one at a time, from whatever thread. A caller may assume
     nothing of an order whose `submit` raised UnreachableError, and asks `order_by_client_id`, which knows orders in every
-    status.
+    status. It may have one method more, `warned`, for whoever starts an account: sentences on what of its symbols is not
+    traded there as it is to be.
     """
 
     @property

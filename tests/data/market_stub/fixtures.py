@@ -52,6 +52,7 @@ def make_spec(stub: StubServer, tmp_path: Path) -> MakeSpec:
             update={
                 "root": str(tmp_path / "data"),
                 "manners": spec.data.manners.model_copy(update=manners),
+                "rates": spec.data.rates.model_copy(update={**manners, "base_url": f"{stub.url()}/ecb"}),
                 "macro": spec.data.macro.model_copy(
                     update={
                         "manners": spec.data.macro.manners.model_copy(update={**manners, "base_url": stub.url("fred")})

@@ -144,6 +144,7 @@ class DataSpec(Spec):
         gt=0, le=5, description="auto: longest wait for a sign that a source can be reached"
     )
     manners: MannersSpec
+    rates: MannersSpec = Field(description="how the ECB is asked for reference rates that this installation has not")
     quality: QualitySpec
     simulator: SimulatorSpec
     macro: MacroSpec

@@ -6,13 +6,13 @@ from datetime import date
 
 import pandas as pd
 
-from wealtharena.data import currency, provider
+from wealtharena.data import currency, fixings, provider
 from wealtharena.data.bars import RawBars, raw_table
 from wealtharena.errors import DataError, ProviderError
 
 
 class Provider(provider.Provider):
-    """Daily crosses of the ECB's reference rates since 1999; needs no network.
+    """Daily crosses of the ECB's reference rates since 1999; needs no network but to be collected up to the last fixing.
 
     A rate is fixed once a day at about 14:15 in Frankfurt, so that there is no open, high, low or volume, and a price
     at which nobody could have dealt exactly: costs must allow for that.
@@ -42,7 +42,7 @@ class Provider(provider.Provider):
         except DataError as error:
             raise ProviderError(self.name, symbol, error.message, hint=error.hint) from error
         frame = pd.DataFrame({"timestamp": rates.index, "close": rates.to_numpy()})
-        hint = f"the rates in this installation run from {rates.index[0]:%Y-%m-%d} to {rates.index[-1]:%Y-%m-%d}"
+        hint = f"the rates at hand run from {rates.index[0]:%Y-%m-%d} to {rates.index[-1]:%Y-%m-%d}"
         kept = self.within(symbol, frame, start, end, lacks="has no rates between", hint=hint)
         return RawBars(
             provider=self.name,
@@ -55,10 +55,14 @@ class Provider(provider.Provider):
             fetched_at=self._clock(),
         )
 
+    def renew(self) -> str:
+        """Ask the ECB for the rates that this installation has not, where there must be any; return in words what hindered it."""
+        return fixings.renew(self._spec) if fixings.behind(self._clock()) else ""
+
     def notes(self) -> tuple[str, ...]:
         """Return what a report must say about this source."""
         rates = currency.ecb_rates()
         return (
             *self.caveats,
-            f"the ECB rates in this installation run from {rates.index[0]:%Y-%m-%d} to {rates.index[-1]:%Y-%m-%d}",
+            f"the ECB rates at hand run from {rates.index[0]:%Y-%m-%d} to {rates.index[-1]:%Y-%m-%d}",
         )

@@ -128,9 +128,9 @@ def _picker(codes: tuple[str, ...], wanted: list[str], account: str):  # type: i
 
 
 def _level(code: str, account: str) -> float:
-    """Return where a currency starts: at the ECB's latest rate, or at 1 where there is none."""
-    rates = currency.ecb_rates()
-    return float(currency.cross_rate(code, account).iloc[-1]) if code in rates and account in rates else 1.0
+    """Return where a currency starts: at the last of the ECB's rates that this installation has, or at 1 where it has none."""
+    rates = currency.installed_rates()
+    return float((rates[account] / rates[code]).dropna().iloc[-1]) if code in rates and account in rates else 1.0
 
 
 def _paths(assets: int, spec: SimulatorSpec, times: pd.DatetimeIndex, rng: np.random.Generator) -> _Paths:

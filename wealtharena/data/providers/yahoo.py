@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
-import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -25,13 +22,13 @@ from wealtharena.data import calendars, dividends, places, provider
 from wealtharena.data.bars import RawBars, VolumeUnit, raw_table
 from wealtharena.data.manners import Manners, raise_for_busy
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, UnreachableError, now
+from wealtharena.data.providers import _yfinance
 from wealtharena.data.quality import calendar_of
 from wealtharena.data.reading.venues import Quote, as_key, quote_abroad, quote_in, untold
 from wealtharena.errors import DataError, ProviderError
 
 HOURLY_DAYS: Final = 730
 _NO_CONNECTION: Final = ("ConnectionError", "DNSError", "ConnectError", "ProxyError")  # as curl_cffi names them
-_COOKIES = threading.Lock()  # yfinance has one place for them in a process
 _COLUMNS: Final = {
     "Open": "open",
     "High": "high",
@@ -41,18 +38,6 @@ _COLUMNS: Final = {
     "Dividends": "dividend",
     "Stock Splits": "split",
 }
-
-
-@dataclass
-class Answers:
-    """What Yahoo's servers sent during one attempt; the evidence behind an error message."""
-
-    charts: list[Any] = field(default_factory=list)
-
-    @property
-    def last(self) -> Any:
-        """Return the last answer of the chart service, None if there was none."""
-        return self.charts[-1] if self.charts else None
 
 
 class Provider(provider.Provider):
@@ -71,7 +56,7 @@ class Provider(provider.Provider):
     def __init__(self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = now) -> None:
         super().__init__(spec, asset, clock=clock)
         self.manners = Manners(self.name, spec.manners)
-        self._answers = Answers()
+        self._answers = _yfinance.Answers()
         self._session: Any = None
         self._converted: dict[str, str] = {}  # symbol -> what was done to its dividends
 
@@ -87,8 +72,10 @@ class Provider(provider.Provider):
         self._check_window(symbol, start, interval)
         frame, about = self.manners.call(lambda: self._attempt(symbol, start, end, interval))
         self.check_named(symbol, self.provider_symbol(symbol), about.get("symbol"))
-        table, currency = self._table(symbol, frame, about, interval)
-        table = self._finished(table, about, interval, calendar_of(symbol, self._asset, currency=currency))
+        quote = self._quote(symbol, about)
+        calendar = calendar_of(symbol, self._asset, currency=quote.currency)
+        table = self._table(symbol, frame, quote, calendar, daily=interval == "1d")
+        table = self._finished(table, about, interval, calendar)
         if table.empty:
             raise ProviderError(
                 self.name,
@@ -101,7 +88,7 @@ class Provider(provider.Provider):
             symbol=symbol,
             interval=interval,
             table=table,
-            currency=currency,
+            currency=quote.currency,
             volume_unit=self._volume_unit(),
             adjusted="splits",
             fetched_at=self._clock(),
@@ -137,7 +124,7 @@ class Provider(provider.Provider):
         failure = ""
         frame, about = pd.DataFrame(), {}
         YfData.cache_get.cache_clear()  # else a failed answer to a past window is repeated for ever
-        with _quiet():
+        with _yfinance.quiet():
             try:
                 ticker = yfinance.Ticker(self.provider_symbol(symbol), session=self._session)
                 frame = ticker.history(
@@ -154,9 +141,9 @@ class Provider(provider.Provider):
                 raise
             except Exception as error:  # noqa: BLE001 - yfinance raises whatever its parts raise; the wire decides what it was
                 failure = f"{type(error).__name__}: {error}"
-                _forget_cookies_after(error)
+                _yfinance.forget_cookies_after(error)
             finally:
-                _close_cookies()
+                _yfinance.close_cookies()
         self._judge(symbol, failure, empty=frame.empty)
         return frame, about
 
@@ -165,14 +152,19 @@ class Provider(provider.Provider):
 
         yfinance.config.debug.hide_exceptions = False
         yfinance.config.network.retries = 0
-        self._answers = Answers()
+        self._answers = _yfinance.Answers()
         if self._session is None:
-            self._session = _make_session(self)
+            self._session = _yfinance.make_session(self.manners, self._keep)
         try:
-            _keep_cookies_in(Path(self._spec.root).absolute() / ".cache" / "yfinance")  # wherever this process goes
+            _yfinance.keep_cookies_in(
+                Path(self._spec.root).absolute() / ".cache" / "yfinance"
+            )  # wherever this process goes
         except OSError as error:
             raise places.unusable(self._spec.root, error) from None
         self._session.symbol = symbol
+
+    def _keep(self, answer: Any) -> None:
+        self._answers.charts.append(answer)
 
     def _judge(self, symbol: str, failure: str, *, empty: bool) -> None:
         """Raise what the answers on the wire amount to; return if they are bars."""
@@ -248,22 +240,22 @@ class Provider(provider.Provider):
         limit = f" within {self._spec.manners.timeout_seconds:g} s" if "imeout" in kind else ""
         return f"no answer{limit} ({kind})"
 
-    def _table(self, symbol: str, frame: pd.DataFrame, about: Any, interval: str) -> tuple[pd.DataFrame, str]:
+    def _table(self, symbol: str, frame: pd.DataFrame, quote: Quote, calendar: str, *, daily: bool) -> pd.DataFrame:
         index = pd.DatetimeIndex(frame.index).as_unit("ns")
         # a daily bar is stamped with the session's open: its date is the one in the venue's own time zone
-        daily = interval == "1d"
         stamps = index.tz_localize(None).normalize().tz_localize("UTC") if daily else index.tz_convert("UTC")
-        quote, named = self._quote(symbol, about), frame.rename(columns=_COLUMNS).reset_index(drop=True)
+        named = frame.rename(columns=_COLUMNS).reset_index(drop=True)
         table = quote.whole(raw_table(named.assign(timestamp=stamps)))
-        calendar = calendar_of(symbol, self._asset, currency=quote.currency)
         try:
             paid = dividends.of_yahoo(self._answers.last.text, daily=daily)
-            table, words = dividends.in_money_of(quote, table, paid, calendar=calendar, hourly=not daily)
+            table, words = dividends.in_money_of(
+                quote, table, paid, calendar=calendar, hourly=not daily, data=self._spec
+            )
         except DataError as error:
             raise ProviderError(self.name, symbol, error.message, hint=error.hint) from error
         if words:
             self._converted[symbol] = words
-        return table, quote.currency
+        return table
 
     def _quote(self, symbol: str, about: Any) -> Quote:
         """Return how the symbol is quoted: as Yahoo says, else as configured or as its name tells."""
@@ -326,75 +318,3 @@ def _no_rows(text: str) -> bool:
     with contextlib.suppress(ValueError, AttributeError, TypeError, KeyError, IndexError, RecursionError):
         return not json.loads(text)["chart"]["result"][0].get("timestamp")
     return False
-
-
-def _keep_cookies_in(folder: Path) -> None:
-    """Have yfinance remember in a folder; left alone it stays with its first, and SQLite fails where that is gone."""
-    import yfinance
-    from yfinance import cache
-
-    with _COOKIES:
-        if not folder.is_dir() or cache._TzDBManager.get_location() != str(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            yfinance.set_tz_cache_location(str(folder))
-            _remember_by(None, None, None)
-
-
-def _forget_cookies_after(error: Exception) -> None:
-    """Let yfinance remember nothing on disk any more where that is what failed: a full disk or a broken file keeps no bars away."""
-    import peewee
-    from yfinance import cache
-
-    if isinstance(error, peewee.DatabaseError):
-        with _COOKIES:
-            _remember_by(cache._TzCacheDummy(), cache._CookieCacheDummy(), cache._ISINCacheDummy())
-
-
-def _close_cookies() -> None:
-    """Close what yfinance has opened to remember in this thread: it would stay open until the thread is no more."""
-    from yfinance import cache
-
-    for manager in (cache._TzDBManager, cache._CookieDBManager, cache._ISINDBManager):
-        manager.close_db()
-
-
-def _remember_by(zones: Any, cookies: Any, isins: Any) -> None:
-    """Have yfinance remember by these from now on; None is made anew, at its place of then, when it is wanted."""
-    from yfinance import cache
-
-    cache._TzCacheManager._tz_cache = zones
-    cache._CookieCacheManager._Cookie_cache = cookies
-    cache._ISINCacheManager._isin_cache = isins
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence yfinance's warnings about pandas and about itself; none is about our request."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _make_session(provider: Provider) -> Any:
-    """Return a curl_cffi session that paces and counts every request, keeps chart answers, and may use another base URL."""
-    from curl_cffi import requests
-
-    base_url = provider.manners.spec.base_url
-
-    class Session(requests.Session):  # type: ignore[type-arg]  # generic in its response, which stays the library's
-        symbol = ""
-
-        def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> Any:
-            parts = urlsplit(str(url))
-            if base_url is not None and (parts.hostname or "").endswith("yahoo.com"):
-                url = base_url.rstrip("/") + parts.path + (f"?{parts.query}" if parts.query else "")
-            provider.manners.admit(self.symbol)
-            kwargs["timeout"] = provider.manners.spec.timeout_seconds
-            response = super().request(method, url, *args, **kwargs)
-            provider.manners.check_size(self.symbol, response.content)
-            provider.manners.answers += 1
-            if "/finance/chart/" in parts.path:
-                provider._answers.charts.append(response)
-            return response
-
-    return Session() if base_url is not None else Session(impersonate="chrome")

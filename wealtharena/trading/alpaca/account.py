@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from wealtharena.trading.alpaca.client import UNREADABLE, Client, StatusError, number, rows
 from wealtharena.trading.alpaca.stream import Stream
 from wealtharena.trading.alpaca.windows import Clock, Instruction, for_share
-from wealtharena.trading.alpaca.words import Symbols, booked_order, counts, event_of, sequence_of
+from wealtharena.trading.alpaca.words import Symbols, booked_order, counts, event_of, sequence_of, told_of_assets
 from wealtharena.trading.broker import (
     Account,
     BookedOrder,
@@ -35,6 +35,7 @@ _ORDERS: Final = 500
 _LOOK_BACK: Final = dt.timedelta(hours=1)  # what is told late may lie behind what is booked
 _DAYS_BACK: Final = dt.timedelta(days=7)  # the same of what is dated by its day, and told when that is long over
 _DECIMALS: Final = 9
+_NOT_FOUND: Final = 404
 _NOT_UNIQUE: Final = 40010001
 
 
@@ -127,7 +128,7 @@ class AlpacaBroker:
         try:
             return self._client.get("/orders:by_client_order_id", self._booked, {"client_order_id": client_id})
         except StatusError as error:
-            if error.status == 404:
+            if error.status == _NOT_FOUND:
                 return None
             raise UnreachableError(f"alpaca: {error}") from None
 
@@ -148,6 +149,21 @@ class AlpacaBroker:
             if len(page) < _ORDERS or len(found) == before:
                 return list(found.values())
             until = str(page[-1][0]["submitted_at"])
+
+    def warned(self) -> list[str]:
+        """Return in words which shares cannot be traded now as they are to be; nothing where Alpaca does not say."""
+        found: dict[str, Mapping[str, Any] | None] = {}
+        for name in () if self._symbols.coins else self._opening.symbols:
+            try:
+                found[name] = self._client.get(f"/assets/{self._symbols.theirs(name)}", dict)
+            except StatusError as error:
+                if error.status != _NOT_FOUND or "asset not found" not in error.message.lower():
+                    return []
+                found[name] = None
+            except UnreachableError:
+                return []
+        env = self._opening.env
+        return told_of_assets(found, whole=env.instrument.is_whole, shorts=not env.limits.long_only)
 
     # --- orders
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from wealtharena.trading.alpaca.client import number
@@ -41,6 +41,34 @@ class Symbols:
     def ours(self, name: str) -> str:
         """Return our name of either of Alpaca's; a stranger keeps its own."""
         return self._ours.get(name, name)
+
+
+def told_of_assets(
+    found: Mapping[str, Mapping[str, Any] | None], *, whole: Callable[[str], bool], shorts: bool
+) -> list[str]:
+    """Return in words which shares Alpaca does not trade as they are to be traded, a sentence a reason.
+
+    `found` holds what it tells of each by our name, None of one that it does not know; `whole` says of which only whole ones are
+    ordered, `shorts` whether any may be sold short.
+    """
+    unknown = [name for name, row in found.items() if row is None]
+    known = {name: row for name, row in found.items() if row is not None}
+    halted = [
+        name for name, row in known.items() if row.get("tradable") is False or row.get("status", "active") != "active"
+    ]
+    parts = [name for name, row in known.items() if row.get("fractionable") is False and not whole(name)]
+    kept = [name for name, row in known.items() if row.get("shortable") is False] if shorts else []
+    lots = ", ".join(f"{name}: 1" for name in parts)
+    told = (
+        (unknown, "does not know {}: each order is refused; leave it out of data.symbols"),
+        (halted, "does not trade {} at present: each order is refused"),
+        (
+            parts,
+            f"trades {{}} in whole shares only: orders for parts are refused; add '+asset.instrument.lot_sizes={{{{{lots}}}}}'",
+        ),
+        (kept, "lends no {} at present: orders to sell short are refused"),
+    )
+    return [f"Alpaca {words.format(', '.join(names))}." for names, words in told if names]
 
 
 def booked_order(row: Mapping[str, Any], symbols: Symbols, *, note: str = "") -> BookedOrder:

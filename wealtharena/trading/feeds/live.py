@@ -25,10 +25,10 @@ from wealtharena.trading import errand
 from wealtharena.trading.clock import SLICE_SECONDS, Due, Session, each_session, from_date
 from wealtharena.trading.database import FullError
 from wealtharena.trading.desk import Close, depth_of
-from wealtharena.trading.feeds import asking
+from wealtharena.trading.feeds import asking, conversion
 from wealtharena.trading.feeds.asking import Outcome
 from wealtharena.trading.feeds.history import computed, least_bars
-from wealtharena.trading.feeds.seen import Row, SeenBars, row_of, same
+from wealtharena.trading.feeds.seen import Row, SeenBars, complete, row_at, row_of, same
 from wealtharena.trading.guard import Intervention
 from wealtharena.trading.ledger import Decision
 
@@ -118,6 +118,7 @@ class Live:
         quality = spec.data.quality.model_copy(update={"unfinished_bar": "warn"})
         self._judged_by = spec.data.model_copy(update={"quality": quality})
         self._depth = depth_of(spec.env, spec.risk)
+        self._rates = conversion.Rates(self._symbols, spec, now)
         self._untold: list[tuple[str, Intervention]] = []
         self._history: dict[str, Bars] = seen.histories()
         self._kept = dict(self._history)  # as they are on disk
@@ -265,6 +266,7 @@ class Live:
         """Ask the sources in turn for a symbol, up to the first that has this session's bar; called by a thread, changes nothing."""
         outcomes: list[Outcome] = []
         spec = self._spec
+        self._rates.renew([one.currency for one in list(self._history.values())])
         for source in sources:
 
             def fetch(source: Provider = source) -> Bars:
@@ -272,7 +274,9 @@ class Live:
                 return self._over(loading.clean(fetched, spec.asset, self._judged_by)[0], session)
 
             outcomes.append(one := asking.asked_alone(source, fetch))
-            if isinstance(one, Bars) and (self._seen.has(session.bar, symbol) or _row_at(one, session) is not None):
+            if isinstance(one, Bars) and (
+                self._seen.has(session.bar, symbol) or row_at(one, session.stamp) is not None
+            ):
                 break
         return outcomes
 
@@ -298,7 +302,7 @@ class Live:
             self._history[symbol] = one
             if self._seen.has(session.bar, symbol):
                 look.waiting.pop(symbol)
-            elif (at := _row_at(one, session)) is not None:
+            elif (at := row_at(one, session.stamp)) is not None:
                 self._judge(symbol, one, at, look)
             elif look.waiting[symbol] == "unreachable":
                 look.waiting[symbol] = "missing"
@@ -307,7 +311,7 @@ class Live:
         row = row_of(bars.table, at)
         before = look.rows.get(symbol)
         look.rows[symbol] = row
-        if not _complete(row, bars, at):
+        if not complete(row, bars, at):
             look.waiting[symbol] = "partial"
         elif before is None or not same(before, row):
             look.waiting[symbol] = "partial" if before is not None else _SEEN_ONCE
@@ -380,21 +384,3 @@ class Live:
                     numbers |= {name: value, f"{name}_now": now}
             self._say(one.bar, Intervention("bars", "revised" if one.now else "vanished", (one.symbol,), numbers))
         return whole
-
-
-def _row_at(bars: Bars, session: Session) -> int | None:
-    """Return where a session's bar stands; None where it is not there."""
-    stamps = bars.table["timestamp"].to_numpy(dtype="datetime64[ns]")
-    at = int(np.searchsorted(stamps, session.stamp))
-    return at if at < len(stamps) and stamps[at] == session.stamp else None
-
-
-def _complete(row: Row, bars: Bars, at: int) -> bool:
-    """Return whether a bar has all that the symbol's bars have: a price to trade at, its shape, and volume where there is any."""
-    earlier = bars.table.iloc[:at]
-    for name in ("open", "high", "low", "close"):
-        if row[name] is None and (name == "close" or bool(earlier[name].notna().mean() > 0.5)):
-            return False
-    if bars.volume_unit == "none" or not bool((earlier["volume"] > 0).mean() > 0.5):
-        return True
-    return bool(row["volume"])

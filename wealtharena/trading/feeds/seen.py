@@ -229,3 +229,21 @@ def _line(time: np.datetime64, values: Floats, table: pd.DataFrame, at: int | No
     line["split"] = 0.0 if at is None else float(table["split"].iloc[at])
     line["tradable"] = True if at is None else bool(table["tradable"].iloc[at])
     return {name: line[name] for name in BAR_COLUMNS}
+
+
+def row_at(bars: Bars, stamp: np.datetime64) -> int | None:
+    """Return where a session's bar stands; None where it is not there."""
+    stamps = bars.table["timestamp"].to_numpy(dtype="datetime64[ns]")
+    at = int(np.searchsorted(stamps, stamp))
+    return at if at < len(stamps) and stamps[at] == stamp else None
+
+
+def complete(row: Row, bars: Bars, at: int) -> bool:
+    """Return whether a bar has all that the symbol's bars have: a price to trade at, its shape, and volume where there is any."""
+    earlier = bars.table.iloc[:at]
+    for name in ("open", "high", "low", "close"):
+        if row[name] is None and (name == "close" or bool(earlier[name].notna().mean() > 0.5)):
+            return False
+    if bars.volume_unit == "none" or not bool((earlier["volume"] > 0).mean() > 0.5):
+        return True
+    return bool(row["volume"])
