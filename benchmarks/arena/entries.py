@@ -106,11 +106,19 @@ class OwnPolicy:
 
 def _graph(path: Path, size: int) -> Decide:
     session = _session(path)
-    inputs = session.get_inputs()
-    wanted = inputs[0].shape[-1]
-    if isinstance(wanted, int) and wanted != size:
-        raise DoesNotFitError(f"{path.name} reads {wanted} numbers, this market shows {size}")
-    return lambda seen: session.run(None, {inputs[0].name: seen})[0]
+    (taken,) = session.get_inputs()
+    if taken.type != "tensor(float)":
+        raise DoesNotFitError(f"{path.name} reads {taken.type}, and observations are float32, tensor(float)")
+    _require_size(path, tuple(taken.shape[-1:]), size)
+    if len(taken.shape) != 2 or (taken.shape[0] not in (1, None) and not isinstance(taken.shape[0], str)):
+        raise DoesNotFitError(f"{path.name} reads {taken.shape}, and observations come one at a time, as [1, {size}]")
+    return lambda seen: session.run(None, {taken.name: seen})[0]
+
+
+def _require_size(path: Path, reads: tuple[Any, ...], size: int) -> None:
+    """Raise DoesNotFitError where what a policy reads is known, and not as long as an observation."""
+    if reads and isinstance(reads[0], int) and reads[0] != size:
+        raise DoesNotFitError(f"{path.name} reads {reads[0]} numbers, this market shows {size}")
 
 
 def _session(path: Path) -> onnxruntime.InferenceSession:
@@ -140,11 +148,13 @@ def _algorithm(name: str) -> Any:
 
 def _model(path: Path, algorithm: str, make_env: MakeEnv) -> Decide:
     model = _algorithm(algorithm).load(path, device="cpu")
-    wanted = model.observation_space.shape[-1]
+    reads = getattr(model.observation_space, "shape", None) or ()  # of a choice it is (), of a dictionary None
     kind = make_env(1).actions
     assert kind.layout is not None
-    if wanted != kind.layout.size:
-        raise DoesNotFitError(f"{path.name} reads {wanted} numbers, this market shows {kind.layout.size}")
+    if len(reads) != 1:
+        told = f"{model.observation_space}"[:80]
+        raise DoesNotFitError(f"{path.name} reads {told}, this market shows {kind.layout.size} numbers in a row")
+    _require_size(path, reads, kind.layout.size)
     given, asked_for = model.action_space, kind.space()
     if _size_of(given) != _size_of(asked_for):
         raise DoesNotFitError(f"{path.name} answers {given}, and actions of --action {kind.name} are {asked_for}")

@@ -29,6 +29,7 @@ class Source(Provider):
     """A source of made bars: of its whole table, as far back as it reaches, those that are over by its clock."""
 
     name = "yahoo"
+    host = "https://yahoo.invalid"  # it stands for one that a network is asked for
     intervals: ClassVar = frozenset({"1d", "1h"})
     plan = ""
 

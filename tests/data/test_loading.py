@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from wealtharena import features
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data import align, cache, load, loading, provider, repeat_overrides
 from wealtharena.data.bars import Bars, RawBars, raw_table
+from wealtharena.data.quality.report import Finding, QualityReport, no_changes
 from wealtharena.data.store import Store, Window
 from wealtharena.errors import ConfigError, DataError, ProviderError
 
@@ -26,12 +28,14 @@ def stored(tmp_path: Path) -> ExperimentSpec:
     return spec
 
 
-def _write(spec: ExperimentSpec, symbol: str, seed: int) -> None:
+def _write(spec: ExperimentSpec, symbol: str, seed: int, *, bars: int = 300, found: tuple[Finding, ...] = ()) -> None:
     close = 100 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 0.02, 300)))
     days = pd.date_range("2023-01-01", periods=300, freq="D", tz="UTC")
     table = raw_table(pd.DataFrame({"timestamp": days, "close": close, "volume": 1e6}))
+    table = table.iloc[:bars]
     raw = RawBars("yahoo", symbol, "1d", table, "USD", "account", "splits", datetime(2024, 1, 1, tzinfo=UTC))
-    Store(spec.data.root).write(spec.asset.name, Bars.from_raw(raw), raw=raw, asked=Window(None, None), quality={})
+    report = QualityReport("yahoo", symbol, "1d", bars, bars, found).to_dict()
+    Store(spec.data.root).write(spec.asset.name, Bars.from_raw(raw), raw=raw, asked=Window(None, None), quality=report)
 
 
 def test_an_unchanged_request_is_answered_from_disk_with_the_same_panel(
@@ -247,3 +251,51 @@ def test_bars_that_end_long_before_the_end_asked_for_are_said(stored: Experiment
     for days, said in ((0, False), (5, False), (100, True)):
         panel = load(stored.asset, stored.data.model_copy(update={"end": last + timedelta(days=days)}), seed=0)
         assert any(f"the bars end on {last}, {days} days before" in note for note in panel.notes) is said
+
+
+@pytest.mark.parametrize(("bars", "said"), [(288, False), (287, True)])
+def test_a_symbol_whose_bars_end_long_before_those_of_others_is_said(
+    stored: ExperimentSpec, bars: int, said: bool
+) -> None:
+    _write(stored, "BTC-USD", 1, bars=bars)
+    panel = load(stored.asset, stored.data, seed=0)
+    assert any("bars end early: BTC-USD 2023-10-14, while others go on to 2023-10-27" in n for n in panel.notes) is said
+
+
+def test_what_could_not_be_collected_since_is_said_until_it_is(stored: ExperimentSpec) -> None:
+    def notes() -> tuple[str, ...]:
+        return load(stored.asset, stored.data, seed=0).notes
+
+    def refuse(at: datetime) -> None:
+        Store(stored.data.root).refuse("crypto", "BTC-USD", "1d", provider="yahoo", reason="does not know it", at=at)
+
+    told = "collecting has failed since then of BTC-USD (yahoo: does not know it)"
+    for at in (datetime(2023, 12, 31, tzinfo=UTC), datetime(2024, 1, 1, 18, tzinfo=UTC)):
+        refuse(at)  # before the bars were fetched, and on the same day
+        assert told not in notes()
+    refuse(datetime(2024, 1, 9, tzinfo=UTC))
+    assert told in notes()
+    _write(stored, "BTC-USD", 1)
+    assert told not in notes()
+
+
+def test_findings_of_the_quality_room_are_said_of_stored_bars_too(stored: ExperimentSpec) -> None:
+    found = Finding("spikes", "repair", 2, "2023-01-05", "2023-02-05", "", no_changes())
+    _write(stored, "BTC-USD", 1, found=(found,))
+    _write(stored, "ETH-USD", 2, found=(found, replace(found, kind="missing_sessions", action="warn", rows=1)))
+    told = (
+        "quality of the stored bars: spikes: 4 rows of 2 symbols (repair); missing_sessions: 1 rows of 1 symbols (warn)"
+    )
+    assert told in load(stored.asset, stored.data, seed=0).notes
+
+
+def test_a_store_that_nobody_collects_for_any_more_is_said_by_todays_date(
+    stored: ExperimentSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = date(2023, 10, 27)
+    for days, end, said in ((12, None, False), (13, None, True), (300, None, True), (300, last, False)):
+        monkeypatch.setattr(
+            provider, "now", lambda days=days: datetime(2023, 10, 27, tzinfo=UTC) + timedelta(days=days)
+        )
+        notes = load(stored.asset, stored.data.model_copy(update={"end": end}), seed=0).notes
+        assert any(f"the stored bars end on {last}, {days} days ago; " in note for note in notes) is said

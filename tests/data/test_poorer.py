@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.data.rooms import DAYS, Room, Source, at, history
-from wealtharena.data import provider
+from wealtharena.data import provider, stored
 from wealtharena.data.collecting import Outcome
 
 PRICES = ["open", "high", "low", "close"]
@@ -57,6 +57,44 @@ def test_what_is_stored_does_not_get_poorer_unless_that_is_meant(room: Room, how
     taken = room.collect(refresh=True)
     assert taken.status == "refetched"
     assert ("closes that were stored" if how == "instrument" else f"{how} that were stored") in taken.note
+
+
+def test_a_name_that_was_left_out_replaces_no_longer_history(room: Room) -> None:
+    """A share that was renamed had its bars under the new name; one collection without it, and the old name's few stood there."""
+    room.settings = {"tables": {"GOOG": history()}}
+    room.collect(provider_symbols={"AAPL": "GOOG"})
+    before, room.table = room.bars(), history().iloc[:100]
+    outcome = room.collect()
+    assert outcome.status == "failed"
+    assert outcome.cause.endswith("only 100 of the 620 bars that are stored, which were asked for as GOOG")
+    assert "data.provider_symbols goes on with them as GOOG" in outcome.remedy
+    pd.testing.assert_frame_equal(room.bars(), before)
+    taken = room.collect(refresh=True)
+    assert (taken.status, taken.note[:22]) == ("refetched", "replaces bars of GOOG;")
+    assert len(room.bars()) == 100
+
+
+@pytest.mark.parametrize("how", ["gone", "newer"])
+def test_without_the_raw_bars_the_clean_ones_are_what_is_not_lost(room: Room, how: str) -> None:
+    room.table = full()
+    room.collect()
+    before, store = room.bars(), room.collector().store
+    raw = store.raw_path("stocks", "yahoo", "AAPL", "1d")
+    if how == "gone":
+        raw.unlink()
+    else:  # the disk was full, or the process killed, before the clean bars were written
+        received = store.read_raw("stocks", "yahoo", "AAPL", "1d")
+        assert received is not None
+        stored.write(raw, received.table.iloc[:-1], stored.facts_of(received))
+    whole, room.table = room.table, room.table.iloc[400:].reset_index(drop=True)
+    room.now += timedelta(days=1)
+    outcome = room.collect()
+    assert (outcome.status, outcome.cause[-20:]) == ("failed", "bars that are stored")
+    pd.testing.assert_frame_equal(room.bars(), before)
+    room.table = whole
+    again = room.collect()
+    assert (again.status, again.note[:34]) == ("refetched", "the raw bars that were stored are ")
+    assert len(room.bars()) == len(before) + 1
 
 
 def test_a_correction_is_taken_and_said(room: Room) -> None:

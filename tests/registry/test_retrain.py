@@ -94,12 +94,16 @@ def test_only_rows_later_than_the_incumbents_data_count(production: tuple[ModelC
     store, made = production
     old = retrain.incumbent(store, "crypto")
     last = old.metadata.data.end
-    assert challenge.unseen(made.features, Segment(300, 500), last=last, incumbent="v1") == Segment(401, 500)
-    assert challenge.unseen(made.features, Segment(450, 500), last=last, incumbent="v1") == Segment(450, 500)
+    assert challenge.unseen(made.features.panel.timestamps, Segment(300, 500), last=last, incumbent="v1") == Segment(
+        401, 500
+    )
+    assert challenge.unseen(made.features.panel.timestamps, Segment(450, 500), last=last, incumbent="v1") == Segment(
+        450, 500
+    )
     with pytest.raises(PromotionError, match="only 4 bars are later"):
-        challenge.unseen(made.features, Segment(300, 405), last=last, incumbent="v1")
+        challenge.unseen(made.features.panel.timestamps, Segment(300, 405), last=last, incumbent="v1")
     with pytest.raises(PromotionError, match="v1 does not say where"):
-        challenge.unseen(made.features, Segment(300, 500), last=None, incumbent="v1")
+        challenge.unseen(made.features.panel.timestamps, Segment(300, 500), last=None, incumbent="v1")
 
 
 @pytest.mark.parametrize(("sign", "beats"), [(1.0, True), (-1.0, False)])
@@ -109,7 +113,7 @@ def test_a_newcomer_must_beat_the_incumbent_beyond_chance(
     store, made = production
     old = retrain.incumbent(store, "crypto")
     test = Segment(380, made.features.bars)
-    segment = challenge.unseen(made.features, test, last=old.metadata.data.end, incumbent="v1")
+    segment = challenge.unseen(made.features.panel.timestamps, test, last=old.metadata.data.end, incumbent="v1")
     outcome = challenge.challenge(
         (Foresight(made, segment, sign), made.policy.scaler),
         (retrain.incumbent_policy(store, old), made.policy.scaler), name="v1",

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -14,6 +19,7 @@ from wealtharena.config import compose
 from wealtharena.errors import ConfigError, PromotionError
 from wealtharena.registry import ModelCheckpoint
 from wealtharena.registry.history import Pointer, now
+from wealtharena.registry.promotion import withdraw
 from wealtharena.reporting.words import challenged
 from wealtharena.tasks import retraining, train
 from wealtharena.tasks.record import RunContext
@@ -119,7 +125,14 @@ def test_weights_that_have_learnt_from_a_test_window_begin_no_training(
     words = ("train.retrain=forex", *OLD[3:], f"data.end={end}")
     with pytest.raises(ConfigError, match=rf"{version} has learnt from bars up to 20\d\d-"):
         small(*words, "train.warm_start=true")
-    assert small(*words)[0] == 0, "what begins at nothing knows nothing"
+    code, folder = small(*words)
+    assert code == 0, "what begins at nothing knows nothing"
+    told = any(
+        "What comes of it will stay on paper: only 0 bars are later than 2022-12-30" in note
+        for note in record(folder)["notes"]
+    )
+    assert told is (end < "2022"), "before anything is trained, whether it can be compared at all"
+    assert (record(folder)["challenge"]["bars"] == 0) is told
 
 
 def test_a_warm_start_that_goes_on_begins_with_what_it_was_begun_with(
@@ -151,4 +164,98 @@ def test_a_warm_start_that_goes_on_begins_with_what_it_was_begun_with(
 def test_without_production_there_is_nothing_to_retrain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PromotionError, match="nothing is in production"):
-        retraining.configured(compose(["train.retrain=crypto"]))
+        retraining.version_of(compose(["train.retrain=crypto"]), {})
+
+
+@pytest.mark.parametrize("end", ["withdrawn", "sees otherwise"])
+def test_a_retraining_ends_though_production_changed_while_it_trained(
+    small: Small, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """One whose incumbent was withdrawn had opened its test window, could not be compared, and was lost."""
+    store, words = (
+        ModelCheckpoint("checkpoints"),
+        (*SMALL, "train.retrain=forex", *OLD[3:], "data=ecb", "data.end=2023-12-29"),
+    )
+    versions = [record(small(*OLD, *more)[1])["run_id"] for more in ((), ("features=compact",))]
+
+    def promote(version: str) -> None:
+        kept = store.load_checkpoint("forex", version).files.manifest_sha256
+        place(store.root, Pointer("currency_pairs", "production", version, kept, "promotable", False, now()))
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    promote(versions[0])
+    context = RunContext(Path("again").resolve(), words)
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "train_view", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            train.run_in(context, compose(words))
+    promote(versions[1])  # of another configuration
+    real = train.train_folds
+
+    def withdrawn(*args: Any, **named: Any) -> Any:
+        if end == "withdrawn":
+            withdraw(store, "forex")
+        return real(*args, **named)
+
+    monkeypatch.setattr(train, "train_folds", withdrawn)
+    assert train.run_in(replace(context, resumed=True), compose(words)) == 0
+    run = record(context.folder)
+    assert (run["retrains"], run["challenge"]["incumbent"]) == (versions[0], versions[0])
+    told = json.loads(store.load_checkpoint("forex", run["run_id"]).files.content["metadata.json"])
+    assert told["retrains"] == versions[0]
+    seen = [store.load_checkpoint("forex", name).metadata.feature_names for name in (*versions, run["run_id"])]
+    assert seen[2] == seen[0] != seen[1]
+
+
+@pytest.mark.parametrize("model", ["mlp", "shared"])
+def test_bars_that_have_lost_a_symbol_make_no_retraining_in_silence(small: Small, tmp_path: Path, model: str) -> None:
+    """An agent of two symbols was trained where production trades three, without a word, or failed after its test was opened."""
+    days = pd.bdate_range("2016-01-01", "2023-12-29", tz="UTC")
+    close = 100 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 0.01, (len(days), 3)), axis=0))
+    names = ("USDJPY", "EURUSD", "GBPUSD")
+    table = pd.DataFrame(close, index=days, columns=names).rename_axis("timestamp")
+
+    def bars(*kept: str, end: str) -> None:
+        long = table.loc[:end, list(kept)].reset_index().melt("timestamp", var_name="symbol", value_name="close")
+        long.to_parquet(tmp_path / "bars.parquet")
+
+    bars(*names, end="2022-12-30")
+    store, steps = ModelCheckpoint("checkpoints"), ("train.env_steps=1024", "train.evaluations=1")
+    tilt = "env.action=tilt"  # of whose observation two columns are no features of bars
+    _, first = small("data=files", f"data.path={tmp_path}/bars.parquet", f"model={model}", tilt, *steps)
+    version = record(first)["run_id"]
+    kept = store.load_checkpoint("forex", version).files.manifest_sha256
+    place(store.root, Pointer("currency_pairs", "production", version, kept, "promotable", False, now()))
+    bars(*names[1:], end="2023-12-29")
+    told = f"currency_pairs/{version} was trained on other symbols than these bars have: USDJPY is lacking"
+    if model == "mlp":
+        with pytest.raises(ConfigError, match=re.escape(told)):
+            small("train.retrain=forex", *steps)
+        return
+    code, folder = small("train.retrain=forex", *steps)
+    assert (code, record(folder)["data"]["symbols"]) == (0, list(names[1:]))
+    assert any(told in note for note in record(folder)["notes"])
+    assert record(folder)["challenge"]["incumbent"] == version
+
+
+def test_bars_that_have_lost_a_column_make_no_retraining(small: Small, tmp_path: Path) -> None:
+    """Where features are lacking the comparison failed, once the test window of a whole training had been opened."""
+    days = pd.bdate_range("2016-01-01", "2023-12-29", tz="UTC")
+    close = 1.1 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 0.005, len(days))))
+    begun = np.r_[close[0], close[:-1]]
+    top, low = np.maximum(begun, close) * 1.002, np.minimum(begun, close) * 0.998
+    prices = {"open": begun, "high": top, "low": low, "close": close}
+    table = pd.DataFrame({"timestamp": days, "symbol": "EURUSD", **prices})
+    table.iloc[:-250].to_parquet(tmp_path / "bars.parquet")
+    store, steps = ModelCheckpoint("checkpoints"), ("train.env_steps=1024", "train.evaluations=1")
+    _, first = small("data=files", f"data.path={tmp_path}/bars.parquet", *steps)
+    version = record(first)["run_id"]
+    kept = store.load_checkpoint("forex", version).files.manifest_sha256
+    place(store.root, Pointer("currency_pairs", "production", version, kept, "promotable", False, now()))
+    table[["timestamp", "symbol", "close"]].to_parquet(tmp_path / "bars.parquet")
+    with pytest.raises(
+        ConfigError, match=rf"{version} was trained on other features than these bars give: .*atr_14 is lacking"
+    ):
+        small("train.retrain=forex", *steps)

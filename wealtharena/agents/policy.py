@@ -221,6 +221,11 @@ class EnsemblePolicy:
 Trained = NetworkPolicy | EnsemblePolicy
 
 
+def see_alike(one: Trained, other: Trained) -> bool:
+    """Return whether two policies are shown the same market and trade it alike, so that one can be played on what the other sees."""
+    return (one.layout, one.limits, one.action) == (other.layout, other.limits, other.action)
+
+
 def require_reads(policy: Trained, layout: ObservationLayout) -> None:
     """Raise CheckpointError where the policy would take an observation that is laid out so for another one.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from typing import Final, Literal
 
@@ -98,6 +98,12 @@ class Bars:
         """Return the bars from `start` to `end`, both included."""
         keep = window_mask(self.table["timestamp"], start, end)
         return self if keep.all() else replace(self, table=self.table[keep].reset_index(drop=True))
+
+
+def as_received(bars: Bars) -> RawBars:
+    """Return clean bars in the form of raw ones, for a comparison where what was received is lost."""
+    kept = {field.name: getattr(bars, field.name) for field in fields(RawBars)}
+    return RawBars(**{**kept, "table": bars.table[list(RAW_COLUMNS)]})
 
 
 def raw_table(frame: pd.DataFrame) -> pd.DataFrame:

@@ -48,6 +48,12 @@ class _Refusal(BaseModel):
     reason: str
     at: str
 
+    @field_validator("at")
+    @classmethod
+    def _is_time(cls, value: str) -> str:
+        datetime.fromisoformat(value)
+        return value
+
 
 class _Catalog(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -109,6 +115,19 @@ def asked_end(entry: dict[str, Any]) -> date:
 def is_of(entry: dict[str, Any] | None, named: str | None) -> bool:
     """Return whether an entry's bars may be those of the source's own name `named`; older entries do not say theirs."""
     return named is None or entry is None or entry.get("source_symbol") in (None, named)
+
+
+def failed_since(known: dict[str, Any], name: str) -> str:
+    """Return why the bars of an entry of the catalog `known` could not be gone on with; "" where they were, or nobody tried.
+
+    What failed before a day was over that the bars lack took nothing from them.
+    """
+    entry, refused = known["bars"].get(name), known["refused"].get(name)
+    if entry is None or refused is None or refused["at"] <= entry["fetched_at"]:
+        return ""
+    if asked_end(entry) >= date.fromisoformat(refused["at"][:10]) - timedelta(days=1):
+        return ""
+    return f"{refused['provider']}: {refused['reason']}"
 
 
 @cache

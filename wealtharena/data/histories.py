@@ -133,11 +133,12 @@ def _closes(old: RawBars, new: RawBars) -> tuple[FloatArray, FloatArray]:
     return kept[:, 0], kept[:, 1]
 
 
-def check_not_poorer(old: RawBars, new: RawBars, *, columns: bool = True) -> None:
+def check_not_poorer(old: RawBars, new: RawBars, *, columns: bool = True, named: str | None = None) -> None:
     """Raise ProviderError where a new history has lost more than a tenth of something, or is of something else.
 
     `columns` asks also for opens, volumes, dividends and splits, and whether returns are those of the same instrument,
-    which two sources may have of their own.
+    which two sources, or two names at one, may have of their own. `named` is what the old one was asked for as, where that
+    was another name.
     """
     if columns and _is_other(old, new):
         raise ProviderError(
@@ -148,12 +149,14 @@ def check_not_poorer(old: RawBars, new: RawBars, *, columns: bool = True) -> Non
         )
     for loss in losses(old, new):
         if loss.grave and (columns or loss.kind == "bars"):
-            whose = "" if old.provider == new.provider else f", which came from {old.provider}"
+            whose = f", which were asked for as {named}" if named else ""
+            whose = whose if old.provider == new.provider else f", which came from {old.provider}"
+            way = f"data.provider_symbols goes on with them as {named}; " if named else ""
             raise ProviderError(
                 new.provider,
                 new.symbol,
                 f"the history fetched anew has only {loss.total - loss.lacking} of the {loss.total} {loss.kind} that are stored{whose}",
-                hint="the stored bars stay as they are; collect.refresh=true takes the new ones",
+                hint=f"the stored bars stay as they are; {way}collect.refresh=true takes the new ones",
             )
 
 

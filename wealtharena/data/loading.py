@@ -9,17 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pandas as pd
 
-from wealtharena.config import plugins
+from wealtharena.config import plugins, speech
 from wealtharena.config.composition import chosen_on, members_of
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.spelling import override
-from wealtharena.data import cache, cash, currency, fixings, macro, provider
+from wealtharena.data import cache, cash, catalog, currency, fixings, macro, provider
 from wealtharena.data.align import align
 from wealtharena.data.bars import Bars, RawBars
-from wealtharena.data.catalog import rules_of
 from wealtharena.data.panel import Panel
 from wealtharena.data.provider import Provider, RefusalError
 from wealtharena.data.store import Store
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _LONGEST_REST_DAYS: Final = 12  # of an exchange, in which no bar can have come
-PANEL_VERSION: Final = 6  # raise it when the same bars make another panel
+_NAMED: Final = 5  # symbols that end early, and are called by name
+PANEL_VERSION: Final = 7  # raise it when the same bars make another panel, or other notes
 
 
 def load(asset: AssetSpec, data: DataSpec, *, seed: int) -> Panel:
@@ -55,6 +56,8 @@ def load(asset: AssetSpec, data: DataSpec, *, seed: int) -> Panel:
         panel = _fresh(source, asset, data, seed=seed, reasons=reasons)
         if place:
             cache.save_panel(place, panel)
+    if source == "store":
+        panel = replace(panel, notes=(*panel.notes, *_behind(panel, asset, data)))  # not kept: it is of today
     logger.info(
         "data: %s, %d symbols, %d bars of %s from %s to %s%s",
         source,
@@ -96,7 +99,7 @@ def _joined(
     simulated = any(is_simulated(name) for name in {item.provider for item in bars})
     notes = (*said(), *lacking, *asset_notes(asset, symbols, simulated=simulated))
     panel = align(bars, asset, data, source=origin.name, simulated=simulated, notes=notes)
-    panel = replace(panel, notes=(*panel.notes, *_early_end(panel, data)))
+    panel = replace(panel, notes=(*panel.notes, *_early_end(panel, data), *_early_ends(panel)))
     panel = macro.join(panel, data) if data.macro.series else panel
     panel = cash.join(panel, asset, data)
     return _tested(panel, data)
@@ -108,6 +111,35 @@ def _early_end(panel: Panel, data: DataSpec) -> tuple[str, ...]:
     if panel.simulated or data.end is None or (days := (data.end - last).days) <= _LONGEST_REST_DAYS:
         return ()
     note = f"the bars end on {last}, {days} days before data.end={data.end}"
+    logger.warning("data: %s", note)
+    return (note,)
+
+
+def _behind(panel: Panel, asset: AssetSpec, data: DataSpec) -> tuple[str, ...]:
+    """Return a note where all that is stored was asked for, and it ends long before today: nothing collects by itself."""
+    last = panel.timestamps[-1].astype("datetime64[D]").item()
+    if panel.simulated or data.end is not None or (days := (provider.now().date() - last).days) <= _LONGEST_REST_DAYS:
+        return ()
+    note = f"the stored bars end on {last}, {days} days ago; {speech.COMMAND} task=collect asset={asset.name} goes on with them"
+    logger.warning("data: %s", note)
+    return (note,)
+
+
+def _early_ends(panel: Panel) -> tuple[str, ...]:
+    """Return a note on symbols whose bars end long before those of others: by the rules of the account they are delisted."""
+    if panel.simulated:
+        return ()
+    days = panel.timestamps.astype("datetime64[D]")
+    lasts = days[panel.bars - 1 - np.isfinite(panel.close[::-1]).argmax(axis=0)]
+    early = (days[-1] - lasts).astype(int) > _LONGEST_REST_DAYS
+    ended = [f"{symbol} {last}" for symbol, last, is_one in zip(panel.symbols, lasts, early, strict=True) if is_one]
+    if not ended:
+        return ()
+    more = f" and {len(ended) - _NAMED} more" if len(ended) > _NAMED else ""
+    note = (
+        f"bars end early: {', '.join(ended[:_NAMED])}{more}, while others go on to {days[-1]}; what is held of them is closed"
+        " as delisted after asset.limits.delisting_bars bars, also where their later bars are only not at hand"
+    )
     logger.warning("data: %s", note)
     return (note,)
 
@@ -125,18 +157,19 @@ def _tested(panel: Panel, data: DataSpec) -> Panel:
 def cache_path(source: str, asset: AssetSpec, data: DataSpec) -> Path | None:
     """Return where the aligned panel of a request to the store is kept; None for other sources.
 
-    The name is a hash of the request, of the stored files' checksums, of the rules that judge them, of the ECB's rates of this
+    The name is a hash of the request, of the stored files' checksums and what could not be collected, of the rules that judge them, of the ECB's rates of this
     installation and of the form of the panel, so that an entry is never out of date: a changed store, request or judge has
     another name.
     """
     if source != "store":
         return None
-    catalog = Store(data.root).catalog()
-    entries = {key: entry["sha256"] for key, entry in catalog["bars"].items() if key.startswith(f"{asset.name}/")}
+    known = Store(data.root).catalog()
+    entries = {key: entry["sha256"] for key, entry in known["bars"].items() if key.startswith(f"{asset.name}/")}
+    failed = {key: catalog.failed_since(known, key) for key in entries}
     names = {*data.macro.series, *filter(None, [asset.costs.cash_series])}
-    series = {name: catalog["macro"].get(name, {}).get("sha256") for name in sorted(names)}
+    series = {name: known["macro"].get(name, {}).get("sha256") for name in sorted(names)}
     asked = [asset.model_dump(mode="json"), data.model_dump(mode="json")]
-    request = [PANEL_VERSION, rules_of(data), *asked, entries, series, currency.edition()]
+    request = [PANEL_VERSION, catalog.rules_of(data), *asked, entries, failed, series, currency.edition()]
     return Path(data.root) / "cache" / f"{cache.key_of(request)}.panel.npz"
 
 

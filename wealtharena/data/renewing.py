@@ -13,7 +13,7 @@ from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.config.specs.runs import CollectSpec
 from wealtharena.data import calendars, catalog, histories, provider
-from wealtharena.data.bars import Bars, RawBars
+from wealtharena.data.bars import Bars, RawBars, as_received
 from wealtharena.data.provider import Provider
 from wealtharena.data.quality import calendar_of
 from wealtharena.data.quality.rows import bar_end
@@ -177,18 +177,32 @@ class Renewal:
         if entry is None:
             return Fetched(raw, window, "new")
         status: Status = "refetched" if entry["provider"] == origin.name else "new"
-        old = self._store.read_raw(self._asset.name, entry["provider"], symbol, self._data.interval)
-        if old is None:
-            return Fetched(raw, window, status)
         named = entry.get("source_symbol")
-        if entry["provider"] == origin.name and named not in (None, self._named(symbol)):
-            return Fetched(raw, window, status, note=f"replaces bars of {named}")
+        other = named if entry["provider"] == origin.name and named not in (None, self._named(symbol)) else None
+        old, lost = self._stored(entry, symbol)
+        told = f"replaces bars of {other}" if other else ""
+        if old is None:
+            return Fetched(raw, window, status, note=told)
         if not self._options.refresh:
-            histories.check_not_poorer(old, raw, columns=old.provider == raw.provider)
+            histories.check_not_poorer(old, raw, columns=not other and old.provider == raw.provider, named=other)
             if self._data.source == "auto":
                 histories.check_has_opens(old, raw)
+        if other:  # of which no figure has to be that of the old one
+            return Fetched(raw, window, status, note=told)
         told = f"replaces bars of {old.provider}" if old.provider != raw.provider else ""
-        return Fetched(raw, window, status, note=_sentence(told, histories.told_changes(old, raw)))
+        return Fetched(raw, window, status, note=_sentence(told, lost, histories.told_changes(old, raw)))
+
+    def _stored(self, entry: dict[str, Any], symbol: str) -> tuple[RawBars | None, str]:
+        """Return the raw bars of an entry, or the clean ones where those are lost, and what is to be said of that.
+
+        A disk that was full, or a kill, between the writes of both leaves raw bars that are not the entry's.
+        """
+        where = (symbol, self._data.interval)
+        raw = self._store.read_raw(self._asset.name, entry["provider"], *where)
+        if raw is not None or not self._store.is_whole(self._asset.name, *where):
+            return raw, ""
+        clean = as_received(self._store.read(self._asset.name, *where))
+        return clean, "the raw bars that were stored are lost, so that it was compared with the clean ones"
 
     def _fetch(self, origin: Provider, symbol: str, window: Window) -> RawBars:
         fetched = provider.fetched(origin, symbol, window.start, window.end, self._data.interval)

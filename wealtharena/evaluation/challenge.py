@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from wealtharena.agents.policy import Policy
 from wealtharena.config.specs.env import EnvSpec
@@ -34,19 +35,19 @@ class Challenge:
         return {**vars(self), "ci95": list(self.ci95) if self.ci95 is not None else None}
 
 
-def unseen(features: FeaturePanel, test: Segment, *, last: str | None, incumbent: str) -> Segment:
+def unseen(timestamps: npt.NDArray[np.datetime64], test: Segment, *, last: str | None, incumbent: str) -> Segment:
     """Return the rows of `test` that are later than `last`, the last date of the data of `incumbent`.
 
     PromotionError where fewer than 8 bars are left: there is nothing to compare on yet.
     """
     if last is None:
         raise PromotionError(f"{incumbent} does not say where its data ended", hint="promote by hand")
-    later = int(np.searchsorted(features.panel.timestamps, np.datetime64(last[:10], "D") + 1))
+    later = int(np.searchsorted(timestamps, np.datetime64(last[:10], "D") + 1))
     start = max(test.start, later)
     if test.stop - start <= MIN_BARS:
         raise PromotionError(
             f"only {max(0, test.stop - start)} bars are later than {last[:10]}, where the incumbent's data ended",
-            hint="wait for newer data, or set data.end later",
+            hint="wait for newer data and collect them, or set data.end later",
         )
     return Segment(start, test.stop)
 

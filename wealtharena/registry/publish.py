@@ -187,6 +187,7 @@ def _facts(facts: Mapping[str, Any]) -> dict[str, Any]:
         "track_record",
         "training",
         "challenge",
+        "retrains",
         "members",
     )
     return {key: facts[key] for key in kept if facts.get(key) is not None}

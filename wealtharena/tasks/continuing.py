@@ -66,7 +66,8 @@ def run(spec: ExperimentSpec, folder: Path, old: Mapping[str, Any]) -> int:
     resuming.check_place(spec, folder)
     resuming.require_state(folder, old)
     keeping.check(spec)
-    asked = retraining.configured(spec)
+    version = retraining.version_of(spec, old)
+    asked = retraining.configured(spec, version)
     prepared = prepare(asked)
     require_audit(asked, prepared)
     resuming.refuse_other_bars(folder, old, prepared)
@@ -74,6 +75,7 @@ def run(spec: ExperimentSpec, folder: Path, old: Mapping[str, Any]) -> int:
     new = folder.parent / f"{dt.datetime.now():%H-%M-%S}-{secrets.token_hex(3)}"
     begun = {"schema_version": SCHEMA_VERSION, "run_id": new_run_id(dt.datetime.now(dt.UTC)), "status": "interrupted"}
     begun |= {"task": spec.task, "parent": old["run_id"], "begun_with": old.get("config_hash")}
+    begun |= {retraining.RETRAINS: version.metadata.version} if version is not None else {}
     longer_by = asked.train.env_steps - resuming.budget(asked, folder, prepared)
     _copied(folder, new, overrides, begun, longer_by=longer_by)
     out = console.screen()

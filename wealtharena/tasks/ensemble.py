@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from wealtharena.agents.policy import Trained
+from wealtharena.agents.policy import Trained, see_alike
 from wealtharena.config.composition import flatten
 from wealtharena.config.identity import listed
 from wealtharena.config.specs.experiment import ExperimentSpec
@@ -77,7 +77,7 @@ def _rival(store: ModelCheckpoint, incumbent: LoadedCheckpoint, whole: Agent) ->
 
     theirs, ours = retrain.incumbent_policy(store, incumbent), whole.policy
     assert ours is not None
-    if (theirs.layout, theirs.limits, theirs.action) != (ours.layout, ours.limits, ours.action):
+    if not see_alike(theirs, ours):
         raise CheckpointError(
             f"{incumbent.metadata.model_path}, which a mean of retrainings has to beat, sees or trades the market otherwise",
             hint=f"retrain what is in production now: task=train train.retrain={incumbent.metadata.agent}",

@@ -295,7 +295,7 @@ def publish(spec: ExperimentSpec, record: RunRecord, found: Judgement) -> str:
     from wealtharena.registry.publish import publish as save
 
     window = found.features.test[-1]
-    record.update(**retraining.challenge(spec, found.policies[-1], found.features))
+    record.update(**retraining.challenge(spec, found.policies[-1], found.features, record.content))
     facts = {
         **record.content,
         "seed": spec.seed,  # a search's own is another than its winner's

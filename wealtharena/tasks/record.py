@@ -29,7 +29,7 @@ from wealtharena.config.spelling import command_line
 from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
 from wealtharena.shown import without_places
 
-_STAYS = ("parent", "begun_with", "opened", "data")  # of a run that goes on, until it is written anew
+_STAYS = ("parent", "begun_with", "retrains", "opened", "data")  # of a run that goes on, until it is written anew
 _REMAINS = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")  # as `files.atomic_path` names what it writes
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _RUNS = ("wealtharena", "conf", "sweeps")  # the folders of a checkout whose files a run may read

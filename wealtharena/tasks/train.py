@@ -14,6 +14,7 @@ from wealtharena import files
 from wealtharena.agents.memory import check_room
 from wealtharena.config.grid import jobs_at_once
 from wealtharena.config.hashing import begun_with
+from wealtharena.config.identity import run_record
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import command_line
 from wealtharena.envs.observation import ObservationLayout
@@ -47,14 +48,18 @@ def run_in(context: RunContext, spec: ExperimentSpec, *, prepared: Prepared | No
     """
     if context.resumed:
         resuming.check_place(spec, context.folder)
-    spec = retraining.configured(spec)
+    again = retraining.version_of(spec, run_record(context.folder) if context.resumed else {})
+    spec = retraining.configured(spec, again)
     resuming.check(spec, context)
     with recorded(spec, context) as record:
+        if again is not None:
+            record.update(**{retraining.RETRAINS: again.metadata.version})
         prepared = prepared or prepare(spec)
         require_audit(spec, prepared)
         resuming.refuse_other_bars(context.folder, record.content, prepared)
         require_room(spec, prepared, at_once=jobs_at_once())
-        warm = retraining.warm_start(spec, record.content)
+        prepared = retraining.comparable(prepared, spec, again)
+        warm = retraining.warm_start(spec, record.content, again)
         retraining.require_unseen(warm, prepared)
         begun = warm.name if warm is not None else record.content.get("begun_with")
         if begun is None and context.resumed and opened.OPENED not in record.content:  # then none other is let through

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 from wealtharena.config import speech
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import calendars, catalog, provider
 from wealtharena.data.bars import Bars, window_mask
-from wealtharena.data.quality import calendar_of, inspect
+from wealtharena.data.quality import calendar_of, counted_notes, inspect
 from wealtharena.data.store import Store
 from wealtharena.errors import DataError, ProviderError
+
+_NAMED: Final = 5  # symbols that could not be collected, and are called by name
 
 
 class Provider(provider.Provider):
@@ -31,6 +34,8 @@ class Provider(provider.Provider):
         self._origins: dict[str, str] = {}  # of each symbol: the source, and when it was asked
         self._caveats: dict[str, None] = {}
         self._judged: dict[str, list[str]] = {}
+        self._findings: dict[str, list[tuple[str, str, int]]] = {}  # of each symbol: kind, action, rows
+        self._failed: dict[str, str] = {}  # of symbols that could not be collected since: why
 
     def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> Bars:
         """Return the stored bars from `start` to `end`, which for bars shorter than a day are the venue's own dates.
@@ -41,12 +46,15 @@ class Provider(provider.Provider):
         """
         try:
             whole = self._store.read(self._asset.name, symbol, interval)
-            entry = self._store.catalog()["bars"].get(catalog.key(self._asset.name, symbol, interval))
+            known = self._store.catalog()
         except DataError as error:
             raise ProviderError(self.name, symbol, error.message, hint=error.hint) from error
-        if entry is not None:
+        key = catalog.key(self._asset.name, symbol, interval)
+        if (entry := known["bars"].get(key)) is not None:
             self._check_name(symbol, entry)
             whole = self._by_our_rules(whole, entry)
+        if why := catalog.failed_since(known, key):
+            self._failed[symbol] = f"{symbol} ({why})"
         kept = self._between(whole, start, end)
         if kept.table.empty:
             raise ProviderError(
@@ -61,10 +69,14 @@ class Provider(provider.Provider):
         return kept
 
     def notes(self) -> tuple[str, ...]:
-        """Return which provider the bars came from and when, that provider's own caveats, and what was judged again."""
+        """Return which provider the bars came from and when, that provider's own caveats, and what is to be said of them."""
         origins = "; ".join(dict.fromkeys(self._origins.values()))
         judged = (f"{how}: {', '.join(symbols)}" for how, symbols in self._judged.items())
-        return (f"bars come from the local store ({origins})", *self._caveats, *judged)
+        found = counted_notes("quality of the stored bars", itertools.chain(*self._findings.values()))
+        some = list(self._failed.values())
+        more = f" and {len(some) - _NAMED} more" if len(some) > _NAMED else ""
+        failed = (f"collecting has failed since then of {', '.join(some[:_NAMED])}{more}",) if some else ()
+        return (f"bars come from the local store ({origins})", *failed, *self._caveats, *judged, *found)
 
     def _check_name(self, symbol: str, entry: dict[str, Any]) -> None:
         named = self._spec.provider_symbols.get(symbol)
@@ -76,13 +88,16 @@ class Provider(provider.Provider):
     def _by_our_rules(self, whole: Bars, entry: dict[str, Any]) -> Bars:
         """Return the bars as this run's rules have them: made of the raw ones again where others held at collecting."""
         rules = entry["quality"].get("rules")
+        told = entry["quality"].get("findings", ())
+        self._findings[whole.symbol] = [(item["kind"], item["action"], item["rows"]) for item in told]
         if rules is None or rules == catalog.rules_of(self._spec):
             return whole
         raw = self._store.read_raw(self._asset.name, whole.provider, whole.symbol, whole.interval)
         if raw is None:
             self._judged.setdefault("judged when they were collected, by other rules", []).append(whole.symbol)
             return whole
-        bars, _ = inspect(raw, self._asset, self._spec.quality, most_repaired=self._spec.max_repaired_share)
+        bars, report = inspect(raw, self._asset, self._spec.quality, most_repaired=self._spec.max_repaired_share)
+        self._findings[whole.symbol] = [(item.kind, item.action, item.rows) for item in report.findings]
         self._judged.setdefault("judged again, by this run's rules", []).append(whole.symbol)
         return bars
 

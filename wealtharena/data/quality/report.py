@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -189,10 +189,15 @@ def _changes(timestamps: pd.Series, kind: str, name: str, before: Any, after: An
 
 def finding_notes(findings: Sequence[Finding]) -> tuple[str, ...]:
     """Return one sentence on what the quality room found in all symbols together; nothing where nothing was found."""
+    return counted_notes("quality of the bars", [(item.kind, item.action, item.rows) for item in findings])
+
+
+def counted_notes(of: str, findings: Iterable[tuple[str, str, int]]) -> tuple[str, ...]:
+    """Return that sentence of findings as kind, action and rows, beginning with what they are `of`."""
     rows: dict[tuple[str, str], list[int]] = {}
-    for item in findings:
-        rows.setdefault((item.kind, item.action), []).append(item.rows)
+    for kind, action, count in findings:
+        rows.setdefault((kind, action), []).append(count)
     said = [
         f"{kind}: {sum(counts)} rows of {len(counts)} symbols ({action})" for (kind, action), counts in rows.items()
     ]
-    return (f"quality of the bars: {'; '.join(said)}",) if said else ()
+    return (f"{of}: {'; '.join(said)}",) if said else ()
