@@ -259,3 +259,34 @@ def test_bars_that_have_lost_a_column_make_no_retraining(small: Small, tmp_path:
         ConfigError, match=rf"{version} was trained on other features than these bars give: .*atr_14 is lacking"
     ):
         small("train.retrain=forex", *steps)
+
+
+def test_newer_bars_may_lie_in_another_file(small: Small, tmp_path: Path) -> None:
+    """They had to be written over those that production was trained on."""
+    days = pd.bdate_range("2016-01-01", "2023-12-29", tz="UTC")
+    close = 1.1 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 0.005, len(days))))
+    table = pd.DataFrame({"timestamp": days, "symbol": "EURUSD", "close": close})
+    table.iloc[:-250].to_parquet(tmp_path / "old.parquet")
+    table.to_parquet(tmp_path / "new.parquet")
+    store, steps = ModelCheckpoint("checkpoints"), ("train.env_steps=1024", "train.evaluations=1")
+    _, first = small("data=files", f"data.path={tmp_path}/old.parquet", *steps)
+    version = record(first)["run_id"]
+    kept = store.load_checkpoint("forex", version).files.manifest_sha256
+    place(store.root, Pointer("currency_pairs", "production", version, kept, "promotable", False, now()))
+    code, folder = small("train.retrain=forex", "data=files", f"data.path={tmp_path}/new.parquet", *steps)
+    assert code == 0
+    told = record(folder)["data"]
+    assert told["end"][:10] == str(days[-1].date())
+    assert record(folder)["challenge"]["incumbent"] == version
+    config = yaml.safe_load(store.load_checkpoint("forex", record(folder)["run_id"]).files.content["config.yaml"])
+    assert config["data"]["path"] == f"{tmp_path}/new.parquet"
+
+
+def test_a_file_is_no_newer_data_of_another_source(small: Small) -> None:
+    store = ModelCheckpoint("checkpoints")
+    _, first = small(*OLD)
+    version = record(first)["run_id"]
+    kept = store.load_checkpoint("forex", version).files.manifest_sha256
+    place(store.root, Pointer("currency_pairs", "production", version, kept, "promotable", False, now()))
+    with pytest.raises(ConfigError, match=rf"{version} was trained on data=ecb, not on a file"):
+        small("train.retrain=forex", "data=files", "data.path=new.parquet", "train.env_steps=1024")

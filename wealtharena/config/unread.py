@@ -114,7 +114,7 @@ def _rules(spec: ExperimentSpec) -> Iterator[Rule]:
     if spec.task == "train":
         yield from _OF_TRAINING
         if spec.train.retrain is not None:
-            yield _RETRAINED
+            yield _RETRAINED_ON_FILES if spec.data.source == "files" else _RETRAINED
         elif spec.sweep.name == "none":  # a search may vary what reads them
             yield from _of_learning(spec)
         else:
@@ -209,13 +209,15 @@ _OF_TRAINING: Final[tuple[Rule, ...]] = (
         ),
     ),
 )
+_KEPT: Final = (
+    *("asset.", "features", "env", "reward", "universe", "split", "algo", "model", "evaluation"),
+    *(f"data.{name}" for name in DataSpec.model_fields if name not in ("end", "path", "root")),
+)
 _RETRAINED: Final[Rule] = (
-    (
-        *("asset.", "features", "env", "reward", "universe", "split", "algo", "model", "evaluation"),
-        *("data=", *(f"data.{name}" for name in DataSpec.model_fields if name not in ("end", "root"))),
-    ),
+    (*_KEPT, "data="),
     lambda spec: f"train.retrain={spec.train.retrain} trains with the configuration that is in production",
 )
+_RETRAINED_ON_FILES: Final[Rule] = (_KEPT, _RETRAINED[1])
 _OF_TRACKING: Final[tuple[Rule, ...]] = (
     (
         tuple(f"tracking.wandb.{name}" for name in WandbSpec.model_fields if name != "mode"),

@@ -50,7 +50,12 @@ def production_spec(production: LoadedCheckpoint, asked: ExperimentSpec) -> Expe
     """Return the production configuration over the newer data that was asked for.
 
     Asset, features, environment, split, algorithm, model and evaluation are production's, and so is the data request but
-    for its last date and the store that it is read from; seed, budget, compute, tracking and paths are those of `asked`.
+    for its last date, the store that it is read from and the file that `asked` names; seed, budget, compute, tracking and
+    paths are those of `asked`.
+
+    Raises:
+        CheckpointError: it cannot be read, or needs what is not here.
+        ConfigError: `asked` names a file, and production was trained on another source.
     """
     content = _content(production)
     old = _understood(production, content)
@@ -62,7 +67,15 @@ def production_spec(production: LoadedCheckpoint, asked: ExperimentSpec) -> Expe
             "they ship" if later[1:] else "it ships",
         )
     kept = {name: getattr(old, name) for name in CONFIGURATION}
-    data = old.data.model_copy(update={"end": asked.data.end, "root": asked.data.root})
+    newer: dict[str, Any] = {"end": asked.data.end, "root": asked.data.root}
+    if asked.data.source == "files":
+        if old.data.source != "files":
+            raise ConfigError(
+                f"train.retrain={asked.train.retrain}: {production.metadata.model_path} was trained on data={old.data.source}, not on a file",
+                hint="leave data=files out, or train a version of its own, without train.retrain",
+            )
+        newer["path"] = asked.data.path or old.data.path
+    data = old.data.model_copy(update=newer)
     return asked.model_copy(update={**kept, "data": data})
 
 
