@@ -172,7 +172,9 @@ def test_two_venues_trade_live_on_one_clock_each_session_once(run, here, stub, m
     live = ["data=yahoo", "paper.feed=live", *(f"data.manners.{name}={value}" for name, value in manners.items())]
     simulated = [one for one in SHARED if one.startswith("data")]
     monkeypatch.setattr("tests.tasks.test_paper_several.SHARED", [one for one in SHARED if one not in simulated])
-    monkeypatch.setattr(conversion, "ended", lambda symbols, asset, now: f"no rates on {now:%d %B} for {asset.name}")
+    monkeypatch.setattr(
+        conversion.Rates, "ended", lambda rates: f"no rates on {rates._now():%d %B} for {rates._spec.asset.name}"
+    )
     shares = "etf data.symbols=[ACME,BETA] paper.checkpoints=[shares]"
     assert run(listed(CRYPTO, shares), *live) == 0
     days = ["2024-06-10", "2024-06-11", "2024-06-12"]
