@@ -141,6 +141,18 @@ def test_cumulative_and_rolling_returns_are_no_returns(tmp_path: Path, unit: str
         assert "1 + each is a level" in refused.value.hint
 
 
+def test_what_bills_earned_in_years_are_returns_though_each_is_like_the_last(tmp_path: Path) -> None:
+    rates = np.concatenate([np.linspace(0.03, 0.15, 12), np.linspace(0.13, 0.01, 14), np.full(6, 0.002)])
+    rates += np.random.default_rng(2).normal(0, 0.012, 32)
+    rows = [f"{1970 + year}-12-31,{rate:.4f}" for year, rate in enumerate(rates)]
+    assert np.corrcoef(rates[1:], rates[:-1])[0, 1] > outside.ALIKE
+    assert read(tmp_path, ["date,return", *rows], "share")[0].returns == pytest.approx(rates, abs=1e-4)
+    grown = np.cumprod(1 + rates) - 1
+    rows = [f"{1970 + year}-12-31,{one:.4f}" for year, one in enumerate(grown)]
+    with pytest.raises(DataError, match="much like the one before"):
+        read(tmp_path, ["date,return", *rows], "share")
+
+
 @pytest.mark.parametrize(("mean", "spread"), [(0.0001, 0.0), (0.0002, 1e-7), (0.0, 0.02)])
 def test_cash_whose_returns_hardly_move_and_wild_ones_are_returns(tmp_path: Path, mean: float, spread: float) -> None:
     values = mean + np.cumsum(np.full(60, spread if mean else 0.0)) + (spread * RETURNS / 0.01 if not mean else 0.0)

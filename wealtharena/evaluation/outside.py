@@ -35,6 +35,8 @@ PATIENCE_STEPS: Final = 1.5  # the same in steps of the prices, which may be lab
 MOST: Final = 1e100  # that equity may grow by in a bar: figures take squares of it
 FACTORS: Final = (0.8, 1.25)  # between which no median gain of a row lies
 MANY, LARGE, ALIKE = 20, 0.05, 0.9  # returns, the largest of them and their correlation, which no market has together
+_MOST_OF_A_YEAR = np.timedelta64(300, "D")
+OF_YEARS = 0.97  # the same of whole years: what bills earn in one is much like what they earned in the last
 WILD: Final = 3.0  # volatility a year of a level of hardly anything
 LEAST: Final = 2  # returns that a record has at least
 
@@ -112,7 +114,7 @@ def _read(path: Path, unit: str, ledger: Ledger) -> Trajectory:
     unit = years.unit_of(at, found, unit, ledger)
     values = _as_shares(found, at, unit, sheet.above, ledger)
     years.check(at, found, per_cents=bool(found.sign) or unit == "percent", ledger=ledger)
-    _require_own(values, found.name, path.name)
+    _require_own(values, at, found.name, path.name)
     if (values <= -1.0).any():
         raise DataError(
             f"{path.name}: a return of {values.min():.2%} loses all that there was, or more",
@@ -139,7 +141,7 @@ def _require_countable(growth: FloatArray, name: str) -> None:
         raise DataError(f"{name}: equity grows beyond every number", hint="look at its rows, and at their unit")
 
 
-def _require_own(values: FloatArray, column: str, name: str) -> None:
+def _require_own(values: FloatArray, at: npt.NDArray[np.datetime64], column: str, name: str) -> None:
     """Raise DataError where returns, as shares, are no row's own gain: what it multiplies by, cumulative or rolling ones."""
     if values.min() > 0.0 and FACTORS[0] < np.median(values) < FACTORS[1]:
         raise DataError(
@@ -149,7 +151,8 @@ def _require_own(values: FloatArray, column: str, name: str) -> None:
     if len(values) < MANY or np.abs(values).max() < LARGE or np.ptp(values[1:]) == 0.0 or np.ptp(values[:-1]) == 0.0:
         return
     alike = float(np.corrcoef(values[1:], values[:-1])[0, 1])
-    if alike > ALIKE:
+    yearly = np.median(np.diff(at)) > _MOST_OF_A_YEAR
+    if alike > (OF_YEARS if yearly else ALIKE):
         raise DataError(
             f"{name}: each {column} is much like the one before (a correlation of {alike:.2f}), as cumulative or rolling ones are",
             hint="give what each row earned; of cumulative returns, 1 + each is a level: call that column `equity`",
