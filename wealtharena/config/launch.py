@@ -253,6 +253,7 @@ def _job(job: Job, cfg: DictConfig, codes: Codes, full_error: bool) -> int:
     try:
         if cfg.resume is not None:
             refuse_other_settings(cfg, Path(cfg.resume))
+        machine.require_addresses(str(cfg.task))
         return job(cfg)
     except WealthArenaError as error:
         if full_error:

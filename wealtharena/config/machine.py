@@ -17,6 +17,9 @@ _NO_MEMORY: Final = ("failed to map segment", "cannot allocate memory", "can't a
 _NO_HOME: Final = "Could not determine home directory."  # what pathlib says of ~nobody/
 _NO_THREAD: Final = "can't start new thread"  # what Python says of any limit
 _TO_SPEAK: Final = 64 << 20  # bytes of addresses; what says an error is imported, too
+_LEAST: Final = 850_000_000  # bytes of addresses without which no library of numbers is loaded
+_OF_TORCH: Final = 2_500_000_000
+_WITH_TORCH: Final = ("train", "backtest", "audit")
 _kept: list[mmap.mmap] = []
 
 
@@ -25,6 +28,13 @@ def keep_room_to_speak() -> None:
     if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
         with suppress(OSError):
             _kept.append(mmap.mmap(-1, _TO_SPEAK))
+
+
+def require_addresses(task: str) -> None:
+    """Raise the error for a limit on addresses that is too low for a task: OpenBLAS, for one, asks for more without an end."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < (_OF_TORCH if task in _WITH_TORCH else _LEAST):
+        raise _no_memory()
 
 
 def of_the_machine(error: Exception) -> WealthArenaError | None:
