@@ -1,8 +1,9 @@
-"""Paths as others are shown them: as seen from the working folder, and of no person's home."""
+"""What others are shown: paths as seen from the working folder and of no person's home, and of long lists the first."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -23,6 +24,12 @@ def without_home(text: str) -> str:
 def without_places(text: str) -> str:
     """Return `text` with paths below the working folder as seen from there, and the home folder as ~."""
     return without_home(_renamed(text, f"{Path.cwd()}/", ""))
+
+
+def some(names: Sequence[str], most: int, between: str = ", ") -> str:
+    """Return the first names on one line, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return between.join(names[:most]) + more
 
 
 def _renamed(text: str, folder: str, name: str) -> str:

@@ -19,6 +19,7 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import key_of
 from wealtharena.errors import ConfigError, UsedFolderError
 from wealtharena.files import NEWER, newer
+from wealtharena.shown import some
 
 SCHEMA_VERSION: Final = 1  # of run.json
 
@@ -92,7 +93,7 @@ def run_record(folder: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         if left := left_in(folder):
             raise ConfigError(
-                f"{folder} has lost its run.json, and {_named(left)} of a run are there",
+                f"{folder} has lost its run.json, and {some(left, _SHOWN)} of a run are there",
                 hint="put run.json back, or begin anew in another folder, without resume=",
             ) from error
         return {}  # killed before its first line
@@ -126,14 +127,9 @@ def refuse_used(folder: Path, said: str, *, name: str) -> None:
         )
     if left := left_in(folder):
         raise UsedFolderError(
-            f"{said} already holds a run that has lost its run.json: {_named(left)}",
+            f"{said} already holds a run that has lost its run.json: {some(left, _SHOWN)}",
             hint="put run.json back, or choose another folder",
         )
-
-
-def _named(left: list[str]) -> str:
-    more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
-    return ", ".join(left[:_SHOWN]) + more
 
 
 def _knows_its_bars(folder: Path, said: Mapping[str, Any]) -> bool:
@@ -222,8 +218,7 @@ def lacking(known: Mapping[str, Any], told: Mapping[str, Any]) -> list[str]:
 
 def listed(found: list[str]) -> str:
     """Return the first differences as one line, and how many more there are."""
-    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return "; ".join(found[:_SHOWN]) + more
+    return some(found, _SHOWN, between="; ")
 
 
 def _settings(cfg: Any, *, moving: bool) -> dict[str, Any]:

@@ -23,7 +23,7 @@ FloatArray = npt.NDArray[np.float64]
 FIXING_HOUR_UTC: Final = 15  # ECB rates are out at about 16:00 in Frankfurt: 14:00 or 15:00 UTC
 MAX_CARRY_DAYS: Final = 10  # the longest run of days without a fixing (Easter, Christmas) is five
 _DATES_TO_TELL: Final = 5
-RENEWAL: Final = f"{speech.COMMAND} task=collect asset=forex data=ecb"
+_RENEWAL: Final = f"{speech.COMMAND} task=collect asset=forex data=ecb"
 _NEAR: Final = 0.02  # log distance of a close from the day's fixing
 _UNFIXED: Final = frozenset(  # by the ECB
     ("XAU", "XAG", "XPT", "XPD", "CNH", "ARS", "CLP", "COP", "PEN", "TWD", "SAR", "AED", "KWD", "EGP", "VND")
@@ -204,7 +204,7 @@ def _check_carried(
         )
     raise DataError(
         f"the {pair} rates in this installation end on {last:%Y-%m-%d}, {(closes[-1] - last).days} days before the bars do",
-        hint=f"{RENEWAL} asks the ECB for later ones; else add {pair.replace('/', '')} to the symbols, or set data.end={last:%Y-%m-%d}, or {way}",
+        hint=f"{_RENEWAL} asks the ECB for later ones; else add {pair.replace('/', '')} to the symbols, or set data.end={last:%Y-%m-%d}, or {way}",
     )
 
 

@@ -24,13 +24,14 @@ from wealtharena.data.panel import Panel
 from wealtharena.data.provider import Provider, RefusalError
 from wealtharena.data.store import Store
 from wealtharena.errors import DataError, EmptyWindowError, ProviderError, require_kind
+from wealtharena.shown import some
 
 if TYPE_CHECKING:
     from wealtharena.data.quality import Finding
 
 logger = logging.getLogger(__name__)
 _LONGEST_REST_DAYS: Final = 12  # of an exchange, in which no bar can have come
-_NAMED: Final = 5  # symbols that end early, and are called by name
+_NAMED: Final = 5  # symbols of which the same is to be said, and that are called by name
 PANEL_VERSION: Final = 7  # raise it when the same bars make another panel, or other notes
 
 
@@ -105,14 +106,19 @@ def _joined(
     return _tested(panel, data)
 
 
+def _warned(note: str) -> tuple[str, ...]:
+    """Warn of what a note says, and return it."""
+    logger.warning("data: %s", note)
+    return (note,)
+
+
 def _early_end(panel: Panel, data: DataSpec) -> tuple[str, ...]:
     """Return a note where bars end long before the end that was asked for, as those of an old store do."""
     last = panel.timestamps[-1].astype("datetime64[D]").item()
     if panel.simulated or data.end is None or (days := (data.end - last).days) <= _LONGEST_REST_DAYS:
         return ()
     note = f"the bars end on {last}, {days} days before data.end={data.end}"
-    logger.warning("data: %s", note)
-    return (note,)
+    return _warned(note)
 
 
 def _behind(panel: Panel, asset: AssetSpec, data: DataSpec) -> tuple[str, ...]:
@@ -121,8 +127,7 @@ def _behind(panel: Panel, asset: AssetSpec, data: DataSpec) -> tuple[str, ...]:
     if panel.simulated or data.end is not None or (days := (provider.now().date() - last).days) <= _LONGEST_REST_DAYS:
         return ()
     note = f"the stored bars end on {last}, {days} days ago; {speech.COMMAND} task=collect asset={asset.name} goes on with them"
-    logger.warning("data: %s", note)
-    return (note,)
+    return _warned(note)
 
 
 def _early_ends(panel: Panel) -> tuple[str, ...]:
@@ -135,13 +140,11 @@ def _early_ends(panel: Panel) -> tuple[str, ...]:
     ended = [f"{symbol} {last}" for symbol, last, is_one in zip(panel.symbols, lasts, early, strict=True) if is_one]
     if not ended:
         return ()
-    more = f" and {len(ended) - _NAMED} more" if len(ended) > _NAMED else ""
     note = (
-        f"bars end early: {', '.join(ended[:_NAMED])}{more}, while others go on to {days[-1]}; what is held of them is closed"
+        f"bars end early: {some(ended, _NAMED)}, while others go on to {days[-1]}; what is held of them is closed"
         " as delisted after asset.limits.delisting_bars bars, also where their later bars are only not at hand"
     )
-    logger.warning("data: %s", note)
-    return (note,)
+    return _warned(note)
 
 
 def _tested(panel: Panel, data: DataSpec) -> Panel:
@@ -216,8 +219,7 @@ def wanted_symbols(origin: Provider, asset: AssetSpec, data: DataSpec) -> tuple[
     if common:
         note = f"{who} has {len(common)} of the {len(universe)} symbols of universe {asset.universe.name}: {', '.join(common)}"
         if others := [symbol for symbol in available if symbol not in common]:
-            some = f"{', '.join(others[:5])}{f' and {len(others) - 5} more' if len(others) > 5 else ''}"
-            note += f"; of it are not used: {some} (data.symbols names what is)"
+            note += f"; of it are not used: {some(others, _NAMED)} (data.symbols names what is)"
     else:
         common = tuple(available[: asset.universe.max_symbols])
         note = f"{who} has no symbol of universe {asset.universe.name}; all of its own are used: {', '.join(common)}"

@@ -31,6 +31,7 @@ from wealtharena.reporting.words import (
     prose,
     window_of,
 )
+from wealtharena.shown import some
 
 _FREQUENCY = {"1h": "hourly bars", "1d": "daily bars", "1w": "weekly bars", "1mo": "monthly bars"} | {
     f"{n}{unit}": f"bars of {n} {words}"
@@ -136,7 +137,7 @@ def _banners(run: Mapping[str, Any]) -> str:
 
 def _facts(run: Mapping[str, Any], source: Mapping[str, Any]) -> str:
     symbols = [str(symbol) for symbol in source.get("symbols") or ()]
-    listed = ", ".join(symbols[:12]) + (f" and {len(symbols) - 12} more" if len(symbols) > 12 else "")
+    listed = some(symbols, 12)
     name = str(source.get("source", ""))
     known = provider.found(name)
     origin = known.title if known else name_of(name) if name else "—"

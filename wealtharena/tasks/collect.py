@@ -15,6 +15,7 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.collecting import Collector, Outcome
 from wealtharena.errors import Interrupted
 from wealtharena.features import keeping
+from wealtharena.shown import some
 from wealtharena.tasks import console
 from wealtharena.tasks.record import RunContext, recorded
 from wealtharena.terminal import Screen, styled
@@ -104,7 +105,7 @@ def _name_old_features(screen: Screen, spec: ExperimentSpec, collector: Collecto
     old = [name for name in changed if keeping.features_path(collector.store, asset, name, interval).exists()]
     if old:
         form = "[yellow]{}:[/] the stored features are of earlier bars; data.store_features=true writes them again"
-        screen.print(styled(form, _some(old)))
+        screen.print(styled(form, some(old, _NAMED)))
 
 
 def too_many_failed(spec: ExperimentSpec, outcomes: Sequence[Outcome]) -> bool:
@@ -137,11 +138,11 @@ def summarise(screen: Screen, spec: ExperimentSpec, outcomes: Sequence[Outcome],
     screen = console.screen(answer=True)
     for remedy, alike in itertools.groupby(failures(outcomes).items(), key=lambda item: item[0][2]):
         for (source, cause, _), names in alike:
-            screen.print(styled("[red]{}: {}:[/] {}", source, _some(names), cause))
+            screen.print(styled("[red]{}: {}:[/] {}", source, some(names, _NAMED), cause))
         if remedy:
             screen.print(f"  -> {remedy}")
     for note, names in notes(outcomes).items():
-        screen.print(styled("[yellow]{}:[/] {}", _some(names), note))
+        screen.print(styled("[yellow]{}:[/] {}", some(names, _NAMED), note))
 
 
 def notes(outcomes: Sequence[Outcome]) -> dict[str, list[str]]:
@@ -160,10 +161,6 @@ def failures(outcomes: Sequence[Outcome]) -> dict[tuple[str, str, str], list[str
         if outcome.status == "failed":
             found.setdefault((outcome.provider, outcome.cause, outcome.remedy), []).append(outcome.name)
     return found
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 @contextmanager

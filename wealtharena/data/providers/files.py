@@ -23,8 +23,10 @@ from wealtharena.data.reading.identifiers import canonical, canonical_symbol, do
 from wealtharena.data.reading.stamps import IntArray
 from wealtharena.data.reading.venues import Quote, quote_of, same_symbol, setting, suffix_of, without_venue, zone_of
 from wealtharena.errors import DataError, ProviderError, UnknownFileError
+from wealtharena.shown import some
 
 _NO_COLUMN: Final = "(the file has no column of symbols)"
+_NAMED: Final = 8  # symbols of which the same is to be said, and that are called by name
 _ENDING: Final = re.compile(r"\.(csv(\.(gz|bz2|xz|zip))?|parquet|pq|txt|tsv|zip)$", re.IGNORECASE)
 # where weeks run or ran from Sunday to Thursday: Tel Aviv (until 2026), Riyadh, Cairo, Doha, Kuwait
 _SMALLEST_PAYOUT: Final = 0.0005  # of a price that is quoted in hundredths, by and large
@@ -80,7 +82,7 @@ class Provider(provider.Provider):
                 self.name,
                 symbol,
                 f"is not in {self._file}",
-                hint=f"it has {_some(sorted(found.tables))}; see data.symbols",
+                hint=f"it has {some(sorted(found.tables), _NAMED)}; see data.symbols",
             )
         quote = found.quote_of(name)
         whole = found.tables[name]
@@ -184,7 +186,7 @@ class Content:
                 self.tables[name] = self.tables[name].assign(
                     timestamp=pd.DatetimeIndex(stamps, tz="UTC").astype(shown.dtype)
                 )
-        return [unzoned.words(_some(names), zone, calendar) for (zone, calendar), names in told.items()]
+        return [unzoned.words(some(names, _NAMED), zone, calendar) for (zone, calendar), names in told.items()]
 
     def _wall(self, name: str) -> tuple[IntArray, str]:
         """Return what a clock showed at the bars of a symbol, in ns, rising, and its calendar."""
@@ -248,9 +250,10 @@ class Content:
         facts = [("volume counts", words) for words in _by_answer(self.volumes)]
         facts += [("adjustment", words) for words in _by_answer(self.adjustments)]
         facts += [
-            ("quoted in", unit if len(money) == 1 else f"{unit}: {_some(names)}") for unit, names in money.items()
+            ("quoted in", unit if len(money) == 1 else f"{unit}: {some(names, _NAMED)}")
+            for unit, names in money.items()
         ]
-        return (*facts, *((("renamed", _some(renamed)),) if renamed else ()))
+        return (*facts, *((("renamed", some(renamed, _NAMED)),) if renamed else ()))
 
     def _pounds_beside_pence(self, name: str) -> str:
         """Return a sentence where dividends are so small beside prices in hundredths that they may not be in hundredths."""
@@ -284,7 +287,7 @@ class Content:
         said += [quote.said for quote in self.quotes.values() if quote.said]
         if bare := without_venue((name for name in self.tables if "|" in self._stated.get(name, "|")), self._asset):
             said.append(
-                f"names that tell no venue: {_some(bare)}; their quotes are taken as {self._asset.universe.currency},"
+                f"names that tell no venue: {some(bare, _NAMED)}; their quotes are taken as {self._asset.universe.currency},"
                 f" the universe's; if they are not, set asset.instrument.currencies, as by {setting(bare[0], 'USD')}"
             )
         said += [*self._clocks, *self._brought, *self._far_from_fixings]
@@ -317,7 +320,7 @@ def _by_answer(answers: Mapping[str, units.Answer]) -> list[str]:
     found: dict[str, list[str]] = {}
     for name, answer in answers.items():
         found.setdefault(f"{answer.value} ({answer.words})", []).append(name)
-    return [words if len(found) == 1 else f"{_some(names)}: {words}" for words, names in found.items()]
+    return [words if len(found) == 1 else f"{some(names, _NAMED)}: {words}" for words, names in found.items()]
 
 
 def _noted(answers: Mapping[str, units.Answer]) -> list[str]:
@@ -330,8 +333,8 @@ def _noted(answers: Mapping[str, units.Answer]) -> list[str]:
     contained = [name for name, answer in answers.items() if answer.value == "all"]
     if alike:
         return [*words, *([adjustment.CONTAINED] if contained else [])]
-    said = [f"{_some(names)}: {text}" for text, names in words.items()]
-    return [*said, *([f"{_some(contained)}: {adjustment.CONTAINED}"] if contained else [])]
+    said = [f"{some(names, _NAMED)}: {text}" for text, names in words.items()]
+    return [*said, *([f"{some(contained, _NAMED)}: {adjustment.CONTAINED}"] if contained else [])]
 
 
 def _scaled(table: pd.DataFrame, factor: float) -> pd.DataFrame:
@@ -357,7 +360,3 @@ def _taken_as(asked: str, path: Path, reading: Reading, market: str) -> str:
             hint=f"set data.symbols=[{pair}], or rename the file if its name is wrong",
         )
     return f"{path.name} names no symbol; its bars are taken as {asked}'s, as data.symbols says"
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

@@ -16,6 +16,7 @@ from wealtharena.data.bars import Bars, window_mask
 from wealtharena.data.quality import calendar_of, counted_notes, inspect
 from wealtharena.data.store import Store
 from wealtharena.errors import DataError, ProviderError
+from wealtharena.shown import some
 
 _NAMED: Final = 5  # symbols that could not be collected, and are called by name
 
@@ -73,9 +74,8 @@ class Provider(provider.Provider):
         origins = "; ".join(dict.fromkeys(self._origins.values()))
         judged = (f"{how}: {', '.join(symbols)}" for how, symbols in self._judged.items())
         found = counted_notes("quality of the stored bars", itertools.chain(*self._findings.values()))
-        some = list(self._failed.values())
-        more = f" and {len(some) - _NAMED} more" if len(some) > _NAMED else ""
-        failed = (f"collecting has failed since then of {', '.join(some[:_NAMED])}{more}",) if some else ()
+        lacking = some(list(self._failed.values()), _NAMED)
+        failed = (f"collecting has failed since then of {lacking}",) if lacking else ()
         return (f"bars come from the local store ({origins})", *failed, *self._caveats, *judged, *found)
 
     def _check_name(self, symbol: str, entry: dict[str, Any]) -> None:
