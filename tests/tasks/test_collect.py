@@ -11,10 +11,13 @@ import pytest
 
 from tests.data.market_stub import sample
 from tests.data.market_stub.fixtures import make_spec, server, stub  # noqa: F401 - fixtures, found by name
+from wealtharena.config import compose
+from wealtharena.data import fixings
 from wealtharena.data.collecting import Collector
 from wealtharena.data.store import Healing, Store
 from wealtharena.errors import DataError
-from wealtharena.tasks import collect, multirun
+from wealtharena.tasks import collect, multirun, sweep, train
+from wealtharena.tasks.record import RunContext
 
 ROOT = Path(__file__).parents[2]
 COINS = ("BTC-USD", "ETH-USD", "SOL-USD")
@@ -96,6 +99,7 @@ def test_a_multirun_of_collections_misses_no_leaderboard(tmp_path):
         assert multirun.trained(folder) is ("train" in tasks)
 
 
+@pytest.mark.slow
 def test_quality_is_reported_on_the_console_and_in_the_catalog(request_coins, stub, capsys, tmp_path):
     stub.fault("yahoo", "spike", factor=100.0, match="SOL-USD")
     collect.run(request_coins())
@@ -212,6 +216,7 @@ def test_features_stand_beside_the_bars_where_they_are_asked_for(request_coins, 
     assert ("features of 2 symbols" in capsys.readouterr().out) is wanted
 
 
+@pytest.mark.slow
 def test_features_that_an_update_leaves_behind_are_named(request_coins, tmp_path, capsys):
     folder = tmp_path / "data" / "processed" / "crypto" / "features"
     folder.mkdir(parents=True)
@@ -222,6 +227,7 @@ def test_features_that_an_update_leaves_behind_are_named(request_coins, tmp_path
     assert "stored features" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_is_to_be_said_of_bars_is_said_with_their_symbols(request_coins, monkeypatch, capsys, tmp_path):
     whole = Collector.collect
 
@@ -242,3 +248,63 @@ def test_a_root_that_is_no_folder_ends_in_one_line(request_coins, tmp_path):
     data = spec.data.model_copy(update={"root": str(tmp_path / "file")})
     with pytest.raises(DataError, match=r"data\.root=.* is no folder that can be used"):
         collect.run(spec.model_copy(update={"data": data}))
+
+
+def about_to_train(spec, source="auto"):
+    """Return the spec of a training that reads `source` and collects first."""
+    data = spec.data.model_copy(update={"source": source})
+    train_too = spec.train.model_copy(update={"collect": True})
+    return spec.model_copy(update={"task": "train", "data": data, "train": train_too})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["auto", "store"])
+def test_a_training_brings_the_store_up_to_date_first_where_that_is_asked_for(request_coins, tmp_path, source):
+    assert collect.run(request_coins(COINS[:1])) == 0
+    stored, spec = Store(tmp_path / "data"), request_coins()
+    collect.beforehand(spec.model_copy(update={"task": "train"}), {})  # nobody has asked for it
+    collect.beforehand(about_to_train(spec, source), {"data": {}})  # it goes on, with bars that it knows
+    assert len(stored.catalog()["bars"]) == 1
+    collect.beforehand(about_to_train(spec, source), {})
+    assert len(stored.catalog()["bars"]) == 3
+
+
+@pytest.mark.slow
+def test_a_training_goes_on_where_its_store_cannot_be_brought_up_to_date(request_coins, stub, tmp_path, capsys):
+    stub.fault("yahoo", "unknown_symbol", match="ETH-USD")
+    collect.beforehand(about_to_train(request_coins()), {})
+    assert "ETH-USD" in capsys.readouterr().out
+    assert len(Store(tmp_path / "data").catalog()["bars"]) == 2
+
+
+def test_the_rates_that_a_training_reads_are_asked_for_first(make_spec, monkeypatch, capsys):
+    monkeypatch.setattr(fixings, "behind", lambda now: True)
+    monkeypatch.setattr(fixings, "renew", lambda data: f"asked at {data.rates.base_url}, who was out")
+    spec = make_spec("forex", "yahoo")
+    collect.beforehand(about_to_train(spec, "ecb"), {})
+    assert f"asked at {spec.data.rates.base_url}, who was out" in " ".join(capsys.readouterr().out.split())
+
+
+def test_what_asks_the_network_itself_is_not_collected_first(request_coins, stub, caplog):
+    collect.beforehand(about_to_train(request_coins(), "yahoo"), {})
+    assert "data=yahoo reads nothing that could be brought up to date" in caplog.text
+    assert not stub.log("yahoo")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("searches", [False, True])
+def test_trainings_and_searches_collect_before_they_load(searches, tmp_path, monkeypatch):
+    """In a run folder of their own, whose run.json knows of no bars yet."""
+    monkeypatch.chdir(tmp_path)
+    seen = []
+
+    def noted(spec, run):
+        seen.append((spec.train.collect, "data" in run))
+        raise DataError("enough")
+
+    monkeypatch.setattr(collect, "beforehand", noted)
+    words = ["asset=crypto", "train.collect=true", *(["sweep=ppo"] if searches else [])]
+    context, spec = RunContext.current(), compose(words)
+    with pytest.raises(DataError, match="enough"):
+        sweep.run_in(context, spec, words) if searches else train.run_in(context, spec)
+    assert seen == [(True, False)]

@@ -210,7 +210,8 @@ def test_its_commands_can_be_composed_and_go_through_the_gate(make, step, tmp_pa
 def test_a_retraining_trains_for_real_and_its_result_goes_through_the_gate(small, tmp_path, monkeypatch):
     """The very commands, with less to do: a new version over newer data stands beside production, which the gate keeps."""
     tiny = ("train.env_steps=1024", "train.evaluations=1", "evaluation.bootstrap_draws=200", "compute.envs=16")
-    _, first = small("data=ecb", "data.start=2016-01-01", "data.end=2022-12-30", *tiny)
+    nobody = ("data.rates.base_url=http://127.0.0.1:9", "data.rates.attempts=1")  # whom the retraining asks for rates
+    _, first = small("data=ecb", "data.start=2016-01-01", "data.end=2022-12-30", *nobody, *tiny)
     store, agent = ModelCheckpoint("checkpoints"), "currency_pairs"
     old = store.load_checkpoint(agent, record(first)["run_id"])
     moment = now()
@@ -233,6 +234,7 @@ def test_a_retraining_trains_for_real_and_its_result_goes_through_the_gate(small
         time.sleep(0.2)
     log = (tmp_path / "account" / "retrain-train.log").read_text()
     assert [title for title, _ in told[1:]] == ["the gate kept the retrained version back"], (told, log)
+    assert "the ECB's rates cannot be had" in log
     (new,) = [row["version"] for row in store.list_checkpoints(agent) if row["version"] != old.metadata.version]
     metadata = json.loads(store.load_checkpoint(agent, new).files.content["metadata.json"])
     assert metadata["challenge"]["incumbent"] == old.metadata.version

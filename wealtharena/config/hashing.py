@@ -65,7 +65,7 @@ _LEFT_OUT: dict[str, Any] = {
             "outside_sessions",
         },
     },
-    "train": {"checkpoint_seconds", "retrain", "test", "publish", "callbacks"},
+    "train": {"checkpoint_seconds", "retrain", "collect", "test", "publish", "callbacks"},
 }
 # Read where actions are tilts, and nowhere else.
 _OF_TILTS: Final = {"anchor", "anchor_bars", "tilt_scale", "trade_rate", "no_trade_band"}

@@ -27,7 +27,7 @@ SCHEMA_VERSION: Final = 1  # of run.json
 # bars lie may change as far as the bars are known, so that others are told before anything is trained on them.
 MAY_CHANGE = (
     "resume", "hydra", "tracking", "paths", "log", "quiet", "zoo",
-    "train.env_steps", "train.patience", "train.checkpoint_seconds", "train.test", "train.publish", "train.callbacks",
+    "train.env_steps", "train.patience", "train.checkpoint_seconds", "train.test", "train.publish", "train.collect", "train.callbacks",
     "sweep.trials", "sweep.time_budget_seconds", "sweep.concurrency", "sweep.max_failed_share",
     "sweep.cpus_per_trial", "sweep.gpus_per_trial",
     "compute.torch_threads", "compute.address", "compute.num_cpus",

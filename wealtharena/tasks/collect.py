@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.data import provider
 from wealtharena.data.collecting import Collector, Outcome
 from wealtharena.errors import Interrupted
 from wealtharena.features import keeping
@@ -19,6 +21,8 @@ from wealtharena.shown import some
 from wealtharena.tasks import console
 from wealtharena.tasks.record import RunContext, recorded
 from wealtharena.terminal import Screen, styled
+
+log = logging.getLogger(__name__)
 
 _NAMED = 8  # symbols that share a failure and are called by name
 _WIDTH = 150  # of the table where no terminal says how wide it is
@@ -44,28 +48,13 @@ def run(spec: ExperimentSpec) -> int:
         screen = console.screen(at_least=_WIDTH)
     with recorded(spec, context) as record:
         collector = Collector(spec.asset, spec.data, spec.collect)
-        healed = collector.store.heal()
-        if healed.changed:
-            screen.print(f"the catalog was brought up to the files: {len(healed.changed)} entries", style="dim")
-        if healed.damaged:
-            form = "[yellow]damaged files: {}[/]; what this request names is made again or fetched"
-            screen.print(styled(form, ", ".join(healed.damaged)))
-        jobs: list[tuple[str, Callable[[str], Outcome]]] = [(name, collector.collect) for name in collector.symbols]
-        wanted = (*spec.data.macro.series, *filter(None, [spec.asset.costs.cash_series]))
-        jobs += [(name, collector.collect_series) for name in dict.fromkeys(wanted)]
         outcomes: list[Outcome] = []
         interrupted = False
         try:
-            with _progress(spec, screen, len(jobs)) as tell:
-                for name, job in jobs:
-                    outcomes.append(job(name))
-                    tell(outcomes[-1])
-                collector.renew_rates()
+            _go_through(spec, screen, collector, outcomes)
         except KeyboardInterrupt:
             interrupted = True
-        summarise(screen, spec, outcomes, total=len(jobs))
-        for words in dict.fromkeys(collector.lacking):
-            console.screen(answer=True).print(words, style="yellow", markup=False)
+        _say(spec, screen, collector, outcomes)
         code = Interrupted.exit_code if interrupted else int(too_many_failed(spec, outcomes))
         record.update(
             status={0: "completed", 1: "failed"}.get(code, "interrupted"),
@@ -86,6 +75,56 @@ def run(spec: ExperimentSpec) -> int:
             record.update(error={"type": "DataError", "message": message, "hint": hint})
             screen.print(styled("[red]{}[/], {}", message, hint))
         return code
+
+
+def beforehand(spec: ExperimentSpec, run: Mapping[str, Any]) -> None:
+    """Bring up to date what a run is about to read on this machine, where `train.collect` asks for it.
+
+    What fails is told, and the run goes on with what is there. `run` is run.json's content so far: one that goes on had
+    its bars, and would be refused over later ones.
+    """
+    if not spec.train.collect or "data" in run:
+        return
+    data, screen = spec.data, console.screen()
+    if data.source not in ("auto", "store"):
+        kind = provider.find(data.source)
+        if kind.renew is provider.Provider.renew:
+            log.warning("train.collect: data=%s reads nothing that could be brought up to date", data.source)
+        elif hindered := kind(provider.with_manners(kind, data), spec.asset).renew():
+            console.screen(answer=True).print(hindered, style="yellow", markup=False)
+        return
+    collector = Collector(spec.asset, data.model_copy(update={"source": "auto"}), spec.collect)
+    outcomes: list[Outcome] = []
+    _go_through(spec, screen, collector, outcomes)
+    _say(spec, screen, collector, outcomes)
+
+
+def _go_through(spec: ExperimentSpec, screen: Screen, collector: Collector, outcomes: list[Outcome]) -> None:
+    """Collect each symbol and series, and then the ECB's rates; `outcomes` has what came of those done so far."""
+    healed = collector.store.heal()
+    if healed.changed:
+        screen.print(f"the catalog was brought up to the files: {len(healed.changed)} entries", style="dim")
+    if healed.damaged:
+        form = "[yellow]damaged files: {}[/]; what this request names is made again or fetched"
+        screen.print(styled(form, ", ".join(healed.damaged)))
+    jobs: list[tuple[str, Callable[[str], Outcome]]] = [(name, collector.collect) for name in collector.symbols]
+    jobs += [(name, collector.collect_series) for name in _series(spec)]
+    with _progress(spec, screen, len(jobs)) as tell:
+        for name, job in jobs:
+            outcomes.append(job(name))
+            tell(outcomes[-1])
+        collector.renew_rates()
+
+
+def _series(spec: ExperimentSpec) -> tuple[str, ...]:
+    wanted = (*spec.data.macro.series, *filter(None, [spec.asset.costs.cash_series]))
+    return tuple(dict.fromkeys(wanted))
+
+
+def _say(spec: ExperimentSpec, screen: Screen, collector: Collector, outcomes: Sequence[Outcome]) -> None:
+    summarise(screen, spec, outcomes, total=len(collector.symbols) + len(_series(spec)))
+    for words in dict.fromkeys(collector.lacking):
+        console.screen(answer=True).print(words, style="yellow", markup=False)
 
 
 def _keep_features(screen: Screen, spec: ExperimentSpec, collector: Collector, outcomes: Sequence[Outcome]) -> None:

@@ -161,7 +161,12 @@ class Renewing:
         spec, paths = self.spec, self.spec.paths
         agents = f"deploy.agents=[{spec.asset.agent}]"
         asked = (
-            [f"train.retrain={spec.asset.agent}", "train.warm_start=false", override("hydra.run.dir", run)]
+            [
+                f"train.retrain={spec.asset.agent}",
+                "train.warm_start=false",
+                "train.collect=true",
+                override("hydra.run.dir", run),
+            ]
             if step == "train"
             else [agents, f"deploy.checkpoints=[{_version(run)}]"]
         )

@@ -22,7 +22,7 @@ from wealtharena.errors import ConfigError, Interrupted, TrainingError
 from wealtharena.files import relative
 from wealtharena.reporting import sweep as page
 from wealtharena.shown import without_places
-from wealtharena.tasks import closed, console, judging, resuming
+from wealtharena.tasks import closed, collect, console, judging, resuming
 from wealtharena.tasks.finalists import TrainedFinalist, describe_finalist, train_finalists, typed_again
 from wealtharena.tasks.folds import TrainedFold
 from wealtharena.tasks.pages import drawn
@@ -87,6 +87,7 @@ def run_in(context: RunContext, spec: ExperimentSpec, overrides: Sequence[str]) 
         space.check(spec.sweep, base, space.alike(compose(base), compose))
         for line in space.unread(spec.sweep, base, compose):
             log.warning("%s", line)
+        collect.beforehand(spec, record.content)
         prepared = prepare(spec)
         require_audit(spec, prepared)
         resuming.refuse_other_bars(context.folder, record.content, prepared)

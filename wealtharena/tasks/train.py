@@ -22,7 +22,7 @@ from wealtharena.errors import TrainingError
 from wealtharena.evaluation.firewall import TrainingView
 from wealtharena.evaluation.ledger import Ledger, RunIdentity, Window
 from wealtharena.evaluation.trials import History
-from wealtharena.tasks import console, opened, resuming, retraining
+from wealtharena.tasks import collect, console, opened, resuming, retraining
 from wealtharena.tasks.folds import TrainedFold, fold_folder
 from wealtharena.tasks.pipeline import Prepared, identity, prepare, require_audit, split_of
 from wealtharena.tasks.record import RunContext, RunRecord, ended_by, recorded
@@ -54,7 +54,9 @@ def run_in(context: RunContext, spec: ExperimentSpec, *, prepared: Prepared | No
     with recorded(spec, context) as record:
         if again is not None:
             record.update(**{retraining.RETRAINS: again.metadata.version})
-        prepared = prepared or prepare(spec)
+        if prepared is None:
+            collect.beforehand(spec, record.content)
+            prepared = prepare(spec)
         require_audit(spec, prepared)
         resuming.refuse_other_bars(context.folder, record.content, prepared)
         require_room(spec, prepared, at_once=jobs_at_once())

@@ -147,6 +147,7 @@ class TrainSpec(Spec):
     publish: bool = Field(description="copy the chosen checkpoint to the registry once the test window was opened")
     retrain: str | None = Field(description="agent id whose production configuration is trained again on newer data")
     warm_start: bool = Field(description="retrain: begin with the weights of what is in production")
+    collect: bool = Field(description="bring the local store up to date first, where it is what the run reads")
     callbacks: Names = Field(description="of a user's own, as `module:attribute`; they watch a training")
 
 
