@@ -185,6 +185,7 @@ def test_what_has_no_room_is_named(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [f"cannot write {tmp_path / name}: File too large" for name in "abc"]
 
 
+@pytest.mark.slow
 def test_too_little_room_is_found_before_it_is_needed(tmp_path: Path) -> None:
     code = (
         "import resource, sys; from pathlib import Path; from wealtharena.files import require_writable\n"

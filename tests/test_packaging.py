@@ -29,6 +29,7 @@ def test_the_archive_of_sources_has_every_file(tmp_path: Path) -> None:
     assert {name for name in listed.stdout.splitlines() if (ROOT / name).exists()} - held == set()
 
 
+@pytest.mark.slow
 def test_a_system_that_it_cannot_run_on_is_told_at_the_import_and_beforehand() -> None:
     code = "import gymnasium, sys; sys.platform = 'win32'; import wealtharena"
     done = subprocess.run(

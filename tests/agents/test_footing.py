@@ -107,6 +107,7 @@ def test_units_are_left_out_in_updates_alone_and_by_the_seed() -> None:
     assert torch.equal(network.parameters_of(seen), first)
 
 
+@pytest.mark.slow
 def test_sac_leaves_units_out_of_its_actor_and_goes_on_by_the_seed() -> None:
     def trained(share: float) -> list[torch.Tensor]:
         few = ("algo.learning_starts=64", "algo.rollout_steps=64", "algo.batch=16", "algo.updates_per_step=0.05")

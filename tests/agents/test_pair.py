@@ -24,6 +24,7 @@ def slopes(networks: tuple[nn.Sequential, nn.Sequential], found: tuple[Tensor, T
     return list(torch.autograd.grad(found[0].square().mean() - found[1].sin().mean(), parameters))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden", [(64,), (64, 64), (32, 16, 8)])
 @pytest.mark.parametrize("rows", [1, 513, 4096])
 def test_both_are_what_each_is_alone(hidden: tuple[int, ...], rows: int) -> None:

@@ -56,6 +56,7 @@ def test_learners_that_do_not_answer_end_the_run_resumable() -> None:
         patience.ask_learners(Group(), lambda learner: learner)
 
 
+@pytest.mark.slow
 def test_runners_that_send_nothing_end_the_run_resumable(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -65,6 +65,7 @@ def test_attention_answers_the_same_in_any_order_of_symbols(action: str) -> None
         assert torch.allclose(agent.network.value_of(embedded[0]), other.network.value_of(embedded[1]), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_attention_serves_another_universe_and_an_mlp_refuses() -> None:
     wider = policy("attention").for_symbols(["A", "B", "C", "D", "E"])
     assert wider.act(rows(wider)).shape == (4, 5)

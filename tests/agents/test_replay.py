@@ -173,6 +173,7 @@ def test_what_a_liquidated_account_plays_after_it_began_anew_is_not_recorded() -
     assert len(made.rewards) < 4 * steps
 
 
+@pytest.mark.slow
 def test_behaviour_cloning_comes_close_to_what_it_imitates() -> None:
     from wealtharena.agents.algorithms import bc
 

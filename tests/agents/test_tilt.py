@@ -68,6 +68,7 @@ def test_an_untrained_agents_backtest_is_its_anchors_with_any_number_of_symbols(
         same_path(*untrained(job, features), job.env)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", [ppo, sac])
 def test_it_is_learned_with_and_only_the_last_layer_began_at_zero(algorithm) -> None:
     name = algorithm.__name__.rsplit(".", 1)[-1]

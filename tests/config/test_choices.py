@@ -71,6 +71,7 @@ def test_files_of_a_search_path_are_looked_through_as_those_of_config_dir(tmp_pa
         compose([f"hydra.searchpath=[{scheme}{tmp_path / 'other'}]", "asset=etf"])
 
 
+@pytest.mark.slow
 def test_a_search_path_is_the_folder_of_config_dir(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

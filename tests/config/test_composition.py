@@ -96,6 +96,7 @@ def test_a_contract_moves_equity_by_its_size_in_dollars() -> None:
     assert set(multipliers) == set(wide.universe.symbols) > set(asset.universe.symbols)
 
 
+@pytest.mark.slow
 def test_the_size_of_a_contract_that_is_not_traded_is_no_part_of_a_configuration() -> None:
     plain = config_hash(compose(["asset=commodities"]))
     assert config_hash(compose(["asset=commodities", r"+asset.instrument.multipliers={KE\=F:50}"])) == plain
@@ -362,6 +363,7 @@ def test_hydra_looks_for_a_mode_only_where_something_sets_one(tmp_path, monkeypa
         assert Hydra.get_mode is own
 
 
+@pytest.mark.slow
 def test_a_file_of_one_s_own_that_would_never_be_read_is_refused(tmp_path, monkeypatch):
     """Ours would win, and what was written there would be left out in silence."""
     monkeypatch.setenv("WEALTHARENA_CONFIG_DIR", str(tmp_path))

@@ -47,6 +47,7 @@ def offered(
     forget()
 
 
+@pytest.mark.slow
 def test_edited_code_of_a_package_is_another_configuration(offered: tuple[Path, tuple[str, ...]]) -> None:
     """Fifty edits under one name were one configuration tried, and their runs seeds of it."""
     package, words = offered

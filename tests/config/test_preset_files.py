@@ -18,6 +18,7 @@ train:
 """
 
 
+@pytest.mark.slow
 def test_a_preset_file_anywhere_is_composed_like_one_of_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "2026-01-02" / "run"
     folder.mkdir(parents=True)
@@ -38,6 +39,7 @@ def test_a_missing_preset_file_is_named() -> None:
         compose(["experiment=nowhere/best.yaml"])
 
 
+@pytest.mark.slow
 def test_a_grid_plays_several_preset_files_beside_presets_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ def test_a_path_may_be_typed_as_it_is(name: str, grid: bool, tmp_path: Path) -> 
     assert read(typed) == str(tmp_path / name)
 
 
+@pytest.mark.slow
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1).filter(lambda s: "${" not in s))
 def test_any_value_survives_its_quotes(value: str) -> None:
     assert read(f"data.path={spelling.quoted(value)}") == value

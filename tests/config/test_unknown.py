@@ -11,6 +11,7 @@ def test_a_null_that_is_to_be_taken_out_is_said_to_be_there(word: str) -> None:
     assert complaint(word) == f"{key} is null, which cannot be taken out; leave out {word}: nothing is set there"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "told"),
     [

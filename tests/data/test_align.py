@@ -367,6 +367,7 @@ def test_contract_multipliers_come_from_the_instrument(make_bars: Callable[..., 
     np.testing.assert_array_equal(_panel(spec, *bars).multipliers, [100.0, 50.0])
 
 
+@pytest.mark.slow
 def test_a_future_without_a_size_is_refused_with_the_words_that_state_it(make_bars: Callable[..., Bars]) -> None:
     def multipliers(*words: str, name: str = "KE=F") -> list[float]:
         return _panel(compose(["data=files", *words]), make_bars(name, DAYS[:5], np.ones(5))).multipliers.tolist()

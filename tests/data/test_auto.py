@@ -86,6 +86,7 @@ def test_bars_that_were_asked_for_by_another_name_do_not_cover_the_request(tmp_p
     assert load(store.asset, store.data, seed=0).symbols == ("XYZ-USD",)
 
 
+@pytest.mark.slow
 def test_a_store_that_lacks_a_symbol_does_not_cover_the_request(tmp_path: Path) -> None:
     spec = _spec("crypto", tmp_path)
     _fill(spec, *spec.asset.universe.symbols[1:])
@@ -173,6 +174,7 @@ def test_the_probe_gives_up_in_time_whatever_does_not_answer(silent: str, refusi
     assert time.monotonic() - start < 60
 
 
+@pytest.mark.slow
 def test_the_probe_does_not_wait_for_a_name_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
 

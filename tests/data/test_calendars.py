@@ -29,6 +29,7 @@ def test_the_last_bars_are_as_many_as_asked_for_in_order_and_utc(calendar: str, 
     assert times[-1].date() == date(2024, 6, 28)
 
 
+@pytest.mark.slow
 def test_daily_sessions_older_than_the_holiday_rules_are_weekdays() -> None:
     times = calendars.last_bar_times("XNYS", "1d", 20_000, date(2024, 6, 28))
     assert len(times) == 20_000
@@ -53,6 +54,7 @@ def test_more_bars_than_time_are_refused() -> None:
         calendars.last_bar_times("XNYS", "1d", 200_000, date(2024, 6, 28))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("calendar", "start", "end", "week"),
     [

@@ -69,6 +69,7 @@ def stored(made, symbol):
     return made.store.read(made.asset.name, symbol, "1d").table
 
 
+@pytest.mark.slow
 def test_a_clean_fetch_is_the_truth(collector):
     made = collector("yahoo", "stocks")
     made.collect("ACME")
@@ -229,6 +230,7 @@ def test_another_source_replaces_a_history_as_a_whole(collector):
     assert made.store.catalog()["bars"]["crypto/BTC-USD/1d"]["provider"] == "coingecko"
 
 
+@pytest.mark.slow
 def test_one_failure_does_not_lose_the_others_and_is_noted(collector, stub):
     stub.fault("yahoo", "unknown_symbol", match="ETH-USD")
     made = collector("yahoo", "crypto")

@@ -46,6 +46,7 @@ def _load(spec: ExperimentSpec, path: Path, **changes: Any) -> Panel:
     return load(spec.asset, _data(spec, path, **changes), seed=0)
 
 
+@pytest.mark.slow
 def test_parquet_and_csv_of_the_same_bars_are_the_same_panel(crypto: ExperimentSpec, tmp_path: Path) -> None:
     frame = _frame()
     frame.to_parquet(tmp_path / "bars.parquet")
@@ -65,6 +66,7 @@ def test_headers_may_have_their_usual_other_names(crypto: ExperimentSpec, tmp_pa
     assert _load(crypto, tmp_path / "a.parquet").fingerprint == _load(crypto, tmp_path / "b.csv").fingerprint
 
 
+@pytest.mark.slow
 def test_a_folder_holds_one_symbol_a_file_named_by_its_stem(crypto: ExperimentSpec, tmp_path: Path) -> None:
     frame = _frame()
     frame.to_parquet(tmp_path / "all.parquet")
@@ -76,6 +78,7 @@ def test_a_folder_holds_one_symbol_a_file_named_by_its_stem(crypto: ExperimentSp
     assert _load(crypto, folder).fingerprint == _load(crypto, tmp_path / "all.parquet").fingerprint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["fields then tickers", "three rows", "tickers then fields", "two rows, no corner"])
 def test_the_headers_that_yfinance_writes_are_read(crypto: ExperimentSpec, tmp_path: Path, layout: str) -> None:
     frame = _frame()

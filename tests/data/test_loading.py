@@ -152,6 +152,7 @@ def test_findings_of_the_quality_room_reach_the_panel(tmp_path: Path) -> None:
     assert any("duplicates: 1 rows of 1 symbols (repair)" in note for note in panel.notes)
 
 
+@pytest.mark.slow
 def test_the_room_costs_nothing_to_import() -> None:
     import subprocess
     import sys

@@ -193,6 +193,7 @@ def serve():
         thread.join(5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", [Dripping.head, Dripping.head + b"Content-Length: 60\r\n\r\n"], ids=["head", "body"])
 def test_an_answer_that_drips_ends_with_the_time_for_it(spec, serve, head):
     url = serve(type("Handler", (Dripping,), {"head": head}))

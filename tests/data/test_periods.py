@@ -78,6 +78,7 @@ def test_no_bar_knows_a_fixing_that_came_after_its_end(interval: str) -> None:
     np.testing.assert_array_equal(today, ends >= pd.Timestamp("2024-03-12 15:00", tz="UTC"))
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     shifts=st.lists(st.sampled_from([0, 3, 4, 5]), min_size=2, max_size=4),

@@ -107,6 +107,7 @@ def test_a_correction_is_taken_and_said(room: Room) -> None:
     assert outcome.note == f"1 of the {len(PAID)} dividends that were stored are not in the history fetched anew"
 
 
+@pytest.mark.slow
 def test_prices_that_are_others_now_are_said(room: Room) -> None:
     room.table = full()
     room.collect()

@@ -40,6 +40,7 @@ def test_a_day_that_is_over_where_it_is_traded_counts_as_asked_for(room: Room) -
     assert room.collect(end=date(2026, 5, 18)).status == "current"
 
 
+@pytest.mark.slow
 def test_a_share_abroad_has_days_of_its_own_venue(room: Room) -> None:
     room.now = datetime(2026, 1, 26, 12, tzinfo=UTC)  # Sydney has a holiday, New York has yet to open
     abroad: dict[str, Any] = {"asset": ("asset=stocks", "universe=asx_large"), "end": date(2026, 1, 26)}
@@ -78,6 +79,7 @@ def changed(table: pd.DataFrame, how: str) -> pd.DataFrame:
     return table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["dividend", "filled", "rescaled"])
 def test_what_changed_before_the_overlap_arrives_within_the_days_of_comparing(room: Room, how: str) -> None:
     if how == "filled":
@@ -182,6 +184,7 @@ def test_a_collection_overtaken_by_a_longer_one_does_not_replace_it(room: Room) 
 
 
 # -- what a source does not reach any more
+@pytest.mark.slow
 def test_older_bars_stay_where_the_source_reaches_back_less(room: Room) -> None:
     room.collect(start=date(2024, 1, 17))
     before = len(room.bars())

@@ -53,6 +53,7 @@ LAX = {"unit_errors": "warn", "spikes": "warn"}
 COIN = ("asset=crypto", "data.symbols=[BTC-USD]")
 
 
+@pytest.mark.slow
 def test_bars_are_judged_by_the_rules_of_the_request(tmp_path: Path) -> None:
     lax = spec_of(tmp_path, *COIN, **LAX)
     put(lax, "BTC-USD", DAYS, pence=True)

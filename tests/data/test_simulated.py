@@ -129,6 +129,7 @@ def test_volume_rises_with_volatility(fair: SimulatedMarket) -> None:
     assert min(correlation) > 0.3
 
 
+@pytest.mark.slow
 def test_drift_is_what_was_asked_for() -> None:
     market = _simulate(5, drift=True, annual_drift=0.5, annual_volatility=(0.1, 0.1))
     assert _returns(market).mean() * 365.25 == pytest.approx(0.5, abs=0.05)
@@ -157,6 +158,7 @@ def test_every_class_is_simulated_on_its_own_calendar_and_stamped(asset: str) ->
     assert (panel.volume is None) == (asset == "forex")
 
 
+@pytest.mark.slow
 def test_a_group_of_seeds_shares_one_market_unless_told_otherwise() -> None:
     spec = compose(["asset=crypto", "data=simulated", "data.simulator.bars=100"])
     assert load(spec.asset, spec.data, seed=1).fingerprint == load(spec.asset, spec.data, seed=2).fingerprint

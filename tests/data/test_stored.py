@@ -152,6 +152,7 @@ def _foreign(path: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undisturbed")
 def test_a_foreign_parquet_file_is_one_line_and_no_bars(tmp_path: Path) -> None:
     store = Store(tmp_path)

@@ -353,6 +353,7 @@ def test_a_damaged_stage_behind_the_one_that_answers_is_told_wherever_problems_a
     assert AGENT in service.get("/ready").json()["problems"]
 
 
+@pytest.mark.slow
 def test_the_last_line_of_a_process_that_ends_at_once_is_written() -> None:
     code = (
         "import logging, sys\n"

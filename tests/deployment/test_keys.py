@@ -23,6 +23,7 @@ def service(tmp_path: Path) -> Client:
     return client(tmp_path)
 
 
+@pytest.mark.slow
 def test_with_keys_only_a_key_comes_in(tmp_path: Path) -> None:
     stocked(tmp_path)
     secret = keys.create_key(tmp_path / "keys.json", "alice")

@@ -47,6 +47,7 @@ def test_the_page_says_what_is_traded_and_that_it_is_paper(service: Client, pape
     assert "src=" not in page
 
 
+@pytest.mark.slow
 def test_an_account_that_trades_simulated_prices_is_marked(paper: Path, tmp_path: Path) -> None:
     assert "SIMULATED" not in Board(paper).page(keyed=False)
     go(paper / "etf" / "made_up", a_world(seed=3), source="simulated")
@@ -235,6 +236,7 @@ def test_an_account_that_cannot_be_read_has_its_switch(paper: Path, tmp_path: Pa
     assert (paper / "etf" / "second" / KILL).read_text().strip() == "freeze"
 
 
+@pytest.mark.slow
 def test_a_thrown_switch_is_obeyed(tmp_path: Path) -> None:
     world, folder = a_world(), tmp_path / "cryptocurrencies" / "default"
     board, seen = Board(tmp_path), []

@@ -101,6 +101,7 @@ def test_who_differs_from_his_anchor_by_less_than_counts_as_cash_is_his_anchor(s
     assert active.is_anchor(replace(anchor, weights=moved), anchor) is same
 
 
+@pytest.mark.slow
 def test_next_to_nothing_is_in_proportion_to_what_may_be_held(spec) -> None:
     anchor = judged(spec, 0.0).agent
     for off, same in ((0.00099, True), (0.00101, False)):
@@ -110,6 +111,7 @@ def test_next_to_nothing_is_in_proportion_to_what_may_be_held(spec) -> None:
     assert active.is_anchor(replace(anchor, weights=anchor.weights + 1e-6), anchor, max_gross=3.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("agents", [1, 2])
 def test_an_account_that_was_emptied_has_no_difference_a_year(spec, agents: int) -> None:
     whole = judged(spec, 0.0).agent
@@ -128,6 +130,7 @@ def test_an_account_that_was_emptied_has_no_difference_a_year(spec, agents: int)
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("share", "own"), [(0.0, True), (0.4, False), (None, False)])
 def test_who_kept_nothing_of_what_was_learned_is_his_anchor_where_no_anchor_is_played(spec, share, own) -> None:
     features = worlds.features(400, 4, start="2019-10-01")
@@ -147,6 +150,7 @@ def test_who_kept_nothing_of_what_was_learned_is_his_anchor_where_no_anchor_is_p
         assert "lambda 0" in rulings["anchor"].reason
 
 
+@pytest.mark.slow
 def test_a_tilt_is_compared_with_its_anchor_and_deflated_by_what_it_adds(spec) -> None:
     found = judged(spec, 1.0)
     evidence = found.verdict.evidence
@@ -185,11 +189,13 @@ def test_to_leave_an_anchor_that_lost_against_cash_takes_no_skill(spec, earned: 
     assert found.verdict.evidence.dsr == pytest.approx(own_skill if above_cash else less)
 
 
+@pytest.mark.slow
 def test_what_single_precision_leaves_of_an_anchor_has_no_deflated_sharpe_ratio(spec) -> None:
     found = judged(spec, 1e-9)
     assert np.isnan(found.verdict.evidence.dsr)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fill", ["next_open", "next_close"])
 def test_what_the_tilts_of_each_symbol_earned_and_cost_is_the_active_return(spec, fill: str) -> None:
     found = judged(spec, 1.0, fill=fill)
@@ -221,6 +227,7 @@ def test_an_agent_of_weights_has_no_anchor(spec) -> None:
     assert found.verdict.evidence.rivals == spec.evaluation.verdict.beats
 
 
+@pytest.mark.slow
 def test_the_rounding_of_weights_has_no_information_ratio(spec) -> None:
     found = judged(spec, 1e-7)
     assert 0.0 < found.active["active_share"] < 1e-6

@@ -189,6 +189,7 @@ def test_bars_stamped_a_day_late_are_caught():
     assert "correlates" in str(report.findings[0])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not LEAKY.exists(), reason="needs the shared market data")
 def test_yahoos_currency_bars_are_caught_where_their_repair_is_switched_off():
     kinds = ("data=files", f"data.path={LEAKY}", "data.quality.leaking_bars=warn", "data.symbols=[EURUSD]")

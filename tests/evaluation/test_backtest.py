@@ -58,6 +58,7 @@ def test_a_fixed_policy_and_the_same_targets_make_the_same_path(env):
     assert metrics.trades(played) > 0
 
 
+@pytest.mark.slow
 def test_baselines_are_played_on_the_agents_dates_and_one_without_data_is_left_out(env, spec):
     features = worlds.features(200)
     played = backtest.of_baselines(
@@ -106,6 +107,7 @@ def test_buy_and_hold_earns_what_its_symbols_earn_less_one_commission(env, spec)
     assert path.costs.sum() == pytest.approx(env.initial_cash * 10e-4, rel=0.02)
 
 
+@pytest.mark.slow
 def test_the_random_baseline_depends_on_its_seed_and_not_on_its_neighbours(env, spec):
     features = worlds.features(200)
 

@@ -83,6 +83,7 @@ def test_the_blocks_of_run_json_are_complete_and_are_json(single, settings):
     assert {"dsr", "pbo", "trials", "openings", "years_needed"} <= set(blocks["verdict"]["evidence"])
 
 
+@pytest.mark.slow
 def test_the_verdict_rests_on_the_baseline_that_the_rules_name(single, settings):
     env, evaluation = settings
     evidence = single.verdict.evidence
@@ -188,12 +189,14 @@ def test_one_run_is_never_promotable_whatever_it_earned(settings):
     assert found.verdict.status == "unproven"
 
 
+@pytest.mark.slow
 def test_the_same_generator_gives_the_same_figures(single, settings):
     env, evaluation = settings
     again = evaluate.evaluate(backtests(env), evaluation=evaluation, facts=facts(), rng=np.random.default_rng(0))
     assert again.to_json() == single.to_json()
 
 
+@pytest.mark.slow
 def test_another_baseline_changes_no_figure_of_the_others(settings):
     env, evaluation = settings
 
@@ -210,6 +213,7 @@ def test_another_baseline_changes_no_figure_of_the_others(settings):
     assert few["metrics"] == more["metrics"]
 
 
+@pytest.mark.slow
 def test_several_seeds_are_judged_as_one_configuration(settings):
     env, evaluation = settings
     found = evaluate.evaluate(

@@ -356,6 +356,7 @@ def test_a_window_that_was_opened_often_is_no_longer_unseen(tmp_path, evaluation
     assert any("opened 101 times" in reason for reason in row["verdict"]["reasons"])
 
 
+@pytest.mark.slow
 def test_a_row_does_not_depend_on_what_else_is_on_the_board(tmp_path, evaluation):
     for seed in range(3):
         run_dir(tmp_path / "a", f"r{seed}", seed=seed)

@@ -219,6 +219,7 @@ def test_monthly_prices_that_are_labelled_by_the_first_day_stand_beside_months_w
     assert ledger.notes == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("freq", "periods", "volatility", "mean"), [
     ("B", 500, 0.032, 0.02), ("B", 500, 0.1, 0.08), ("ME", 60, 0.15, 0.07), ("QE", 24, 0.2, 0.1), ("YE", 15, 0.25, 0.1), ("h", 3000, 0.5, 0.2),
 ])  # fmt: skip

@@ -92,6 +92,7 @@ def test_names_say_what_they_say_and_no_more(name: str, returns: bool, level: bo
     assert (is_return(name), is_level(name), is_named(name)) == (returns, level, returns or level)
 
 
+@pytest.mark.slow
 def test_a_sure_name_goes_before_a_likely_one(tmp_path: Path) -> None:
     rows = table("Date,Last,Return", "{d:%Y-%m-%d},{e:.2f},{p:.2f}%", DAYS)
     assert read(tmp_path, rows)[0].returns == pytest.approx(RETURNS)

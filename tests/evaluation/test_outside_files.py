@@ -125,6 +125,7 @@ def test_a_month_s_return_is_of_the_month_that_is_written(tmp_path: Path, writte
     np.testing.assert_array_equal(path.timestamps[1:], ends.to_numpy().astype("datetime64[ns]"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "said"),
     [

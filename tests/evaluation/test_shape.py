@@ -77,6 +77,7 @@ def test_drawdowns_are_told_from_the_peak_to_the_day_it_is_reached_again() -> No
     assert shape.worst_drawdowns(np.array([1.0, 2.0, 3.0]), DAYS[:3]) == ()
 
 
+@pytest.mark.slow
 @given(arrays.arrays(np.float64, st.integers(2, 60), elements=st.floats(-0.4, 0.6)))
 def test_the_deepest_drawdown_is_the_maximum_drawdown_and_no_two_overlap(returns) -> None:
     equity = np.concatenate([[1.0], np.cumprod(1.0 + returns)])

@@ -285,6 +285,7 @@ def test_a_group_interval_covers_the_luck_of_the_seed_too():
     assert narrow.sharpe.low > 0
 
 
+@pytest.mark.slow
 def test_a_groups_p_value_says_what_its_interval_says():
     """Draws of skewed returns lie unevenly about the estimate: a p-value of equal distances could disagree with the interval."""
     rng = np.random.default_rng(11)

@@ -81,6 +81,7 @@ def test_no_shorter_record_than_the_one_at_hand_is_asked_of_who_is_not_sure_yet(
     assert sure.years_needed == pytest.approx((1.2 / 1.5) ** 2)
 
 
+@pytest.mark.slow
 def test_a_stressed_baseline_that_is_drawn_is_the_draw_that_is_shown_beside_it(settings):
     """Which draw stands for all goes by ratios above cash in both places."""
     env, evaluation = settings

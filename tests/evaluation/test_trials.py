@@ -175,6 +175,7 @@ def test_hourly_trials_deflate_a_daily_record_as_daily_ones_do_and_the_reverse(l
     assert 0.2 < found["1d"] < alone - 0.1
 
 
+@pytest.mark.slow
 def test_trials_that_move_together_never_raise_it() -> None:
     """A thousand copies of one idea beside twenty lower the variance that the trials showed; the figures are the docs'."""
     rng, bars, found = np.random.default_rng(0), 750, []

@@ -102,6 +102,7 @@ def test_a_table_of_years_by_months_is_its_monthly_returns(tmp_path: Path, data:
     assert not any("compound" in note for note in notes)
 
 
+@pytest.mark.slow
 def test_years_tell_the_unit_of_months_that_nothing_else_tells(tmp_path: Path) -> None:
     bare = text_of(TABLE).replace("%", "")
     path, notes = read(tmp_path, bare)
@@ -151,6 +152,7 @@ def test_a_table_that_leaves_its_months_open_is_refused(tmp_path: Path, rows: li
     assert refused.value.hint
 
 
+@pytest.mark.slow
 def test_a_table_is_found_below_its_title_and_between_blanks_and_in_parquet(tmp_path: Path) -> None:
     asked = read(tmp_path, text_of(TABLE))[0].equity
     titled = "My fund, class A\nMonthly returns in %, net of fees\n\n" + text_of(TABLE)

@@ -149,6 +149,7 @@ def test_a_repeated_or_unknown_name_is_a_configuration_error(panel: Panel) -> No
         features.compute(panel, _names("log_retrun_1"))
 
 
+@pytest.mark.slow
 def test_recent_bars_of_the_stated_history_give_the_same_last_row(panel: Panel, made: FeaturePanel) -> None:
     spec = compose(["asset=crypto", "data=simulated", "data.simulator.bars=1200"])
     long = load(spec.asset, spec.data, seed=0)

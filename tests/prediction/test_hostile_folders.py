@@ -43,6 +43,7 @@ def test_a_hostile_folder_is_refused_by_its_file_and_the_old_version_answers(tmp
     assert manager.refresh() == []
 
 
+@pytest.mark.slow
 def test_an_agent_that_answers_beyond_its_limits_is_set_aside_until_its_stage_changes(tmp_path: Path) -> None:
     limits = {
         "max_gross": 1.0, "max_weight": 0.6, "long_only": True, "maintenance_margin": 0.0, "liquidation_penalty_bps": 0.0,

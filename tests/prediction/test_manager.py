@@ -178,6 +178,7 @@ def test_what_is_no_name_of_an_agent_is_refused(manager: ProductionModelManager,
         manager.get_model_prediction(agent, ZEROS)
 
 
+@pytest.mark.slow
 def test_promotions_and_rollbacks_are_taken_up(store: ModelCheckpoint, manager: ProductionModelManager) -> None:
     manager.load_agent_model("crypto")
     save(store, "v2", verdict="promotable", weights=(0.0, 0.0, 0.9))

@@ -270,6 +270,7 @@ def test_a_backtest_leaves_a_report_that_says_what_was_played(here, capsys, aske
     assert ("orders over the test window" in page) == (said == "the test window")
 
 
+@pytest.mark.slow
 def test_no_report_is_promised_where_none_was_asked_for(here, capsys):
     backtest.run(spec("backtest.baseline=cash", "tracking=none"))
     _, folder = record(here)

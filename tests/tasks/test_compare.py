@@ -114,6 +114,7 @@ def as_called(job, *overrides):
     OmegaConf.save(compose_raw(overrides), place / "config.yaml")
 
 
+@pytest.mark.slow
 def test_what_judges_a_grid_goes_by_its_presets_too(here):
     """A preset's ledger knew all that had been tried, and the leaderboard asked another; nor did it hold to its limits."""
     preset = here / "mine.yaml"
@@ -189,6 +190,7 @@ def test_the_registry_is_compared_by_what_its_checkpoints_say(here, monkeypatch)
     assert np.isfinite(board["rows"][0]["composite"])
 
 
+@pytest.mark.slow
 def test_a_promotable_group_puts_its_middle_seed_into_the_registry_under_its_verdict(here):
     store = shelf.ModelCheckpoint(Path("checkpoints"))
     for seed in range(3):
@@ -208,6 +210,7 @@ def test_a_promotable_group_puts_its_middle_seed_into_the_registry_under_its_ver
     assert len(store.list_checkpoints(shelf.AGENT)) == 4
 
 
+@pytest.mark.slow
 def test_a_group_is_judged_anew_once_more_was_tried_and_its_new_verdict_stands_beside_the_old(here):
     store, ledger = shelf.ModelCheckpoint(Path("checkpoints")), Ledger(spec().paths.ledger)
     rules = ("evaluation.verdict.implausible=50", "evaluation.verdict.min_years=0.3", "evaluation.verdict.max_pbo=1")

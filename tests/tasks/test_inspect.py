@@ -11,6 +11,7 @@ from wealtharena.reporting import inspection
 from wealtharena.tasks import audit, inspect
 
 
+@pytest.mark.slow
 def test_it_prints_what_was_settled_and_draws_every_symbol(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -113,6 +113,7 @@ def test_a_replay_on_paper_of_the_former_test_window_is_a_look(here: Path, prepa
     assert (look["purpose"], look["window"]) == ("paper", [[first, last]])
 
 
+@pytest.mark.slow
 def test_a_baseline_has_no_test_window_but_that_of_the_split_at_hand(here: Path, prepared: Prepared) -> None:
     first, last = split_of(prepared)["test"]
     play("backtest.baseline=momentum", f"backtest.start={first}", f"backtest.end={np.datetime64(last) - 30}")
@@ -205,6 +206,7 @@ def test_hours_after_a_validation_that_ended_on_the_same_day_were_not_seen_under
     assert seen_in([other], prepared, morning, unseen=test.start), "validation had these hours"
 
 
+@pytest.mark.slow
 def test_hours_of_the_day_on_which_validation_ends_and_the_test_begins_are_told_apart_in_the_own_split(
     here: Path,
 ) -> None:

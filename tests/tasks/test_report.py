@@ -137,6 +137,7 @@ def test_the_file_of_returns_is_no_part_of_a_configuration() -> None:
     assert config_hash(compose([])) == config_hash(compose(["returns=my.csv"]))
 
 
+@pytest.mark.slow
 def test_a_dated_cash_rate_is_the_hurdle_of_returns_from_elsewhere_too(mine: Path) -> None:
     dates = pd.to_datetime(["2022-12-01", "2023-06-01"])
     rates = pd.DataFrame({"series": "DFF", "date": dates, "realtime_start": dates, "value": [1.0, 9.0]})

@@ -86,6 +86,7 @@ def test_a_search_that_is_refused_is_no_look(job: searching.Search, monkeypatch:
     assert not trials(job)
 
 
+@pytest.mark.slow
 def test_a_search_that_ends_with_an_error_leaves_its_trials_in_the_ledger_once_each(
     job: searching.Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +162,7 @@ def test_a_finalist_stands_where_no_other_configuration_ever_does(
     assert len({folder for folders in places[1].values() for folder in folders}) == 3 * job.spec.sweep.finalist_seeds
 
 
+@pytest.mark.slow
 def test_trials_that_have_no_room_are_refused_before_the_first(
     job: searching.Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:

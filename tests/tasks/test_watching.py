@@ -50,6 +50,7 @@ def alarms(ledger):
     return [(one["bar"][:10], one["action"]) for one in ledger.interventions() if one["rule"] == "monitor"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["features", "actions"])
 def test_a_window_goes_on_over_restarts_and_is_looked_at_when_it_is_full(tmp_path, what):
     """An account whose machine is started anew each week was never compared with a quarter."""

@@ -30,6 +30,7 @@ def world():
     return a_world()
 
 
+@pytest.mark.slow
 def test_an_order_that_is_booked_without_an_answer_is_looked_up_and_not_sent_again(tmp_path, world):
     """Case 1: the answer is lost, the order is booked."""
 
@@ -220,6 +221,7 @@ def test_a_file_of_a_newer_program_is_refused(tmp_path):
         Ledger(tmp_path)
 
 
+@pytest.mark.slow
 def test_exactly_one_decision_a_bar_and_memory_goes_on(tmp_path, world):
     go(tmp_path, world)
     found = account(tmp_path)
@@ -231,6 +233,7 @@ def test_exactly_one_decision_a_bar_and_memory_goes_on(tmp_path, world):
         assert last.memory == {"count": world.features.bars - START}
 
 
+@pytest.mark.slow
 def test_a_ledger_that_is_taken_away_under_way_ends_the_account_at_that_bar_and_put_back_it_goes_on(tmp_path, world):
     go(tmp_path / "plain", world)
     done, folder = [], tmp_path / "taken"

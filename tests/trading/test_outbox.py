@@ -112,6 +112,7 @@ def test_a_session_that_was_missed_is_told_once_however_often_the_process_starts
     assert channel.heard == ["bars missed at 2024-05-01", "bars missed at 2024-05-02"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["bars", "words"])
 def test_every_kind_of_word_is_written_before_it_is_told(tmp_path, what):
     def work():

@@ -133,12 +133,14 @@ def ensemble_of(made):
     return dataclasses.replace(made, policy=EnsemblePolicy([made.policy, second]))
 
 
+@pytest.mark.slow
 def test_an_ensemble(tmp_path):
     made = ensemble_of(world("etf"))
     path, _ = paper(tmp_path, made.features, made.spec.env, Checkpoint(made.policy))
     assert_same(path, played(made.features, made.spec.env, made.policy))
 
 
+@pytest.mark.slow
 def test_under_risk_rules(tmp_path):
     made = world("crypto")
     risk = compose(["risk=default", "risk.symbol_weight.max_weight=0.2", "risk.drawdown.max_drawdown=0.03"]).risk

@@ -116,6 +116,7 @@ def test_each_account_is_what_it_would_be_alone_and_bars_come_in_the_order_of_th
     assert {name: account(house.folder(name)) for name in WORLDS} == alone
 
 
+@pytest.mark.slow
 def test_a_halt_of_one_stops_nobody_else(tmp_path, alone):
     assert alone["second"]["state"][0] == "halted"
     assert alone["first"]["state"][0] == "trading"
@@ -129,6 +130,7 @@ def test_a_halt_of_one_stops_nobody_else(tmp_path, alone):
     assert account(house.folder("first")) == alone["first"]
 
 
+@pytest.mark.slow
 def test_one_that_fails_ends_alone_and_goes_on_when_it_can(tmp_path, alone):
     broken = replace(WORLDS["second"], mind=Failing(WORLDS["second"].mind))
     house = House(tmp_path, {"second": broken, "first": WORLDS["first"]})

@@ -58,6 +58,7 @@ def missed_of(ledger):
     return [one["bar"] for one in ledger.interventions() if (one["rule"], one["action"]) == ("disk", "missed")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("why", [held, read_only])
 @pytest.mark.parametrize("whose", ["ledger", "broker"])
 def test_what_cannot_be_written_for_a_while_is_missed_and_the_account_goes_on(tmp_path, monkeypatch, whose, why):
@@ -97,6 +98,7 @@ def test_a_close_that_was_decided_before_the_disk_was_full_is_not_missed(tmp_pat
         assert trader.ledger.positions() == trader.broker.positions()
 
 
+@pytest.mark.slow
 def test_a_replay_stops_where_the_disk_takes_nothing_and_goes_on_as_if_nothing_had_been(tmp_path, monkeypatch):
     monkeypatch.setattr(database, "SECONDS", 0.01)
     world = a_world()

@@ -68,6 +68,7 @@ def test_a_candidate_is_saved_shrunk_and_says_how_far(tmp_path: Path) -> None:
     assert not shrunk(policy, 0.0).act(rows).any()
 
 
+@pytest.mark.slow
 def test_what_lost_against_its_anchor_is_the_anchor(tmp_path: Path) -> None:
     policy, saved = trained(tmp_path, "asset.costs.commission_bps=300", "algo.turnover_penalty=0", share=0.0)
     assert saved["kept_share"] == 0.0
@@ -104,6 +105,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     assert saved[0] == saved[1]
 
 
+@pytest.mark.slow
 def test_shrinking_can_be_left_out(tmp_path: Path) -> None:
     _, saved = trained(tmp_path, "algo.shrink=false", share=0.3)
     assert "kept_share" not in saved

@@ -78,6 +78,7 @@ def test_a_mistake_in_a_space_is_named_before_the_first_trial(named: dict[str, A
         space.check(dimensions(**named), [], Composer())
 
 
+@pytest.mark.slow
 def test_a_dimension_that_no_trial_reads_is_told_whatever_else_it_draws() -> None:
     sweep = dimensions(
         reward={"type": "categorical", "choices": ["log_return", "differential_sharpe"]},
@@ -120,6 +121,7 @@ def test_values_become_overrides_that_hydra_reads_back() -> None:
     assert {item.key_or_group: item.value() for item in parsed} == {**values, "d": "a b,c"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("key", "choice"), [("experiment", "frictionless"), ("asset", "crypto")])
 def test_no_choice_of_a_group_brings_along_what_all_trials_have_in_common(key: str, choice: str) -> None:
     """`asset.costs.commission_bps` was refused, and a preset without costs was a choice like any other: it won."""

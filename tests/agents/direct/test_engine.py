@@ -173,6 +173,7 @@ def test_an_exported_ensemble_answers_as_it_does_in_torch(action: str) -> None:
     np.testing.assert_allclose(spread, policy.spreads[-1], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", [("env.action=weights",), ("env.action=tilt",)])
 def test_torchs_account_which_a_gpu_runs_learns_the_same(overrides: tuple[str, ...]) -> None:
     ours, by_torch = engine("algo.dropout=0.2", *overrides), engine("algo.dropout=0.2", *overrides)
@@ -205,6 +206,7 @@ def test_a_model_that_sees_the_account_is_refused(model: str) -> None:
         engine(f"model={model}")
 
 
+@pytest.mark.slow
 def test_where_there_is_nothing_to_roll_out_runners_are_refused() -> None:
     with pytest.raises(ConfigError, match="compute=local or compute=gpu"):
         engine("compute=workers")

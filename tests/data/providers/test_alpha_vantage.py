@@ -204,6 +204,7 @@ def test_a_dividend_in_pence_becomes_pounds(make_spec, stub, listed):
     assert table["dividend"].sum() == pytest.approx(0.005)
 
 
+@pytest.mark.slow
 def test_what_is_configured_decides_and_an_unknown_venue_is_asked_for_it(make_spec, stub, listed):
     listed("ABC.QQQ")
     listed("TSCO.LON")

@@ -81,6 +81,7 @@ def test_a_session_that_lacks_bars_is_shifted_like_the_others(look):
     assert bars.table["timestamp"].tolist() == begins[kept].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", ["few", "before", "after", "auction", "first dropped"])
 def test_what_the_hours_do_not_tell_is_left_as_it_is(look, odd):
     begins, ends = spans("XNYS", step := pd.Timedelta("5min"))

@@ -47,6 +47,7 @@ def test_at_half_the_strength_seven_of_ten_are_still_named(daily: Panel, hourly:
     assert sum(bool(seen) for seen in found.values()) >= 7, {name: len(seen) for name, seen in found.items()}
 
 
+@pytest.mark.slow
 def test_what_is_named_is_what_was_planted(daily: Panel) -> None:
     assert {str(item.number) for item in named(planted.volume(daily, 1.0))} == {
         f"change of volume of {symbol}" for symbol in daily.symbols

@@ -53,6 +53,7 @@ def test_adjusted_prices_without_an_adjusted_close_are_left_out(tmp_path: Path, 
     assert _said(panel, "are adjusted and close is not: left out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", _FORMS)
 def test_prices_of_both_bases_are_those_as_traded(tmp_path: Path, factor: np.ndarray, form: str) -> None:
     made = _adjusted(form, [*_SIDES, "close"], factor)

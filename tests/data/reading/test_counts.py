@@ -24,6 +24,7 @@ def _hours(days: int = 20, bars: int = 7) -> pd.DataFrame:
     return frame.assign(date=pd.Series(stamps).dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
+@pytest.mark.slow
 def test_a_volume_that_counts_on_within_the_day_is_refused(tmp_path: Path) -> None:
     honest = _hours()
     counted = honest.assign(volume=honest.groupby(honest["date"].str[:10])["volume"].cumsum())

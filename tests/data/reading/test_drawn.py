@@ -173,6 +173,7 @@ def _of_r() -> str:
     return f"{names}\n" + "".join(f'"{i}" "{row[0]}" {" ".join(row[1:])}\n' for i, row in enumerate(_rows(), 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

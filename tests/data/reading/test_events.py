@@ -50,6 +50,7 @@ def test_dividends_in_rows_of_their_own_are_paid_on_their_dates(tmp_path: Path, 
     assert not any("left out" in note for note in panel.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["4:1 Stock Splits", "4:1 Stock Split", "4/1 split", "4-for-1 stock split"])
 def test_splits_in_rows_of_their_own_are_applied_where_prices_show_them(tmp_path: Path, words: str) -> None:
     frame = _one()

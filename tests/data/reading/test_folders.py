@@ -110,6 +110,7 @@ def _coins(folder: Path, **factors: str) -> Panel:
     return _of(folder, "asset=crypto", f"data.symbols=[{','.join(f'{symbol}-USD' for symbol in factors)}]")
 
 
+@pytest.mark.slow
 def test_a_coin_that_no_market_turns_over_so_is_counted_unlike_the_others(tmp_path: Path) -> None:
     panel = _coins(tmp_path, BTC="units", ETH="units", SOL="much")
     turnover = np.nanmedian(panel.volume, axis=0)
@@ -118,6 +119,7 @@ def test_a_coin_that_no_market_turns_over_so_is_counted_unlike_the_others(tmp_pa
     assert _said(panel, "it is taken as money, unlike the others'")
 
 
+@pytest.mark.slow
 def test_a_coin_that_would_hardly_trade_is_named(tmp_path: Path) -> None:
     panel = _coins(tmp_path, BTC="units", ETH="money", LTC="money")
     assert _said(panel, "BTC-USD's volume is "), [n for n in panel.notes if "volume" in n]
@@ -144,6 +146,7 @@ def test_two_names_whose_bars_follow_each_other_are_asked_for(tmp_path: Path, se
         _of(tmp_path)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_seen_in_a_name_is_no_part_of_it(tmp_path: Path) -> None:
     bars = shares("JPM", "V")
     bars.loc[bars["date"] >= "2021-12-01", "symbol"] += "\u200b"
@@ -153,6 +156,7 @@ def test_what_cannot_be_seen_in_a_name_is_no_part_of_it(tmp_path: Path) -> None:
     assert np.isfinite(panel.close).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_a_partitioned_data_set_is_read_from_its_root(tmp_path: Path, suffix: str) -> None:
     bars = shares("SPY", "QQQ")

@@ -61,6 +61,7 @@ def _sdmx(code: str, closes: pd.Series) -> pd.DataFrame:
     return pd.DataFrame(told | {"TIME_PERIOD": _one()["date"], "OBS_VALUE": closes, "UNIT_MULT": 0})
 
 
+@pytest.mark.slow
 def test_the_ecb_s_series_are_closes_of_pairs(tmp_path: Path) -> None:
     frame = _one()
     both = pd.concat([_sdmx("USD", frame["close"] / 100), _sdmx("JPY", frame["close"])])
@@ -121,6 +122,7 @@ def test_a_stacked_table_without_names_is_the_table_as_parquet_too(tmp_path: Pat
         _same(table.sort_values("timestamp"), frames[symbol], FIELDS)
 
 
+@pytest.mark.slow
 def test_closes_alone_behind_levels_without_names_are_read(tmp_path: Path) -> None:
     frames = {symbol: _one(symbol) for symbol in ("AAA", "BBB")}
     closes = pd.DataFrame({symbol: frame.set_index("date")["close"] for symbol, frame in frames.items()})
@@ -144,6 +146,7 @@ def test_stacked_numbers_of_which_nothing_says_that_they_are_closes_are_refused(
         _read(wide.stack().to_csv(), tmp_path / "bars.csv")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["%Y%m%d", "%d/%m/%y"])
 @pytest.mark.parametrize("clock", ["000000", "00:00", "0"])
 def test_finam_s_rows_without_a_header_are_bars(tmp_path: Path, form: str, clock: str) -> None:

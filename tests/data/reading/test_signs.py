@@ -28,6 +28,7 @@ def _spelled(value: int, form: str, *, comma: bool) -> str:
     return form.format(text) if value < 0 else text
 
 
+@pytest.mark.slow
 @given(CENTS, st.sampled_from(FORMS), st.booleans())
 def test_a_number_in_parentheses_is_its_negative_in_every_spelling(values: list[int], form: str, comma: bool) -> None:
     cells = pd.Series([*(_spelled(value, form, comma=comma) for value in values), "0,25" if comma else "0.25"])

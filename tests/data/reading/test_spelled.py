@@ -61,6 +61,7 @@ def test_weeks_and_quarters_are_their_first_days() -> None:
         _parsed(["2025-W00", "2025-W01"])
 
 
+@pytest.mark.slow
 def test_a_month_and_two_digits_are_a_year_where_each_follows_the_one_before() -> None:
     months = pd.date_range("1998-11-01", "2003-02-01", freq="MS")
     for form in ("%b-%y", "%y-%b", "%B %y"):
@@ -230,6 +231,7 @@ def test_twelve_firsts_of_months_may_be_days_of_a_month(periods: int) -> None:
         _parsed(list(gappy.strftime("%d/%m/%Y")))
 
 
+@pytest.mark.slow
 def test_quarters_and_days_with_a_year_of_two_digits_are_read_as_offices_write_them() -> None:
     quarters = pd.date_range("2019-01-01", "2022-10-01", freq="QS")
     for form in ("{q}Q{y}", "{q}Q {y}", "Q{q}{y}", "Q{q} {y}", "{y}-Q{q}"):

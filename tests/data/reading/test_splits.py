@@ -186,6 +186,7 @@ def test_each_symbol_of_a_folder_pays_the_dividends_that_its_own_prices_lack() -
     assert "yet prices fall on 12 ex-dates" in adjustments({"QQQ": falls}, setting="all", known={})["QQQ"].words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Adj Close", "factor"])
 @pytest.mark.parametrize("nothing", [None, 0.0])
 def test_a_symbol_without_the_column_that_others_have_is_read(tmp_path: Path, name: str, nothing: float | None) -> None:

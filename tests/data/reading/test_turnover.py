@@ -98,6 +98,7 @@ def test_a_turnover_in_small_change_multiplies_no_volume_of_many_shares(tmp_path
     assert _said(panel, "Turnover is 100,000 times volume times the price: one of the two is not counted in ones")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decimal", [".", ","])
 def test_a_volume_that_a_quantity_shows_to_be_money_is_none(tmp_path: Path, decimal: str) -> None:
     frame = _one().assign(Quantidade=lambda f: f["volume"], volume=lambda f: f["paid"]).drop(columns="paid")
