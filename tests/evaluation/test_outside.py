@@ -63,7 +63,7 @@ def test_equity_is_taken_as_it_is_and_order_does_not_matter(tmp_path: Path) -> N
         (pd.DataFrame({"date": DAYS, "a": RETURNS, "b": RETURNS}), "has figures called a, b"),
         *(
             (pd.DataFrame({"date": DAYS, name: RETURNS}), f"has figures called {name}, which may be returns, a level")
-            for name in ("pnl_pct", "return_pct", "pct_change", "log_return", "cumulative_return", "drawdown", "0")
+            for name in ("pnl_pct", "pct_change", "log_return", "cumulative_return", "drawdown", "0")
         ),
         (pd.DataFrame({"date": DAYS, "exit": DAYS + pd.Timedelta(days=1), "return": RETURNS}), "any of date, exit"),
         (pd.DataFrame({"date": DAYS, "return": np.where(np.arange(300) % 5 < 3, 0.0, 50 * RETURNS)}), "per cent"),

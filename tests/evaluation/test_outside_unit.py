@@ -77,6 +77,28 @@ def test_a_per_cent_sign_is_said_to_have_decided(tmp_path: Path, name: str, cell
     assert told in ledger.close().notes[0]
 
 
+@pytest.mark.parametrize("name", ["return_pct", "daily_return_pct", "Pct Return", "ret_perc", "returns_percentage"])
+def test_a_name_that_says_pct_is_believed_where_its_numbers_agree(tmp_path: Path, name: str) -> None:
+    """It was no name of returns at all; but a program may call shares so."""
+    values, ledger = drawn(0.08, 0.16, years=1), Ledger("my.csv")
+    assert outside.read(written(tmp_path, 100 * values, name=name), ledger=ledger).returns == pytest.approx(values)
+    assert f"returns are taken as per cents, as {name} says" in ledger.close().notes[0]
+    with pytest.raises(DataError, match=rf"{name} speaks of per cents: as shares they vary by 16\.0%"):
+        outside.read(written(tmp_path, values, name=name))
+    assert outside.read(written(tmp_path, values, name=name), "share").returns == pytest.approx(values)
+
+
+@pytest.mark.parametrize("name", ["Return_%", "return_percent"])
+def test_a_per_cent_sign_may_stand_behind_an_underscore(tmp_path: Path, name: str) -> None:
+    values = drawn(0.08, 0.16, years=1)
+    assert outside.read(written(tmp_path, 100 * values, name=name)).returns == pytest.approx(values)
+
+
+def test_a_change_that_pandas_gives_in_shares_is_no_name_of_returns(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="figures called pct_change, which may be"):
+        outside.read(written(tmp_path, drawn(0.08, 0.16, years=1), name="pct_change"))
+
+
 def test_a_row_of_units_below_the_header_counts(tmp_path: Path) -> None:
     (tmp_path / "my.csv").write_text("Datum;Return\n;%\n03.01.2022;1,5\n04.01.2022;-0,386\n17.01.2022;0,5\n")
     assert outside.read(tmp_path / "my.csv").returns == pytest.approx([0.015, -0.00386, 0.005])

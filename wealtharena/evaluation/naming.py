@@ -21,7 +21,10 @@ _LIKELY: Final = frozenset((  # levels, beside whatever is a close of bars, wher
     "totreturnindexnetdvds", "growthof10k", "growthof10000", "anteilswert", "anteilpreis", "anteilspreis", "rucknahmepreis",
 ))  # fmt: skip
 _GAINS: Final = "ret|pnl|pl$|profit|gewinn|rendi|renta|perf|gain"
-PER_CENT: Final = r"\s*[(\[]?\s*(?:%|in\s*%|percent|per\s*cent)\s*[)\]]?\s*$"  # behind a column's name
+PER_CENT: Final = r"[\s_]*[(\[]?\s*(?:%|in\s*%|percent|per\s*cent)\s*[)\]]?\s*$"  # behind a column's name
+
+
+_PCT: Final = r"^(?:pct|percent|perc)_|_(?:pct|perc|percentage)$"  # as programs write it, of shares now and then
 
 
 def plain(name: str) -> str:
@@ -32,7 +35,12 @@ def plain(name: str) -> str:
 
 def is_return(name: str) -> bool:
     """Return whether a column's name says that it holds returns."""
-    return plain(name) in RETURNS or re.fullmatch(_NUMBERED, plain(name)) is not None
+    return re.sub(_PCT, "", plain(name)) in RETURNS or re.fullmatch(_NUMBERED, plain(name)) is not None
+
+
+def says_pct(name: str) -> bool:
+    """Return whether the name of returns says `pct`: per cents, but of those who call shares so."""
+    return re.search(_PCT, plain(name)) is not None
 
 
 def is_sure(name: str) -> bool:

@@ -21,6 +21,7 @@ from wealtharena.evaluation import sheets, yearly
 from wealtharena.evaluation.dates import WEEK, dated, dates_of, without_footer
 from wealtharena.evaluation.figures import Figures, figures_of
 from wealtharena.evaluation.levels import require_no_flows, require_no_splits, require_one_owner
+from wealtharena.evaluation.naming import says_pct
 from wealtharena.evaluation.percent import Sizes
 
 FloatArray = npt.NDArray[np.float64]
@@ -174,6 +175,11 @@ def _as_shares(found: Figures, at: npt.NDArray[np.datetime64], unit: str, above:
     elif unit == "auto":
         hint = "say which: returns_unit=percent, or returns_unit=share where 0.01 is one per cent"
         both = f"as shares they {sizes.told('share')}, as per cents they {sizes.told('percent')}"
+        if says_pct(found.name):
+            if not sizes.is_open:
+                raise DataError(f"{ledger.name}: {found.name} speaks of per cents: {both}", hint=hint)
+            ledger.note(f"returns are taken as per cents, as {found.name} says: they {sizes.told('percent')}")
+            return values / 100.0
         if sizes.is_open:
             raise DataError(f"{ledger.name}: returns may be per cents or shares: {both}", hint=hint)
         if re.search(r"%|per ?cent", above, re.IGNORECASE):
