@@ -181,7 +181,7 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
     if missing:
         raise DataError(
             f"{ledger.name} has no column for {' and '.join(missing)}; it has {', '.join(map(str, frame.columns))}",
-            hint="name them timestamp, symbol, open, high, low, close, volume",
+            hint="name them timestamp, symbol, open, high, low, close, volume; what was earned goes to task=report returns=<file>",
         )
     volumes = set(_VOLUMES) & set(found)
     lacking = [role for role in ("open", "high", "low") if role not in found] + ([] if volumes else ["volume"])

@@ -254,7 +254,7 @@ def _no_names(lines: list[str], known: set[str | None], ledger: Ledger) -> _Head
     missing = " and ".join(role for role in ("timestamp", "close") if role not in known)
     raise DataError(
         f"{ledger.name} has no column for {missing}; it has {shown.replace(',', ', ') or 'nothing'}",
-        hint="name them timestamp, symbol, open, high, low, close, volume",
+        hint="name them timestamp, symbol, open, high, low, close, volume; what was earned goes to task=report returns=<file>",
     )
 
 
