@@ -291,6 +291,13 @@ def test_what_asks_the_network_itself_is_not_collected_first(request_coins, stub
     assert not stub.log("yahoo")
 
 
+def test_bars_that_no_source_of_the_chain_has_stop_no_training(request_coins, caplog):
+    spec = request_coins()
+    elsewhere = spec.model_copy(update={"asset": spec.asset.model_copy(update={"chain": ("ecb",)})})
+    collect.beforehand(about_to_train(elsewhere, "store"), {})
+    assert "train.collect: none of asset.chain (ecb) has 1d bars" in caplog.text
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("searches", [False, True])
 def test_trainings_and_searches_collect_before_they_load(searches, tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from rich.text import Text
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data import provider
 from wealtharena.data.collecting import Collector, Outcome
-from wealtharena.errors import Interrupted
+from wealtharena.errors import ConfigError, Interrupted
 from wealtharena.features import keeping
 from wealtharena.shown import some
 from wealtharena.tasks import console
@@ -93,7 +93,11 @@ def beforehand(spec: ExperimentSpec, run: Mapping[str, Any]) -> None:
         elif hindered := kind(provider.with_manners(kind, data), spec.asset).renew():
             console.screen(answer=True).print(hindered, style="yellow", markup=False)
         return
-    collector = Collector(spec.asset, data.model_copy(update={"source": "auto"}), spec.collect)
+    try:
+        collector = Collector(spec.asset, data.model_copy(update={"source": "auto"}), spec.collect)
+    except ConfigError as error:  # no source of the chain has such bars: they came from elsewhere
+        log.warning("train.collect: %s", error)
+        return
     outcomes: list[Outcome] = []
     _go_through(spec, screen, collector, outcomes)
     _say(spec, screen, collector, outcomes)
