@@ -292,3 +292,22 @@ def test_a_price_that_jumps_on_its_splits_is_no_record(tmp_path: Path, turned: b
     (tmp_path / "my.csv").write_text(content(traded=False))
     assert outside.read(tmp_path / "my.csv", "auto", ledger).equity == pytest.approx(EQUITY, abs=1e-4)
     assert "my.csv: Close counts as it stands: what Dividends holds is not added to it" in ledger.notes
+
+
+@pytest.mark.parametrize("error", ["#DIV/0!", "#VALUE!", "#REF!", "#BEZUG!", "#¡VALOR!"])
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_a_formula_that_had_no_row_before_it_is_no_return(tmp_path: Path, error: str, newest_first: bool) -> None:
+    """It was refused, as an error amid the record still is."""
+    rows = [
+        f"2022-01-{day:02d},{earned}"
+        for day, earned in zip(range(4, 9), (0.01, -0.02, 0.003, 0.004, -0.01), strict=True)
+    ]
+    for place in (0, 3):
+        told = [*rows[:place], f"2022-01-{3 if place == 0 else 9:02d},{error}", *rows[place:]]
+        path = tmp_path / "my.csv"
+        path.write_text("\n".join(["date,return", *(reversed(told) if newest_first else told)]) + "\n")
+        if place:
+            with pytest.raises(DataError, match="not a number"):
+                outside.read(path)
+        else:
+            assert sorted(outside.read(path).returns) == pytest.approx([-0.02, -0.01, 0.003, 0.004, 0.01])

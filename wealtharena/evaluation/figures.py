@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 GROUPED: Final = r"[+-]?[1-9]\d{0,2}\.\d{3}"  # 1.013: a decimal, or thousands
 SAME_RETURN: Final = 1e-6  # that a column of returns may differ from its level's, whose own rounding it has
+SHEET_ERROR: Final = r"#¡?[^\W\d_]+(?:/0)?[!?]"  # of a formula, in any language of a spreadsheet
 COARSEST: Final = 5e-4  # beside that, by what it is rounded to itself
 
 
@@ -67,7 +68,7 @@ def figures_of(columns: Sequence[Column], ledger: Ledger) -> Figures:
         values = cells.to_numpy(dtype=np.float64, na_value=np.nan)
     else:
         text = told(text_of(cells), name, ledger)
-        text = _without_money(text, ledger) if is_level(name) else text
+        text = _without_money(text, ledger) if is_level(name) else _without_first_error(text)
         absent = text.str.lower().isin(ABSENT)
         marked = text.str.endswith("%")
         if marked.any() and not (marked | absent | text.str.fullmatch(NOTHING)).all():
@@ -78,6 +79,13 @@ def figures_of(columns: Sequence[Column], ledger: Ledger) -> Figures:
     if sign and is_level(name):
         raise DataError(f"{ledger.name}: {name} bears a %: that is no level", hint="call the column `return`")
     return Figures(name, np.asarray(values, dtype=np.float64), is_level(name), sign)
+
+
+def _without_first_error(text: pd.Series) -> pd.Series:
+    """Return cells [n] with nothing where a sheet could not divide by the row before its oldest: #DIV/0!, #VALUE!, #BEZUG!."""
+    ends = [0, len(text) - 1] if len(text) else []
+    failed = [place for place in ends if re.fullmatch(SHEET_ERROR, text.iloc[place])]
+    return text.mask(np.isin(np.arange(len(text)), failed), "") if failed else text
 
 
 def _numbers(name: str, text: pd.Series, beside: list[pd.Series], ledger: Ledger) -> FloatArray:
