@@ -67,6 +67,40 @@ def test_a_python_in_a_folder_whose_name_has_a_blank_has_workers(tmp_path: Path)
     assert done.stdout.strip() == str(folder / "bin" / "python")
 
 
+HOMELESS = """
+from ray._private import worker
+from ray.rllib.algorithms.ppo import PPOConfig
+algo = cluster.build(PPOConfig().environment("CartPole-v1").env_runners(num_env_runners=0))
+print(os.environ["RAY_AUTH_TOKEN"].isalnum(), type(algo).__name__, os.path.exists(algo.logdir))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that even root cannot write to")
+def test_who_has_no_home_to_write_to_has_a_ray_and_its_algorithms() -> None:
+    """As a container's user: Ray keeps its token at home, and RLlib makes an empty folder there; both ended a run."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    done = subprocess.run(
+        [sys.executable, "-c", START + "import os\n" + HOMELESS],
+        env=environment | {"HOME": "/proc"}, capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.strip()) == (0, "True PPO False"), done.stderr
+
+
+def test_a_token_that_is_at_home_or_named_or_not_asked_for_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cluster._bring_token()
+    monkeypatch.setenv("HOME", "/proc")
+    for name, value in (("RAY_AUTH_MODE", "disabled"), ("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))):
+        with monkeypatch.context() as one:
+            one.setenv(name, value)
+            cluster._bring_token()
+            assert "RAY_AUTH_TOKEN" not in os.environ
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing would end Ray with the process that began it")
 def test_a_signal_to_the_group_of_a_run_does_not_reach_the_ray_that_it_started() -> None:
     """`timeout 1h python run.py compute=workers` ended Ray and runner at once: no candidate was kept, no word said."""

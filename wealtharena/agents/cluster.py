@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import resource
+import secrets
 import shlex
 import signal
 import socket
@@ -31,6 +32,7 @@ LISTENER_SECONDS = 10.0  # until the machine of a cluster has to take a connecti
 STORE_SHARE = 0.3  # of what memory is free: Ray's own figure for its store of objects
 RAY_BYTES = 2.5e9  # addresses of each of its processes beside that
 EXCLUDED = ("outputs", "multirun", "data", "checkpoints", "wandb", ".git", ".venv", ".mypy_cache", "results", "tests")
+CHATTY = ("ray.rllib", "ray.tune", "ray._common.deprecation", "ray._private.authentication", "ray._private.worker")
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ def connect(compute: ComputeSpec) -> bool:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else a Ray that starts here reports to its makers
     import ray
 
-    for chatty in ("ray.rllib", "ray.tune", "ray._common.deprecation", "ray._private.authentication"):
+    for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(logging.ERROR)  # they warn of their own defaults
     if ray.is_initialized():
         return False
@@ -93,6 +95,7 @@ def _start(compute: ComputeSpec, quiet: dict[str, Any]) -> None:
 
     if compute.address is None:
         _require_addresses(resource.getrlimit(resource.RLIMIT_AS)[0])
+        _bring_token()
         cpus = compute.num_cpus or max(usable_cores(), compute.runners + compute.learners + 1)
         try:
             # no thread may start it: its processes die with the thread that began them
@@ -111,6 +114,21 @@ def _start(compute: ComputeSpec, quiet: dict[str, Any]) -> None:
                 f"compute.address={compute.address}: the Ray cluster asks for a token", hint=NEEDS_TOKEN
             ) from error
         raise TrainingError(f"compute.address={compute.address}: no Ray cluster answers", hint=START_ONE) from error
+
+
+def _bring_token() -> None:
+    """Where this user has no home to keep Ray's token in, as in a container, let the Ray that starts here have one of its own."""
+    named = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    if named or os.environ.get("RAY_AUTH_MODE", "token").lower() != "token":
+        return
+    kept = Path.home() / ".ray" / "auth_token"  # where Ray looks for it, and writes it
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        writable = kept.is_file() or os.access(kept.parent, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 @contextlib.contextmanager
@@ -267,22 +285,34 @@ def share(value: Any) -> Any:
 
 
 def build(config: Any) -> Any:
-    """Return RLlib's algorithm of a configuration; the empty folder that it makes in the user's home is removed.
+    """Return RLlib's algorithm of a configuration.
 
     ConfigError where Ray has no room for its actors at all (`require_actors`); TrainingError where they are not all there
     after START_SECONDS, where RLlib itself would wait for ever, or one dies before.
     """
     require_actors(runners=config.num_env_runners, learners=config.num_learners, on_gpu=config.num_gpus_per_learner > 0)
-    with warnings.catch_warnings(), _silent_once_given_up(), starting("the runners and learners"):
+    with warnings.catch_warnings(), _silent_once_given_up(), _nothing_at_home(), starting("the runners and learners"):
         warnings.filterwarnings("ignore", "(?s).*Overriding environment rllib", UserWarning)  # at the second build
-        algorithm = within(
+        return within(
             config.build_algo,
             what="Ray to place and start the runners and learners",
             hint="lower compute.runners or compute.learners, or look at what else this Ray is busy with: `ray status`",
         )
-    with contextlib.suppress(OSError):
-        Path(algorithm.logdir).rmdir()
-    return algorithm
+
+
+@contextlib.contextmanager
+def _nothing_at_home() -> Iterator[None]:
+    """Let RLlib make the folder that it leaves empty among temporary ones, and remove it: a container's user may have no home."""
+    from ray.tune.trainable import trainable
+
+    module: Any = trainable
+    plain = module.DEFAULT_STORAGE_PATH
+    with tempfile.TemporaryDirectory(prefix="wealtharena-rllib-") as folder:
+        module.DEFAULT_STORAGE_PATH = folder
+        try:
+            yield
+        finally:
+            module.DEFAULT_STORAGE_PATH = plain
 
 
 @contextlib.contextmanager
