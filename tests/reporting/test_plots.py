@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,3 +37,14 @@ def test_a_picture_says_what_was_played(changes: dict[str, object], told: str) -
 
 def test_figures_without_data_are_left_out(tmp_path: Path) -> None:
     assert plots.write(tmp_path, ReportData(run={})) == ()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that even root cannot write to")
+def test_where_matplotlib_keeps_its_fonts_is_not_said_to_who_has_no_home() -> None:
+    """A container's user read two lines of it amid his run."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from wealtharena.reporting import plots; import matplotlib.figure"],
+        env={**os.environ, "HOME": "/proc"}, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
