@@ -93,6 +93,7 @@ def test_a_token_that_is_at_home_or_named_or_not_asked_for_stays(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     cluster._bring_token()
+    assert "RAY_AUTH_TOKEN" not in os.environ
     monkeypatch.setenv("HOME", "/proc")
     for name, value in (("RAY_AUTH_MODE", "disabled"), ("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))):
         with monkeypatch.context() as one:

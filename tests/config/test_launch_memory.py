@@ -1,5 +1,6 @@
-"""A machine, or a limit, that gives no more memory is one line."""
+"""What a machine, or a limit, does not give: memory is one line, a home is none that is there."""
 
+import os
 import re
 import signal
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from wealtharena.config import machine
 from wealtharena.config.machine import of_the_machine
 from wealtharena.errors import ConfigError
 
@@ -60,3 +62,14 @@ def test_a_path_that_no_machine_has_is_one_line(path: str) -> None:
     told = of_the_machine(raised.value)
     assert isinstance(told, ConfigError)
     assert told.hint
+
+
+def test_a_user_of_whom_the_machine_knows_no_home_has_one_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray looks for it when it is imported: no search began for a service's or a container's user without HOME."""
+    monkeypatch.setenv("HOME", "/somewhere")
+    machine.name_a_home()
+    assert os.environ["HOME"] == "/somewhere"
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(machine, "home", lambda: None)
+    machine.name_a_home()
+    assert os.environ["HOME"] == "/nonexistent"

@@ -121,11 +121,11 @@ def _bring_token() -> None:
     named = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
     if named or os.environ.get("RAY_AUTH_MODE", "token").lower() != "token":
         return
-    kept = Path.home() / ".ray" / "auth_token"  # where Ray looks for it, and writes it
     try:
+        kept = Path.home() / ".ray" / "auth_token"  # where Ray looks for it, and writes it
         kept.parent.mkdir(parents=True, exist_ok=True)
         writable = kept.is_file() or os.access(kept.parent, os.W_OK)
-    except OSError:
+    except (OSError, RuntimeError):  # it cannot be written to, or nobody knows of one
         writable = False
     if not writable:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)

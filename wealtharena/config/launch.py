@@ -68,6 +68,7 @@ def launch(job: Job) -> Callable[[], int]:
             False  # what a logger cannot say, since its reader has gone, has a traceback otherwise
         )
         machine.keep_room_to_speak()
+        machine.name_a_home()
         try:
             hear_ctrl_c()
             said = _said(argv)

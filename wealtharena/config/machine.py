@@ -11,10 +11,12 @@ from typing import Final
 
 from wealtharena.errors import ConfigError, WealthArenaError
 from wealtharena.files import NO_ROOM, named_in
+from wealtharena.shown import home
 
 # what the loader, the kernel, torch and C++ say for want of memory, where it is no MemoryError
 _NO_MEMORY: Final = ("failed to map segment", "cannot allocate memory", "can't allocate memory", "std::bad_alloc")
 _NO_HOME: Final = "Could not determine home directory."  # what pathlib says of ~nobody/
+_NOWHERE: Final = "/nonexistent"  # as Debian calls it
 _NO_THREAD: Final = "can't start new thread"  # what Python says of any limit
 _TO_SPEAK: Final = 64 << 20  # bytes of addresses; what says an error is imported, too
 _LEAST: Final = 850_000_000  # bytes of addresses without which no library of numbers is loaded
@@ -28,6 +30,12 @@ def keep_room_to_speak() -> None:
     if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
         with suppress(OSError):
             _kept.append(mmap.mmap(-1, _TO_SPEAK))
+
+
+def name_a_home() -> None:
+    """Give a user of whom the machine knows no home, as a service's or a container's, one that is not there: Ray asks at its import."""
+    if home() is None:
+        os.environ["HOME"] = _NOWHERE
 
 
 def require_addresses(task: str) -> None:
