@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -84,6 +85,19 @@ def test_who_has_no_home_to_write_to_has_a_ray_and_its_algorithms() -> None:
         env=environment | {"HOME": "/proc"}, capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout.strip()) == (0, "True PPO False"), done.stderr
+
+
+def test_a_machine_that_does_not_reach_itself_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray tried for minutes, and then said that its own store was not found."""
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("it was begun"))
+    monkeypatch.setattr(cluster.socket, "create_connection", unreachable)
+    with pytest.raises(TrainingError, match=r"does not reach itself at 127\.0\.0\.1 \(Network is unreachable\)"):
+        cluster.connect(compose([]).compute)
 
 
 def test_a_token_that_is_at_home_or_named_or_not_asked_for_stays(

@@ -95,6 +95,7 @@ def _start(compute: ComputeSpec, quiet: dict[str, Any]) -> None:
 
     if compute.address is None:
         _require_addresses(resource.getrlimit(resource.RLIMIT_AS)[0])
+        _require_loopback()
         _bring_token()
         cpus = compute.num_cpus or max(usable_cores(), compute.runners + compute.learners + 1)
         try:
@@ -114,6 +115,18 @@ def _start(compute: ComputeSpec, quiet: dict[str, Any]) -> None:
                 f"compute.address={compute.address}: the Ray cluster asks for a token", hint=NEEDS_TOKEN
             ) from error
         raise TrainingError(f"compute.address={compute.address}: no Ray cluster answers", hint=START_ONE) from error
+
+
+def _require_loopback() -> None:
+    """Raise TrainingError where this machine does not reach itself, as a sandbox without any network: Ray would wait for minutes."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(server.getsockname(), timeout=LISTENER_SECONDS).close()
+    except OSError as error:
+        raise TrainingError(
+            f"Ray cannot start: this machine does not reach itself at 127.0.0.1 ({error.strerror or error})",
+            hint="bring its loopback up (ip link set lo up), or choose compute=local without a search, which needs none",
+        ) from error
 
 
 def _bring_token() -> None:
