@@ -16,6 +16,7 @@ RULE = "from wealtharena.config.specs.risk import RuleSpec as Rule\ndef check(no
 CASES = [
     ("envs.rewards", "def mine(): ...\n", ("reward.name=mine",)),
     ("envs.anchors", "def rule(close, spec): ...\n", ("env.action=tilt", "env.anchor=mine")),
+    ("envs.baselines", "def rule(close, spec): ...\n", ("algo=bc", "algo.record=mine")),
     ("trading.risk", RULE, ("risk=default", "+risk.own.mine={action: halt}")),
 ]
 
