@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from wealtharena.config import compose, config_hash, plugins
-from wealtharena.envs import compiled
+from wealtharena.envs import compiled, rewards
 
 RULE = "from wealtharena.config.specs.risk import RuleSpec as Rule\ndef check(now, rule): ...\n"
 CASES = [
     ("envs.rewards", "def mine(): ...\n", ("reward.name=mine",)),
     ("envs.anchors", "def rule(close, spec): ...\n", ("env.action=tilt", "env.anchor=mine")),
+    ("envs.baselines", "def rule(close, spec): ...\n", ("algo=bc", "algo.record=mine")),
     ("trading.risk", RULE, ("risk=default", "+risk.own.mine={action: halt}")),
 ]
 
@@ -32,6 +33,7 @@ def offered(
 ) -> Iterator[tuple[Path, tuple[str, ...]]]:
     """Yield the folder of a package that offers `mine`, and the words that ask for it."""
     room, source, words = request.param
+    assert "mine" not in rewards.NAMES, "read once, before a package offers one that is none"
     package = tmp_path / "stranger"
     package.mkdir()
     (package / "__init__.py").write_text("")

@@ -49,6 +49,15 @@ def test_what_changes_the_result_changes_the_hash(override: str) -> None:
     assert config_hash(variant(override)) != config_hash(variant())
 
 
+@pytest.mark.parametrize("key", ["momentum_bars", "lookback_bars", "rebalance_bars"])
+def test_how_a_baseline_trades_is_part_of_what_learns_from_its_record(key: str) -> None:
+    """Agents that imitate twenty look-backs are twenty trials; beside an agent that plays by itself it is how it is judged."""
+    offline = ["asset=crypto", "algo=bc"]
+    assert config_hash(compose([*offline, f"evaluation.{key}=37"])) != config_hash(compose(offline))
+    assert config_hash(compose([*offline, "evaluation.random_seeds=7"])) == config_hash(compose(offline))
+    assert config_hash(variant(f"evaluation.{key}=37")) == config_hash(variant())
+
+
 def test_the_hash_moves_with_the_numbers_version(monkeypatch: pytest.MonkeyPatch) -> None:
     before = config_hash(variant())
     monkeypatch.setattr(hashing, "NUMBERS", hashing.NUMBERS + 1)

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from tests.envs.markets import random_panel
+from wealtharena.agents import memory
 from wealtharena.config import compose
+from wealtharena.envs.observation import ObservationLayout
 from wealtharena.errors import ConfigError, DataError
 from wealtharena.evaluation.splits import make_folds
 from wealtharena.tasks import dispatch
@@ -18,10 +20,12 @@ from wealtharena.tasks.pipeline import (
     hindsight,
     looks_back,
     notes,
+    prepare,
     short,
     struck_off_and_back,
     too_small,
 )
+from wealtharena.tasks.train import require_room
 
 
 @pytest.fixture(scope="module")
@@ -305,3 +309,19 @@ def test_a_symbol_that_is_struck_off_while_its_exchange_rests_is_told_of():
     assert "closed 30% below" in said
     assert said.endswith("set asset.limits.delisting_bars=41 or more.")
     assert not struck_off_and_back(compose(["asset=stocks", "asset.limits.delisting_bars=41"]), panel)
+
+
+@pytest.mark.slow
+def test_a_walk_forward_whose_last_fold_does_not_fit_the_machine_is_refused_before_its_first(monkeypatch):
+    market = ("asset=crypto", "data=simulated", "data.simulator.bars=600", "data.symbols=[BTC-USD]")
+    spec = compose([*market, "features.names=[log_return_1]", "algo=bc", "algo.passes=64", "split=walk_forward"])
+    prepared = prepare(spec)
+    first, last = (prepared.sealed.training(fold).features for fold in (0, 3))
+    layout = ObservationLayout(first.panel.symbols, first.names, spec.env.window)
+    small, large = (memory.needed(spec, layout, seen.bars).whole for seen in (first, last))
+    monkeypatch.setattr(memory, "free_bytes", lambda: 2.0 * large)
+    monkeypatch.setattr(memory, "usable_bytes", lambda: 1.01 * large / memory._LEFT)
+    require_room(spec, prepared)
+    monkeypatch.setattr(memory, "usable_bytes", lambda: (small + large) / 2.0 / memory._LEFT)
+    with pytest.raises(ConfigError, match="observations of 1 symbols, held at once"):
+        require_room(spec, prepared)

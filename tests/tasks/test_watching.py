@@ -6,8 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.tasks.test_backtest import checkpoint
 from wealtharena.config import compose
-from wealtharena.tasks.watching import Watcher
+from wealtharena.tasks import accounts
+from wealtharena.tasks.backtest import fitted
+from wealtharena.tasks.pipeline import prepare
+from wealtharena.tasks.watching import Watcher, baseline_of
 from wealtharena.trading.alerts import Alerts
 from wealtharena.trading.broker import Account
 from wealtharena.trading.ledger import Decision, Ledger
@@ -78,3 +82,24 @@ def test_an_alarm_that_a_kill_kept_from_being_written_down_is_told_at_the_next_s
         assert alarms(ledger) == [(second[:10], "record")]
         watcher.told(close(ledger, third, equity=80.0), 0.1)
         assert len(alarms(ledger)) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folds", [2, 20])
+def test_an_account_is_compared_with_the_training_window_that_has_rolled_on(tmp_path, folds):
+    """With few folds it has rolled on by more than validation holds, and the rows of all bars lie beyond those of training."""
+    played = ("data=simulated", "data.simulator.bars=1500", "data.symbols=[BTC-USD,ETH-USD]")
+    split = ("split=walk_forward", "split.window=rolling", f"split.folds={folds}")
+    named = f"paper.checkpoints=[{checkpoint(tmp_path / 'mine')}]"
+    spec = compose(["task=paper", "asset=crypto", *played, *split, named])
+    chosen = accounts.choose(spec)
+    spec = fitted(spec, chosen.agent)
+    prepared = prepare(spec)
+    (segment,) = prepared.folds[-1].train
+    assert segment.start > 0
+    view = prepared.sealed.training(len(prepared.folds) - 1).features
+    rows = np.searchsorted(view.panel.timestamps, prepared.sealed.timestamps[segment.rows()])
+    about = {"bars_per_year": view.panel.bars_per_year, "false_alarms": 0.01, "rng": RNG}
+    wanted = reference(view.values[rows].astype(float), view.names, **about)
+    found = baseline_of(spec, prepared, chosen).features
+    assert all(map(np.array_equal, found.edges, wanted.edges))

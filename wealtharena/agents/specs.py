@@ -272,6 +272,10 @@ class OfflineSpec(_Batched, DiscountedSpec):
     )
     max_grad_norm: float | None = Field(gt=0, description="gradients longer than this are shortened; null: none")
 
+    def recorded(self) -> str:
+        """Return the baseline that is recorded."""
+        return self.record
+
     def unread(self, spec: ExperimentSpec, *, action: str) -> dict[str, str]:
         """Return the keys of episodes, which are of those that play while they learn."""
         found = super().unread(spec, action=action) | _without_ray(spec)

@@ -67,6 +67,8 @@ _LEFT_OUT: dict[str, Any] = {
     },
     "train": {"checkpoint_seconds", "retrain", "collect", "test", "publish", "callbacks"},
 }
+# Read where a baseline is recorded to be learned from: they say how it trades.
+OF_RECORDINGS: Final = ("momentum_bars", "lookback_bars", "rebalance_bars")
 # Read where actions are tilts, and nowhere else.
 _OF_TILTS: Final = {"anchor", "anchor_bars", "tilt_scale", "trade_rate", "no_trade_band"}
 
@@ -84,6 +86,8 @@ def config_hash(spec: ExperimentSpec) -> str:
         instrument["multipliers"] = {name: size for name, size in instrument["multipliers"].items() if name in named}
     if spec.risk.rules:
         content["risk"] = {name: rule.model_dump(mode="json") for name, rule in spec.risk.rules.items()}
+    if spec.algo.recorded() is not None:
+        content["evaluation"] = {name: getattr(spec.evaluation, name) for name in OF_RECORDINGS}
     if spec.split.name == "cpcv":
         content["numbers_of_seams"] = OF_SEAMS
     if code := code_of(spec):
@@ -92,11 +96,13 @@ def config_hash(spec: ExperimentSpec) -> str:
 
 
 def code_of(spec: ExperimentSpec) -> dict[str, str]:
-    """Return digests of the packages' code that trains, rewards, anchors or guards; of ours `NUMBERS` tells."""
+    """Return digests of the packages' code that trains, rewards, anchors, is learned from or guards; of ours `NUMBERS` tells."""
     used = [("agents.algorithms", spec.algo.name), ("envs.rewards", spec.env.reward.name)]
     used += [("trading.risk", name) for name in spec.risk.rules]
     if _tilts(spec):
         used += [(room, str(spec.env.anchor)) for room in ("envs.anchors", "envs.baselines")]
+    if (record := spec.algo.recorded()) is not None:
+        used.append(("envs.baselines", record))
     found = {f"{room}.{name}": plugins.source_of(room, name) for room, name in used}
     return {name: digest for name, digest in found.items() if digest}
 

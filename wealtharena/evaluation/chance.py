@@ -14,11 +14,15 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def typical(paths: Sequence[Trajectory], *, risk_free: float | FloatArray) -> Trajectory:
-    """Return the path whose Sharpe ratio is nearest the mean of all; the first where none has any. `risk_free` is a rate a bar."""
+    """Return the path whose Sharpe ratio is nearest the mean of those that have one; the first where none has. `risk_free` is a rate a bar.
+
+    A draw that earned the same less than cash in every bar, as one whose orders are all too small, has an infinite one, which has no distance.
+    """
     ratios = np.array(
         [metrics.sharpe(path.returns, bars_per_year=path.bars_per_year, risk_free=risk_free) for path in paths]
     )
-    if not np.isfinite(ratios).any():
+    ratios[np.isinf(ratios)] = np.nan
+    if np.isnan(ratios).all():
         return paths[0]
     return paths[int(np.nanargmin(np.abs(ratios - np.nanmean(ratios))))]
 

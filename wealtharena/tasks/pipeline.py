@@ -11,7 +11,6 @@ from typing import Any, Final
 import numpy as np
 
 from wealtharena import data, features
-from wealtharena.agents.specs import OfflineSpec
 from wealtharena.config import config_hash
 from wealtharena.config.composition import chosen_on, members_of
 from wealtharena.config.specs.asset import LITTLE, AssetSpec
@@ -123,8 +122,8 @@ def _baselines_asked_for(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
     """Yield key and name of each baseline without which there is nothing to do; `evaluation.baselines` are played where they can be."""
     for name in spec.evaluation.verdict.beats:
         yield "evaluation.verdict.beats", name
-    if spec.task == "train" and isinstance(spec.algo, OfflineSpec):
-        yield "algo.record", spec.algo.record
+    if spec.task == "train" and (record := spec.algo.recorded()) is not None:
+        yield "algo.record", record
     if spec.task == "backtest" and spec.backtest.baseline is not None:
         yield "backtest.baseline", spec.backtest.baseline
 

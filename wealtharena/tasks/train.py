@@ -75,9 +75,14 @@ def run_in(context: RunContext, spec: ExperimentSpec, *, prepared: Prepared | No
 
 
 def require_room(spec: ExperimentSpec, prepared: Prepared, *, at_once: int = 1) -> None:
-    """Raise ConfigError where trainings, `at_once` of them, cannot fit this machine, before a file stands in a folder."""
+    """Raise ConfigError where trainings, `at_once` of them, cannot fit this machine, before a file stands in a folder.
+
+    The longest fold has to: of a walk forward that is the last, and the folds before it may take hours.
+    """
     seen = prepared.sealed.training(0).features
-    check_room(spec, ObservationLayout(seen.panel.symbols, seen.names, spec.env.window), seen.bars, at_once=at_once)
+    bars = max(sum(segment.bars for segment in (*fold.train, fold.validation)) for fold in prepared.folds)
+    layout = ObservationLayout(seen.panel.symbols, seen.names, spec.env.window)
+    check_room(spec, layout, max(seen.bars, bars), at_once=at_once)
 
 
 def describe(record: RunRecord, spec: ExperimentSpec, prepared: Prepared) -> None:

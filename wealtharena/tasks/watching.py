@@ -45,8 +45,8 @@ def baseline_of(spec: ExperimentSpec, prepared: Prepared, chosen: Chosen) -> Bas
     policy, fold = chosen.agent.policy, prepared.folds[-1]
     if policy is None or not spec.paper.monitor:
         return UNWATCHED
-    view = prepared.sealed.training(fold.index).features
-    segment = fold.train[-1]
+    training = prepared.sealed.training(fold.index)
+    view, segment = training.features, training.train[-1]  # rows of the view: those of the fold are of all bars
     path = backtest.of_policy(policy, view, policy.scaler, spec.env, segment)
     return Baseline.of(
         excess=np.asarray(path.returns - metrics.risk_free(path, spec.asset.risk_free_per_year)),

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from wealtharena.agents.engine import Workbench
 from wealtharena.agents.specs import OfflineSpec
 from wealtharena.config.composition import flatten
+from wealtharena.config.hashing import OF_RECORDINGS
 from wealtharena.config.homes import home
 from wealtharena.config.identity import differences, listed
 from wealtharena.config.specs.env import EnvSpec
@@ -68,7 +69,6 @@ def recording(bench: Workbench, algo: OfflineSpec) -> Recording:
 def _origin(bench: Workbench, algo: OfflineSpec) -> dict[str, Any]:
     """Return all that a recording depends on but the noise's seed, by the keys that one would change."""
     spec, layout = bench.spec, bench.market.layout
-    evaluation = spec.evaluation
     env = bench.env.model_dump(mode="json", exclude=set(_OF_TRAINING))
     found = {
         "symbols": list(layout.symbols),
@@ -78,10 +78,7 @@ def _origin(bench: Workbench, algo: OfflineSpec) -> dict[str, Any]:
         "features.clip": bench.scaler.clip,
         "asset.benchmark": spec.asset.benchmark,
         **{f"algo.{key}": getattr(algo, key) for key in ("record", "passes", "noise", "gamma")},
-        **{
-            f"evaluation.{key}": getattr(evaluation, key)
-            for key in ("momentum_bars", "lookback_bars", "rebalance_bars")
-        },
+        **{f"evaluation.{key}": getattr(spec.evaluation, key) for key in OF_RECORDINGS},
         **{home(f"env.{key}"): value for key, value in flatten(env).items() if not isinstance(value, dict)},
     }
     return dict(json.loads(json.dumps(found)))

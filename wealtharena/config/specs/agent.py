@@ -25,6 +25,10 @@ class AlgoSpec(Spec):
         """Return keys, or blocks of them, that this algorithm does not read as `spec` has it, each with why."""
         return {}
 
+    def recorded(self) -> str | None:
+        """Return the baseline whose record a training learns from; None where it learns from what it plays itself."""
+        return None
+
     def least_rows(self) -> int:
         """Return how many observations an update passes through its networks at once, at the least."""
         return 1
