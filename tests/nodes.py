@@ -10,14 +10,25 @@ from typing import Any
 
 
 @contextmanager
-def connected() -> Iterator[tuple[Any, Any]]:
-    """Connect this process, on the head, to `two_nodes`, so that it can see who runs where; all of it ends with the block."""
+def connected(*, ships: bool = False) -> Iterator[tuple[Any, Any]]:
+    """Connect this process, on the head, to `two_nodes`, so that it can see who runs where; all of it ends with the block.
+
+    With `ships` both nodes have unpacked what a run ships before one begins. Ray unpacks it once a node, and where two are
+    on one machine the later one replaces the folder in which the workers of the other are at work.
+    """
     warnings.simplefilter("ignore")  # ray's own, in its own start-up
     import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    from wealtharena.agents import cluster
 
     two, second = two_nodes()
     try:
-        ray.init(address=two.address, log_to_driver=False, logging_level=logging.ERROR)
+        code = cluster.shipped() if ships else {}
+        ray.init(address=two.address, runtime_env=code, log_to_driver=False, logging_level=logging.ERROR)
+        for node in (two.head_node, second) if ships else ():
+            there = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
+            ray.get(ray.remote(lambda: None).options(scheduling_strategy=there).remote(), timeout=120)
         yield two, second
     finally:
         ray.shutdown()

@@ -42,7 +42,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # ray's o
 @pytest.fixture
 def nodes() -> Iterator[tuple[Any, Any]]:
     """Two nodes with one processor each, and this process connected to them so that it can see who runs where."""
-    with connected() as both:
+    with connected(ships=True) as both:
         yield both
 
 
