@@ -51,6 +51,7 @@ AgentId = Annotated[
 ]
 _CODES = {
     400: "bad_request",
+    403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
     408: "too_slow",
