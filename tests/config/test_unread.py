@@ -34,8 +34,6 @@ def refused(line: str) -> str:
         ("data.path=bars.csv", "say data=files"),
         ("task=deploy asset=crypto", "say 'deploy.agents=[crypto]'"),
         ("task=deploy deploy.action=verify asset=crypto", "leave it out"),
-        ("returns=my.csv", "say task=report"),
-        ("task=collect returns=my.csv", "say task=report"),
     ],
 )
 def test_options_of_another_task_search_or_source_are_refused(line: str, way_out: str) -> None:

@@ -26,7 +26,7 @@ _READERS: Final[Mapping[str, tuple[str, ...]]] = {
     "serve": ("serve", "demo"),
     "audit": ("audit",),
     "paper": ("paper",),
-    **dict.fromkeys(("returns", "returns_unit"), ("report",)),
+    "returns_unit": ("report",),
 }
 _PLACES: Final = ("paper.root", "serve.keys_file", "serve.audit_file")
 _NOTHING: Final = ("", "null", "[]", "{}", "none")
