@@ -49,11 +49,11 @@ if _ENV_ID not in registry:
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public class on first use, or return the version that is installed as `__version__`."""
+    """Import a public class on first use, or return the version of this code as `__version__`."""
     if name in _LATE:
         return getattr(importlib.import_module(_LATE[name]), name)
     if name == "__version__":
-        return importlib.import_module("importlib.metadata").version("wealtharena")
+        return importlib.import_module("wealtharena.version").version()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

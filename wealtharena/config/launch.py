@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import io
 import logging
 import os
@@ -48,6 +47,7 @@ from wealtharena.config.spelling import command_line, going_on, key_of, list_of,
 from wealtharena.config.threads import set_threads, thread_variables
 from wealtharena.errors import ConfigError, Interrupted, UsedFolderError, WealthArenaError
 from wealtharena.files import NO_LOCKS, NO_ROOM, relative, tell, temporary_folder
+from wealtharena.version import version
 
 Job = Callable[[DictConfig], int]
 _OF_A_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -112,7 +112,7 @@ def _said(argv: Sequence[str]) -> str | None:
     if "--help" in argv or "-h" in argv:
         _without_search_path(_without_config_dir(argv))
         return help_text(sys.argv[0], argv)
-    return f"wealtharena {importlib.metadata.version('wealtharena')}" if "--version" in argv else None
+    return f"wealtharena {version()}" if "--version" in argv else None
 
 
 def _run(job: Job, argv: Sequence[str]) -> int:

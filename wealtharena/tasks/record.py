@@ -28,12 +28,13 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import command_line
 from wealtharena.errors import ConfigError, Interrupted, WealthArenaError
 from wealtharena.shown import without_places
+from wealtharena.version import version
 
 _STAYS = ("parent", "begun_with", "retrains", "opened", "data")  # of a run that goes on, until it is written anew
 _REMAINS = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")  # as `files.atomic_path` names what it writes
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _RUNS = ("wealtharena", "conf", "sweeps")  # the folders of a checkout whose files a run may read
-_PACKAGES = ("wealtharena", "torch", "ray", "numpy", "pandas", "numba", "gymnasium", "hydra-core", "TA-Lib")
+_PACKAGES = ("torch", "ray", "numpy", "pandas", "numba", "gymnasium", "hydra-core", "TA-Lib")
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _git(root: Path, *words: str) -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of what determines a result."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "wealtharena": version()}
     for package in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
