@@ -46,7 +46,7 @@ NAMED = {  # units of numbers whose name does not say one; by the whole key wher
     "checkpoints": "checkpoints", "patience": "evaluations", "give_up_after": "symbols", "keep": "versions",
     "connections_per_address": "connections", "bar_patience": "seconds", "bar_poll": "seconds", "speed": "factor",
     "resize": "share", "coin_fee": "share", "learning_rate": "a step", "final_learning_rate": "a step",
-    "least_coin_order": "dollars", "least_share_order": "dollars",
+    "max_batch": "observations", "least_coin_order": "dollars", "least_share_order": "dollars",
     "alpha_learning_rate": "a step", "dropout": "share", "gae_lambda": "share", "value_coefficient": "factor",
     "value_clip": "squared reward", "entropy_coefficient": "reward a nat", "max_grad_norm": "norm", "target_kl": "nats",
     "common_starts": "environments", "passes": "passes", "noise": "weight", "updates": "updates", "tau": "share",

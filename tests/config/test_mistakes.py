@@ -234,6 +234,24 @@ def test_an_override_that_cannot_be_read_is_quoted() -> None:
     assert complaint("train.callbacks=[a").startswith("cannot read the override 'train.callbacks=[a'")
 
 
+@pytest.mark.parametrize(
+    ("word", "written"),
+    [
+        ("data.symbols=[GC=F,CL=F]", 'data.symbols=["GC=F","CL=F"]'),
+        ("data.symbols=[BHP.AX, ^AXJO]", 'data.symbols=[BHP.AX,"^AXJO"]'),
+        ("data.symbols=[M&M.NS]", 'data.symbols=["M&M.NS"]'),
+        ("asset.benchmark=^GSPC", 'asset.benchmark="^GSPC"'),
+        ("+asset.instrument.currencies={GC=F: EUR}", r"+asset.instrument.currencies={GC\=F: EUR}"),
+    ],
+)
+def test_symbols_that_have_to_stand_in_quotes_are_shown_so(word: str, written: str) -> None:
+    """Names that ship in the universes here could not be typed, and the message spoke of blanks and commas."""
+    assert complaint(word) == f"cannot read the override {word!r}; write '{written}'"
+    spec = compose([written])
+    told = (*(spec.data.symbols or ()), spec.asset.benchmark, *spec.asset.instrument.currencies)
+    assert {"GC=F", "^AXJO", "M&M.NS", "^GSPC"} & set(told)
+
+
 def test_an_interpolation_that_leads_nowhere_is_named() -> None:
     assert complaint("universe.currency=${nowhere}").startswith("universe.currency cannot be resolved")
 

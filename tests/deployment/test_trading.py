@@ -169,7 +169,7 @@ def test_a_kill_switch_needs_a_key_and_the_right_one(paper: Path, tmp_path: Path
     path, body = "/trading/cryptocurrencies/default/kill", {"command": "flatten"}
     open_to_all = client(tmp_path, paper=paper)
     refused = open_to_all.request("POST", path, json=body)
-    assert refused.status_code == 403
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
     assert "API key" in refused.json()["message"]
     assert "serve.action=create_key" in open_to_all.get("/trading").text
     secret = keys.create_key(tmp_path / "keys.json", "alice")

@@ -214,6 +214,17 @@ def test_factors_of_growth_are_no_returns(tmp_path: Path, cell: str, unit: str) 
     assert "subtract 1" in refused.value.hint
 
 
+def test_whoever_is_asked_for_the_unit_of_factors_is_told_that_they_may_be_none(tmp_path: Path) -> None:
+    """Of the two answers that were offered one took 1.0017 for a gain of one per cent, without a word."""
+    rows = ["date,return", *(f"{at:%Y-%m-%d},{1 + one:.6f}" for at, one in zip(DAYS, RETURNS, strict=True))]
+    with pytest.raises(DataError, match="may be per cents or shares") as asked:
+        read(tmp_path, rows)
+    assert "factors by which a value grows" in asked.value.hint
+    path, notes = read(tmp_path, rows, "percent")
+    assert path.returns == pytest.approx((1 + RETURNS) / 100, abs=1e-8)
+    assert any("lies around 1" in note for note in notes)
+
+
 @pytest.mark.parametrize("head", ["Date,Inception Date,NAV", "Date,As Of,NAV", "Inception Date,Date,NAV"])
 def test_a_date_that_never_moves_is_not_that_of_rows(tmp_path: Path, head: str) -> None:
     row = "2010-01-01,{d:%Y-%m-%d},{e:.2f}" if head.startswith("Inc") else "{d:%Y-%m-%d},2010-01-01,{e:.2f}"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from wealtharena.tasks.record import git_sha
+import wealtharena
+import wealtharena.version
+from wealtharena.tasks.record import git_sha, versions
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="asks git")
 
@@ -57,3 +61,17 @@ def test_a_hook_of_another_repository_lends_no_commit(tmp_path: Path, monkeypatc
 
 def test_what_is_installed_without_a_checkout_has_no_commit(tmp_path: Path) -> None:
     assert git_sha(tmp_path) is None
+
+
+def test_the_version_of_a_record_is_that_of_the_code_and_not_of_what_was_installed_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A checkout that was updated without `make venv` wrote the version of before into each run.json."""
+    installed = importlib.metadata.version
+    monkeypatch.setattr(
+        importlib.metadata, "version", lambda name: "0.0.1" if name == "wealtharena" else installed(name)
+    )
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert versions()["wealtharena"] == wealtharena.__version__ == project["version"]
+    monkeypatch.setattr(wealtharena.version, "__file__", "/nowhere/wealtharena/version.py")
+    assert wealtharena.__version__ == "0.0.1", "without a checkout the installed one counts"

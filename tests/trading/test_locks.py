@@ -140,6 +140,13 @@ def test_keys_come_from_a_file_or_the_environment_and_are_never_shown(tmp_path, 
     assert "k-hidden" not in "".join(traceback.format_exception(error.value))
 
 
+@pytest.mark.parametrize("line", ["export A_KEY=k-hidden", 'A_KEY="k-hidden"', " export A_KEY = 'k-hidden' "])
+def test_a_file_that_a_shell_reads_holds_the_keys_that_it_has_there(tmp_path, line):
+    """Quotes were sent to the broker as part of the key, and `export` was part of a name that the file lacked."""
+    (tmp_path / ".env").write_text(f"# of the paper account\n{line}\nA_SECRET='tw=o\n")
+    assert read_keys(("A_KEY", "A_SECRET"), str(tmp_path / ".env")) == Keys("k-hidden", "'tw=o")
+
+
 @pytest.mark.parametrize("kind", ["429", "500", "504", "truncated", "html", "401"])
 def test_no_failure_carries_a_key(tmp_path, kind):
     exchange = Exchange({"AAPL": 190.0}, OPEN)

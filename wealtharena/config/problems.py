@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import MissingConfigException, OverrideParseException
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -48,6 +49,9 @@ _SIZES = {
     "string_too_long": ("at most", "letter"),
 }
 
+_ALONE: Final = re.compile(
+    r"[^\s,'\"()\[\]{}\\]+"
+)  # a word that quotes may stand around, of which some letters ask for them
 _THOUSANDS: Final = re.compile(r"[1-9]\d{0,2}(,\d{3})+")
 
 PRESETS: Final = ("experiment", "debug", "zoo")  # groups of which each choice may set any key
@@ -203,10 +207,31 @@ def _unread(word: str) -> ConfigError:
         return ConfigError(f"{word!r} sets no key", hint=hint)
     if _are_several(word):
         return ConfigError(f"{word!r} are several overrides in one", hint="leave out the quotes around them all")
+    quoted = _quoted(word)
     return ConfigError(
         f"cannot read the override {word!r}",
-        hint="write key=value or group=choice; quote a value with spaces, commas or letters such as ä twice: 'key=\"a, b\"'",
+        hint=f"write '{quoted}'"
+        if quoted
+        else "write key=value or group=choice; quote a value with spaces, commas or letters such as ä twice: 'key=\"a, b\"'",
     )
+
+
+def _quoted(word: str) -> str:
+    """Return an override as it can be read, where letters of its values ask for quotes, as of the symbols GC=F, ^GSPC and M&M.NS."""
+    key, _, value = word.partition("=")
+    listed = re.fullmatch(r"\[(.*)\]", value)
+    values = [one.strip() for one in listed[1].split(",")] if listed else [value]
+    inner = ",".join(one if re.fullmatch(r"[\w.:/-]+", one) else f'"{one}"' for one in values)
+    again = f"{key}=[{inner}]" if listed else f"{key}={inner}"
+    if value.startswith("{"):  # a mapping, in which a key takes no quotes
+        again = f"{key}=" + re.sub(r"(?<!\\)=", r"\\=", value)
+    elif not all(map(_ALONE.fullmatch, values)):
+        return ""
+    try:
+        OverridesParser.create().parse_override(again)
+    except OverrideParseException:
+        return ""
+    return again
 
 
 def _are_several(text: str) -> bool:

@@ -51,6 +51,7 @@ AgentId = Annotated[
 ]
 _CODES = {
     400: "bad_request",
+    403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
     408: "too_slow",
@@ -318,10 +319,8 @@ class Service:
             served = self.manager.serving(self.manager.store.resolve(agent_id))
         except CheckpointError:
             raise HTTPException(404, "there is no such agent; GET /agents lists them") from None
-        if served is None and self.manager.problems:
-            known = self.manager.store.resolve(agent_id)
-            if known in self.manager.problems:
-                raise HTTPException(503, "this agent is set aside, or its version can't be taken up")
+        if served is None and self.manager.store.resolve(agent_id) in self.manager.problems:
+            raise HTTPException(503, "this agent is set aside, or its version can't be taken up")
         if served is None:
             raise HTTPException(404, "this agent has nothing in production or on paper")
         return served

@@ -23,7 +23,7 @@ ADDRESS = "http://address-of-this-service"  # stands in the page until it is kno
 _REASONS = {
     400: "the request is not HTTP that can be read",
     401: "no API key, or an unknown one",
-    403: "not from this machine, while there are no keys",
+    403: "not from this machine, or a kill switch, while there are no keys",
     404: "no such agent, or it is not promoted",
     405: "the path has no such method",
     408: "the body did not arrive in time",

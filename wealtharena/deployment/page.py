@@ -30,7 +30,8 @@ _MEASURES = (
 _MAX_LINES = 6
 RELEASE = (
     f"<p class=facts>It trades again once it is released at the machine: <code>{speech.COMMAND} task=paper paper.action=release "
-    "paper.reason='what was found'</code> with its asset and account, without the file <code>KILL</code>.</p>"
+    "paper.reason='what was found'</code> with its asset and account, without the file <code>KILL</code>, "
+    "while no process trades the agent: stop it, release, start it again.</p>"
 )
 _LETTER = 12.0  # width of a chart's mark, a letter, with room beside it: letters are largest on a telephone
 _HELD = 5e-4  # smaller weights round to 0.0 %

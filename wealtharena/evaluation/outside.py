@@ -144,7 +144,7 @@ def _require_countable(growth: FloatArray, name: str) -> None:
 
 def _require_own(values: FloatArray, at: npt.NDArray[np.datetime64], column: str, name: str) -> None:
     """Raise DataError where returns, as shares, are no row's own gain: what it multiplies by, cumulative or rolling ones."""
-    if values.min() > 0.0 and FACTORS[0] < np.median(values) < FACTORS[1]:
+    if _like_factors(values):
         raise DataError(
             f"{name}: {column} lies around 1 ({np.median(values):.4f}), as factors by which a value grows do",
             hint="subtract 1 (100 of per cents)",
@@ -158,6 +158,11 @@ def _require_own(values: FloatArray, at: npt.NDArray[np.datetime64], column: str
             f"{name}: each {column} is much like the one before (a correlation of {alike:.2f}), as cumulative or rolling ones are",
             hint="give what each row earned; of cumulative returns, 1 + each is a level: call that column `equity`",
         )
+
+
+def _like_factors(values: FloatArray) -> bool:
+    """Return whether figures may be what each row multiplies by; in per cents a fund that never loses may look so, too."""
+    return bool(values.min() > 0.0 and FACTORS[0] < np.median(values) < FACTORS[1])
 
 
 def _as_shares(found: Figures, at: npt.NDArray[np.datetime64], unit: str, above: str, ledger: Ledger) -> FloatArray:
@@ -174,6 +179,8 @@ def _as_shares(found: Figures, at: npt.NDArray[np.datetime64], unit: str, above:
         ledger.note(f"returns are taken as per cents, since {found.sign} a %: they {sizes.told('percent')}")
     elif unit == "auto":
         hint = "say which: returns_unit=percent, or returns_unit=share where 0.01 is one per cent"
+        if _like_factors(values):
+            hint += "; where they are factors by which a value grows, neither: subtract 1"
         both = f"as shares they {sizes.told('share')}, as per cents they {sizes.told('percent')}"
         if says_pct(found.name):
             if not sizes.is_open:
@@ -187,6 +194,11 @@ def _as_shares(found: Figures, at: npt.NDArray[np.datetime64], unit: str, above:
         ledger.note(
             f"returns are taken as shares, 0.01 for one per cent, since nothing says otherwise: they {sizes.told('share')}; "
             f"as per cents (returns_unit=percent) they {sizes.told('percent')}"
+        )
+    elif not found.sign and unit == "percent" and _like_factors(values):
+        ledger.note(
+            f"{found.name} is taken as per cents, as returns_unit says, and lies around 1 ({np.median(values):.4f}), as factors "
+            "by which a value grows do: see whether it is none"
         )
     return values / 100.0 if unit == "percent" or found.sign else values
 

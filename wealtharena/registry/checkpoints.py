@@ -132,9 +132,14 @@ class ModelCheckpoint:
             )
         return found
 
-    def check(self) -> None:
-        """Raise the CheckpointError that saving a version would meet later: a damaged history, or no room or right to write."""
+    def check(self, *, signs: bool = True) -> None:
+        """Raise the CheckpointError that saving a version would meet later: a damaged history, or no room or right to write.
+
+        Where a line must come of it, `signs`, also that of a signed history without a key to go on with.
+        """
         history.read_history(self.root)
+        if signs:
+            history.require_signable(self.root)
         with history.told(self.root):
             require_appendable(self.root / history.HISTORY)
             for agent in self.agents():

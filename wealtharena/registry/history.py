@@ -213,6 +213,11 @@ def append(root: Path, event: Mapping[str, Any], *, anew: bool = False) -> None:
         append_line(root / HISTORY, lambda standing: chain.link(standing, stamped, key=key, anew=anew))
 
 
+def require_signable(root: Path) -> None:
+    """Raise the CheckpointError that a further line would meet where the history is signed and there is no key to go on with."""
+    chain.link(content(root), {}, key=chain.signing_key())
+
+
 def content(root: Path) -> bytes:
     """Return the history as it stands, unread; CheckpointError where the system does not give it."""
     try:

@@ -88,7 +88,7 @@ class Keys:
 
 
 def read_keys(names: Sequence[str], file: str | None) -> Keys:
-    """Return the two keys of these names, from a file of lines NAME=VALUE or of JSON, else from the environment.
+    """Return the two keys of these names, from a file of lines NAME=VALUE, as an .env has them, or of JSON, else from the environment.
 
     ConfigError names what is missing, never a value.
     """
@@ -100,6 +100,14 @@ def read_keys(names: Sequence[str], file: str | None) -> Keys:
     return Keys(found[names[0]].strip(), found[names[1]].strip())
 
 
+def _pair(line: str) -> tuple[str, str]:
+    """Return the name and the value of a line, as a shell would take it: without `export` before it and quotes around it."""
+    name, _, value = line.strip().removeprefix("export ").partition("=")
+    value = value.strip()
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    return name.strip(), value[1:-1] if quoted else value
+
+
 def _of_file(path: Path) -> dict[str, str]:
     try:
         text = path.expanduser().read_text(encoding="utf-8")
@@ -107,7 +115,7 @@ def _of_file(path: Path) -> dict[str, str]:
         why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
         raise ConfigError(f"broker.keys_file cannot be read: {why}", hint="name a file that you can read") from None
     if not text.lstrip().startswith("{"):
-        return {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in text.splitlines())}
+        return dict(map(_pair, text.splitlines()))
     try:
         content = json.loads(text)
     except ValueError:

@@ -45,7 +45,7 @@ class QualitySpec(Spec):
     ohlc_breaks: Action = Field(description="an open or close outside low to high")
     non_positive: Action = Field(description="a price at or below zero")
     missing_values: Action = Field(description="a bar that lacks a price")
-    stale: Action = Field(description="as many equal closes in a row as stale_bars says")
+    stale: Action = Field(description="more equal closes in a row than stale_bars says")
     spikes: Action = Field(
         description="a whole bar far off the last good close: beyond spike_sigmas, and by half of it or more"
     )
@@ -57,7 +57,7 @@ class QualitySpec(Spec):
     )
     missing_sessions: Action = Field(description="sessions of the exchange's calendar without a bar")
     leaking_bars: Action = Field(description="bars, or a column, that tell a return which can still be traded")
-    stale_bars: int = Field(ge=2, description="equal closes in a row that count as stale")
+    stale_bars: int = Field(ge=2, description="equal closes in a row beyond which one is stale")
     spike_sigmas: float = Field(gt=0, description="deviation, in trailing robust sigmas, that counts as a spike")
     max_gap_bars: int = Field(ge=1, description="a longer gap than this is ticker reuse or a halt, never filled")
     leak_correlation: float = Field(

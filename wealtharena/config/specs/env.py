@@ -50,9 +50,11 @@ class EnvSpec(Spec):
     """Rules of one portfolio environment; all that the kernel needs beside prices and features."""
 
     action: Literal["auto", "weights", "allocation", "tilt"] = Field(
-        description="auto takes what the algorithm can use"
+        description="auto takes what asset.action prefers where the algorithm can, else what the algorithm does first"
     )
-    anchor: AnchorName = Field(description="tilt: the baseline that is tilted; an agent that says nothing holds it")
+    anchor: AnchorName = Field(
+        description="tilt: the baseline that is tilted, that of the class (asset.anchor) unless it is set; an agent that says nothing holds it"
+    )
     anchor_bars: int = Field(
         ge=2,
         le=2048,
