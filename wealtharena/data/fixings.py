@@ -84,7 +84,7 @@ def renew(data: DataSpec) -> str:
         if not _continues(rates):
             return f"what {url} sent is not the ECB's rates as this installation knows them"
     except ProviderError as error:
-        return f"the ECB's rates cannot be had: {error.cause}"
+        return f"the ECB's rates cannot be had: {error.cause}; those at hand end on {currency.ecb_rates().index[-1]:%Y-%m-%d}"
     except ValueError as error:
         return f"what {url} sent is no file of the ECB's rates: {manners.clean(str(error))}"
     currency.take_later(rates)
