@@ -23,7 +23,7 @@ from wealtharena.data.bars import Bars, RawBars
 from wealtharena.data.panel import Panel
 from wealtharena.data.provider import Provider, RefusalError
 from wealtharena.data.store import Store
-from wealtharena.errors import DataError, EmptyWindowError, ProviderError, require_kind
+from wealtharena.errors import DataError, EmptyWindowError, ProviderError, kind_of, require_kind, table_hint
 from wealtharena.shown import some
 
 if TYPE_CHECKING:
@@ -355,7 +355,7 @@ def load_panel(
     from wealtharena.data.providers import files
 
     if not isinstance(frame, pd.DataFrame):
-        raise DataError(f"bars are a {type(frame).__name__}, not a table", hint="pass a pandas DataFrame")
+        raise DataError(f"bars are a {kind_of(frame)}, not a table of pandas", hint=table_hint(frame))
     require_kind("asset", asset, (str, AssetSpec), hint='pass the name of a class, such as "etf"')
     require_kind("data", data, (DataSpec, type(None)), hint="pass compose([...]).data, or leave it out")
     if frame.empty:
