@@ -14,6 +14,7 @@ courses that have that size. A graph that this platform exported is not played: 
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import pickle
 import re
@@ -27,6 +28,7 @@ import numpy.typing as npt
 
 from benchmarks.arena import sources
 from wealtharena.config.paths import conf_dir
+from wealtharena.config.suggest import did_you_mean
 from wealtharena.envs.observation import ObservationLayout
 from wealtharena.envs.vector_env import PortfolioVectorEnv
 from wealtharena.registry.onnx_trial import without_reports
@@ -148,10 +150,21 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
 
 
 def _algorithm(name: str) -> Any:
-    """Return the algorithm of Stable-Baselines3 of that name."""
+    """Return the algorithm of Stable-Baselines3, or of its contributed ones where they are installed, of that name.
+
+    DoesNotFitError where there is none, or it remembers what it saw: its memory is not handed on here.
+    """
     import stable_baselines3
 
-    return getattr(stable_baselines3, name)
+    known = dict(vars(stable_baselines3))
+    if importlib.util.find_spec("sb3_contrib") is not None:
+        known |= vars(importlib.import_module("sb3_contrib"))
+    found = {word: value for word, value in known.items() if isinstance(value, type) and hasattr(value, "load")}
+    if name not in found:
+        raise DoesNotFitError(f"Stable-Baselines3 has no algorithm {name}; {did_you_mean(name, found)}")
+    if name.startswith("Recurrent"):
+        raise DoesNotFitError(f"{name} remembers what it saw; play it by a class of your own with reset() and act()")
+    return found[name]
 
 
 def _normaliser(statistics: Path | None) -> Any:

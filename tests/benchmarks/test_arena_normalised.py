@@ -1,9 +1,10 @@
-"""A model of Stable-Baselines3 that was trained under VecNormalize reads scaled observations in the arena too."""
+"""Models of Stable-Baselines3 in the arena: by the names of their algorithms, and on what VecNormalize scaled."""
 
 from __future__ import annotations
 
 import pickle
 import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -103,3 +104,32 @@ def test_statistics_that_are_not_there_or_of_another_kind_of_entry_are_refused(m
     (model.parent / "policies.py").write_text("class Own: pass\n")
     with pytest.raises(ValueError, match=r"only a model of Stable-Baselines3 has statistics"):
         entries.own(f"own={model.parent / 'policies.py'}:Own:some.pkl")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("PPO", ""), ("TQC", ""), ("ppo", "has no algorithm ppo; did you mean PPO?"), ("__name__", "has no algorithm __name__; "),
+     ("RecurrentPPO", "RecurrentPPO remembers what it saw; play it by a class of your own")],
+)  # fmt: skip
+def test_an_algorithm_is_found_among_the_contributed_ones_too_and_a_misspelt_one_is_told(
+    name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classes = "\n".join(f"class {one}:\n    load = None" for one in ("PPO", "TQC", "RecurrentPPO")).partition(
+        "class TQC"
+    )
+    for package, text in (
+        ("stable_baselines3", f"import sys as ppo\n{classes[0]}"),
+        ("sb3_contrib", "".join(classes[1:])),
+    ):
+        monkeypatch.delitem(sys.modules, package, raising=False)
+        (tmp_path / f"{package}.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    try:
+        if not said:
+            assert entries._algorithm(name).__name__ == name
+            return
+        with pytest.raises(entries.DoesNotFitError, match=re.escape(said)):
+            entries._algorithm(name)
+    finally:
+        for package in ("stable_baselines3", "sb3_contrib"):
+            sys.modules.pop(package, None)
