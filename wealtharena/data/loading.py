@@ -83,7 +83,7 @@ def panel_of(origin: Provider, asset: AssetSpec, data: DataSpec, *, reasons: tup
         DataError: see `fetch_all` and `align`.
     """
     symbols, chosen = wanted_symbols(origin, asset, data)
-    return _joined(origin, symbols, asset, data, said=lambda: (*reasons, *origin.notes(), *chosen))
+    return _joined(origin, symbols, asset, data, said=lambda: (*reasons, *provider.noted(origin), *chosen))
 
 
 def _joined(
@@ -209,8 +209,8 @@ def wanted_symbols(origin: Provider, asset: AssetSpec, data: DataSpec) -> tuple[
     available: Any = origin.symbols()  # of a package it may be anything
     if available is None:
         return universe, ()
-    if not isinstance(available, tuple | list):
-        told = f"symbols returned a {type(available).__name__}, and no tuple of names"
+    if not provider.are_texts(available):
+        told = f"symbols returned {available!r}"[:80] + ", and no tuple of names"
         raise plugins.misused(provider.ROOM, origin.name, told)
     common = tuple(symbol for symbol in universe if symbol in available)
     who = "the file" if origin.name == "files" else origin.title
