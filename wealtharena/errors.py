@@ -99,3 +99,14 @@ def require_kind(name: str, value: object, kind: type | tuple[type, ...], *, hin
     """Raise ConfigError where an argument of a public function is of another kind; `hint` says what to pass."""
     if not isinstance(value, kind):
         raise ConfigError(f"{name} is a {type(value).__name__}", hint=hint)
+
+
+def table_hint(value: object) -> str:
+    """Return what to pass in place of what is no DataFrame of pandas: those of polars, Dask and pyarrow say how."""
+    return "pass a pandas DataFrame" + (", such as bars.to_pandas()" if hasattr(value, "to_pandas") else "")
+
+
+def kind_of(value: object) -> str:
+    """Return what kind of thing a value is: a DataFrame of polars bears the name of pandas' own."""
+    kind, package = type(value), type(value).__module__.partition(".")[0]
+    return kind.__name__ if package == "builtins" else f"{kind.__name__} of {package}"

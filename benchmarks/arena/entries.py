@@ -5,6 +5,7 @@ A policy of one's own is an ONNX graph, a class in a Python file, or a model of 
     --entry mine=policy.onnx            one input [N, D], first output the target weights [N, A]
     --entry mine=policies.py:Momentum   `act(observation [1, D]) -> weights [1, A]`, and, if it has it, `fit(make_env, seed)`
     --entry mine=model.zip:PPO          a saved model, by the name of its algorithm
+    --entry mine=model.zip:PPO:vecnormalize.pkl   one that was trained under VecNormalize, with what that saved
 
 `make_env(n)` makes n environments over the training rows, with Gymnasium's vector face; their market ends with the fold's
 validation bars. A class that has no `fit` is played as it is. A graph or a model reads observations of one size, and plays the
@@ -13,20 +14,25 @@ courses that have that size. A graph that this platform exported is not played: 
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import pickle
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from benchmarks.arena import sources
 from wealtharena.config.paths import conf_dir
+from wealtharena.config.suggest import did_you_mean
 from wealtharena.envs.observation import ObservationLayout
 from wealtharena.envs.vector_env import PortfolioVectorEnv
 from wealtharena.registry.onnx_trial import without_reports
+from wealtharena.shown import some
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -41,6 +47,8 @@ MOST_STEPS = 300_000
 
 
 EXPORTED = {"features", "portfolio"}  # inputs of the graphs that this platform writes
+_STATISTICS: Final = re.compile(r"vec_?normalize.*\.pkl$", re.IGNORECASE)  # as SB3's callbacks and rl-zoo3 name them
+_NONE: Final = "-"  # in their place: the model was trained without
 
 
 class DoesNotFitError(Exception):
@@ -68,11 +76,12 @@ class OwnPolicy:
 
     path: Path
     part: str  # class of a Python file, algorithm of a saved model
+    statistics: Path | None = None  # of observations, under which a model was trained
 
     @property
     def digest(self) -> str:
         """Return the sha256 of the file and of what it stands on."""
-        return sources.digest(sources.stands_on(self.path))
+        return sources.digest(sources.stands_on(self.path) | ({self.statistics} if self.statistics else set()))
 
     def check(self) -> None:
         """Raise ValueError where the file holds no policy of that name that can be opened."""
@@ -81,6 +90,7 @@ class OwnPolicy:
                 _session(self.path)
             elif self.path.suffix == ".zip":
                 _algorithm(self.part).load(self.path, device="cpu")
+                _normaliser(self.statistics)
             else:
                 _class(self.path, self.part)
         except KeyboardInterrupt:
@@ -94,7 +104,7 @@ class OwnPolicy:
         if self.path.suffix == ".onnx":
             return _graph(self.path, layout.size)
         if self.path.suffix == ".zip":
-            return _model(self.path, self.part, make_env)
+            return _model(self.path, self.part, make_env, statistics=self.statistics)
         made = _class(self.path, self.part)()
         if hasattr(made, "fit"):
             made.fit(make_env, seed)
@@ -140,14 +150,36 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
 
 
 def _algorithm(name: str) -> Any:
-    """Return the algorithm of Stable-Baselines3 of that name."""
+    """Return the algorithm of Stable-Baselines3, or of its contributed ones where they are installed, of that name.
+
+    DoesNotFitError where there is none, or it remembers what it saw: its memory is not handed on here.
+    """
     import stable_baselines3
 
-    return getattr(stable_baselines3, name)
+    known = dict(vars(stable_baselines3))
+    if importlib.util.find_spec("sb3_contrib") is not None:
+        known |= vars(importlib.import_module("sb3_contrib"))
+    found = {word: value for word, value in known.items() if isinstance(value, type) and hasattr(value, "load")}
+    if name not in found:
+        raise DoesNotFitError(f"Stable-Baselines3 has no algorithm {name}; {did_you_mean(name, found)}")
+    if name.startswith("Recurrent"):
+        raise DoesNotFitError(f"{name} remembers what it saw; play it by a class of your own with reset() and act()")
+    return found[name]
 
 
-def _model(path: Path, algorithm: str, make_env: MakeEnv) -> Decide:
-    model = _algorithm(algorithm).load(path, device="cpu")
+def _normaliser(statistics: Path | None) -> Any:
+    """Return the VecNormalize that was saved there, None where there is no path; it goes on learning nothing here."""
+    if statistics is None:
+        return None
+    with statistics.open("rb") as file:
+        found = pickle.load(file)
+    if not hasattr(found, "normalize_obs"):
+        raise DoesNotFitError(f"{statistics.name} holds a {type(found).__name__}, and no VecNormalize")
+    return found
+
+
+def _model(path: Path, algorithm: str, make_env: MakeEnv, *, statistics: Path | None = None) -> Decide:
+    model, normaliser = _algorithm(algorithm).load(path, device="cpu"), _normaliser(statistics)
     reads = getattr(model.observation_space, "shape", None) or ()  # of a choice it is (), of a dictionary None
     kind = make_env(1).actions
     assert kind.layout is not None
@@ -155,12 +187,15 @@ def _model(path: Path, algorithm: str, make_env: MakeEnv) -> Decide:
         told = f"{model.observation_space}"[:80]
         raise DoesNotFitError(f"{path.name} reads {told}, this market shows {kind.layout.size} numbers in a row")
     _require_size(path, reads, kind.layout.size)
+    if statistics is not None:
+        _require_size(statistics, tuple(normaliser.observation_space.shape or ()), kind.layout.size)
     given, asked_for = model.action_space, kind.space()
     if _size_of(given) != _size_of(asked_for):
         raise DoesNotFitError(f"{path.name} answers {given}, and actions of --action {kind.name} are {asked_for}")
 
     def decide(seen: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        asked = np.asarray(model.predict(seen, deterministic=True)[0], dtype=kind.empty(1).dtype)
+        read = seen if normaliser is None else normaliser.normalize_obs(seen)
+        asked = np.asarray(model.predict(read, deterministic=True)[0], dtype=kind.empty(1).dtype)
         return kind.weights(asked, seen, np.zeros((len(seen), kind.assets), np.float32)).astype(np.float64)
 
     return decide
@@ -201,7 +236,8 @@ def _steps(algo: str) -> str:
 def own(text: str, *, action: str = "weights") -> Entrant:
     """Return the entrant that `name=path` or `name=path:part` describes; ValueError says what is wrong with it."""
     name, _, place = text.partition("=")
-    path, _, part = place.partition(":")
+    path, _, rest = place.partition(":")
+    part, _, under = rest.partition(":")
     file = Path(path)
     if not set(name).isdisjoint("/\\|\n"):
         raise ValueError(f"--entry {text}: a name is part of a file's name and of a table; leave out / \\ and |")
@@ -213,4 +249,31 @@ def own(text: str, *, action: str = "weights") -> Entrant:
         raise ValueError(f"--entry {text}: name the class, as in {name}={path}:Policy")
     if file.suffix == ".zip" and not part:
         raise ValueError(f"--entry {text}: name the algorithm that saved it, as in {name}={path}:PPO")
-    return Entrant(name, f"{file.name}{':' + part if part else ''}", (f"env.action={action}",), OwnPolicy(file, part))
+    if under and file.suffix != ".zip":
+        raise ValueError(
+            f"--entry {text}: only a model of Stable-Baselines3 has statistics of VecNormalize; leave {under} out"
+        )
+    statistics = _statistics(f"{name}={path}:{part}", file, under) if file.suffix == ".zip" else None
+    words = ":".join(filter(None, (file.name, part, statistics.name if statistics else "")))
+    return Entrant(name, words, (f"env.action={action}",), OwnPolicy(file, part, statistics))
+
+
+def _statistics(text: str, model: Path, under: str) -> Path | None:
+    """Return the file of the statistics under which a model was trained, None for none.
+
+    Without them such a model plays on what it has never seen, and nothing in it tells: statistics that lie beside it, or in a
+    folder there as rl-zoo3 leaves them, are to be named or waved off.
+    """
+    if under and under != _NONE:
+        if not Path(under).is_file():
+            raise ValueError(f"--entry {text}: there is no file {under}")
+        return Path(under)
+    beside = sorted(
+        path for path in (*model.parent.glob("*"), *model.parent.glob("*/*")) if _STATISTICS.search(path.name)
+    )
+    if beside and not under:
+        raise ValueError(
+            f"--entry {text}: statistics of VecNormalize lie beside it ({some([str(path) for path in beside], 3)}); name those that it was trained under,"
+            f" as in {text}:{beside[0]}, or {text}:{_NONE} where it was trained without"
+        )
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -230,3 +231,44 @@ def test_of_several_folders_of_configuration_each_is_read_and_none_hides_another
     (other / "experiment" / "one.yaml").write_text(f"{HEAD}seed: 9\n")
     hidden = f"{other}/experiment/one.yaml would never be read: {one}/experiment/one.yaml"
     assert hidden in said(one, other, chosen="one")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (f"{HEAD}{MIXED}".encode(), "one.yaml chooses override /asset: [etf, crypto], and a group takes one choice"),
+        (b"seed: 7\n", "one.yaml: nothing reads its keys"),
+        (
+            f"{HEAD}# gr\xf6\xdfer\nseed: 7\n".encode("latin-1"),
+            "one.yaml is no text in UTF-8: byte 24; save it as UTF-8",
+        ),
+    ],
+)
+def test_a_file_of_the_last_folder_is_looked_through_as_one_of_the_first(
+    content: bytes, told: str, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several folders, as beside an installed package that brings configuration, only the first was looked through."""
+    last = tmp_path / "last"
+    (last / "experiment").mkdir(parents=True)
+    (last / "experiment" / "one.yaml").write_bytes(content)
+    monkeypatch.setenv(CONFIG_DIR, os.pathsep.join([str(own.parent), str(last)]))
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        compose(["experiment=one"])
+
+
+@pytest.mark.parametrize(
+    ("defaults", "told"),
+    [
+        ("- ppp", "algo/mine.yaml chooses algo=ppp, which is not a choice; did you mean algo=ppo? choices: a2c, appo"),
+        ("- /algos: ppo", "algo/mine.yaml chooses algos=ppo, which is of no group that there is; did you mean algo?"),
+    ],
+)
+def test_a_file_that_chooses_what_is_not_there_is_named_with_what_there_is(
+    defaults: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was said of what nobody had typed, with an empty list of choices."""
+    (tmp_path / "algo").mkdir()
+    (tmp_path / "algo" / "mine.yaml").write_text(f"defaults:\n  {defaults}\nname: ppo\n")
+    monkeypatch.setenv(CONFIG_DIR, str(tmp_path))
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        compose(["algo=mine"])

@@ -13,11 +13,12 @@ import pytest
 from tests.data.specs import compose, with_data
 from wealtharena import features
 from wealtharena.config.specs.experiment import ExperimentSpec
-from wealtharena.data import align, cache, load, loading, provider, repeat_overrides
+from wealtharena.data import align, cache, load, load_panel, loading, provider, repeat_overrides
 from wealtharena.data.bars import Bars, RawBars, raw_table
 from wealtharena.data.quality.report import Finding, QualityReport, no_changes
 from wealtharena.data.store import Store, Window
-from wealtharena.errors import ConfigError, DataError, ProviderError
+from wealtharena.errors import ConfigError, DataError, ProviderError, WealthArenaError
+from wealtharena.prediction.bars import BarTable
 
 
 @pytest.fixture
@@ -300,3 +301,14 @@ def test_a_store_that_nobody_collects_for_any_more_is_said_by_todays_date(
         )
         notes = load(stored.asset, stored.data.model_copy(update={"end": end}), seed=0).notes
         assert any(f"the stored bars end on {last}, {days} days ago; " in note for note in notes) is said
+
+
+def test_a_table_of_another_library_is_called_by_its_library_with_the_way_to_pandas() -> None:
+    """It was a DataFrame and no table, and a pandas DataFrame was to be passed."""
+    theirs = type("DataFrame", (), {"__module__": "polars.dataframe.frame", "to_pandas": lambda self: None})()
+    told = r"are a DataFrame of polars, not a table of pandas; pass a pandas DataFrame, such as bars\.to_pandas\(\)$"
+    for take in (lambda bars: load_panel(bars, asset="crypto"), BarTable.from_frame):
+        with pytest.raises(WealthArenaError, match=told):
+            take(theirs)
+        with pytest.raises(WealthArenaError, match=r"are a list, not a table of pandas; pass a pandas DataFrame$"):
+            take([1, 2])

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -135,18 +136,29 @@ def test_a_source_says_truly_whether_it_has_opens(make_spec: MakeSpec, asset: st
         ({"adjusted": "maybe"}, "its adjusted is 'maybe', and none of splits, all, none"),
         ({"days": 60}, "its bars are of 2020-01-01 to 2020-02-29, and 2020-01-01 to 2020-01-31 was asked for"),
         ({"days": 32}, None),
+        ({"currency": "usd"}, "its currency is 'usd', and no code such as 'USD'"),
+        ({"fetched_at": datetime(2020, 3, 1)}, "its fetched_at is .*, and no time with a zone"),
+        ({"fetched_at": None}, "its fetched_at is None, and no time with a zone"),
+        ({"zone": "Australia/Sydney"}, "a bar of 1d is stamped 2019-12-31 13:00, and not at 00:00 of its trade date"),
+        ({"zone": "Australia/Sydney", "interval": "1h"}, None),
+        ({"hole": 3}, "its row 4 has no timestamp"),
     ],
 )
 def test_a_source_of_a_package_gives_the_bars_that_were_asked_for_or_is_refused(
     monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], told: str | None
 ) -> None:
-    """Bars behind `data.end`, which were to be held back, were traded; a unit that there is none of was none."""
+    """Bars behind `data.end`, which were to be held back, were traded; a unit that there is none of was none.
+
+    Days by the midnight of a venue were days too early, or late.
+    """
 
     class Mine(provider.Provider):
         name, title = "mine", "Mine"
 
         def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars:
-            days = pd.date_range("2020-01-01", periods=changes.pop("days", 31), tz="UTC")
+            days = pd.date_range("2020-01-01", periods=changes.pop("days", 31), tz=changes.pop("zone", "UTC"))
+            if hole := changes.pop("hole", 0):
+                days = days.where(np.arange(len(days)) != hole)
             table = raw_table(pd.DataFrame({"timestamp": days, "close": 1.0}))
             sent = RawBars("mine", symbol, interval, table, "USD", "none", "splits", datetime.now(UTC))
             return replace(sent, **changes)
@@ -154,9 +166,29 @@ def test_a_source_of_a_package_gives_the_bars_that_were_asked_for_or_is_refused(
     spec = compose(["asset=crypto"])
     monkeypatch.setattr(plugins, "of_package", lambda room, name: True)
     monkeypatch.setattr(plugins, "title", lambda room, name: f"the plugin {name!r}")
+    changes = dict(changes)  # fetch takes some out
     asked = (Mine(spec.data, spec.asset), "A-USD", date(2020, 1, 1), date(2020, 1, 31), "1d")
     if told is None:
         assert isinstance(provider.fetched(*asked), RawBars)
         return
     with pytest.raises(WealthArenaError, match=f"the plugin 'mine': fetch.*{told}"):
         provider.fetched(*asked)
+
+
+@pytest.mark.parametrize("told", ["runs too well", None, (1,)])
+def test_what_a_source_says_of_itself_is_texts_and_no_text_alone(told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A comma was forgotten, `("runs too well")`, and each letter stood as a note in the report."""
+
+    class Mine(provider.Provider):
+        name, title, caveats = "mine", "Mine", told
+
+        def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars:
+            raise NotImplementedError
+
+    spec = compose(["asset=crypto"])
+    monkeypatch.setattr(plugins, "subclass", lambda *asked: Mine)
+    monkeypatch.setattr(provider, "names", lambda: ("mine",))
+    with pytest.raises(WealthArenaError, match=r"the caveats of its Provider are .*, and no tuple of texts"):
+        provider.find("mine")
+    with pytest.raises(WealthArenaError, match=r"notes returned .*, and no tuple of texts"):
+        provider.noted(Mine(spec.data, spec.asset))

@@ -5,12 +5,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from numba.core import caching, compiler
 
 from tests.forks import Fork
 from wealtharena import files
+from wealtharena.config import plugins
 from wealtharena.envs import compiled, kernel
 
 pytestmark = pytest.mark.slow
@@ -240,3 +242,16 @@ def test_no_compiled_code_needs_a_folder_of_the_packages_own_or_a_home(tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["4"]
     assert list(tmp_path.glob("wealtharena-*/kernel-*/evaluation-*/*.nbc")), "kept below the folder for temporary files"
+
+
+def test_machine_code_of_a_package_is_not_taken_for_that_of_a_copy_under_another_name(
+    folder_for, tmp_path, monkeypatch
+):
+    """It names the module that it is of: whoever copied a package and renamed it got a `No module named` of the first."""
+    monkeypatch.setattr(plugins, "sources_offered", lambda room: ())  # the same, whatever they are called
+    found = set()
+    for module in ("theirs.calm", "mine.calm"):
+        offered = {"calm": (SimpleNamespace(name="calm", value=module),)}
+        monkeypatch.setattr(plugins, "_offered", lambda room, offered=offered: offered)
+        found.add(folder_for(NUMBA_CACHE_DIR=tmp_path))
+    assert len(found) == 2

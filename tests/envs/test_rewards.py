@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ from pydantic import ValidationError
 from tests.envs.markets import EVERY_COST, market_of, random_panel, spec_of
 from wealtharena.envs import rewards
 from wealtharena.envs.portfolio_env import PortfolioEnv
+from wealtharena.envs.rules import rules_of
+from wealtharena.envs.vector import PARAMETER
+from wealtharena.errors import WealthArenaError
 
 PANEL = random_panel(np.random.default_rng(3), bars=40, assets=2)
 
@@ -97,6 +101,34 @@ def test_every_reward_is_found_by_the_name_of_its_file_and_has_a_preset():
 def test_a_reward_that_does_not_exist_names_those_that_do():
     with pytest.raises(ValidationError, match="'log_return'"):
         play(name="profit")
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (lambda ratio, after, rules: math.nan if ratio < 1.0 else ratio, "returns nan, 0, 0 at ratio=0.99, before=0, "),
+        (
+            lambda ratio, after, rules: math.inf if after == 0.0 else ratio,
+            "returns inf, 0, 0 at ratio=1.01, before=0, ",
+        ),
+        (lambda ratio, after, rules: math.inf if rules[PARAMETER] == 0.0 else ratio, "returns inf, 0, 0 at ratio=1.01"),
+        (lambda ratio, after, rules: ratio, ""),
+    ],
+)
+def test_a_package_s_reward_that_is_no_number_at_a_usual_bar_is_refused_by_name_and_bar(value, told, monkeypatch):
+    """A training ended in a loss that was not finite, and was told to take a smaller learning rate."""
+    found = SimpleNamespace(
+        log_return=lambda ratio, before, after, first, second, rules: (value(ratio, after, rules), first, second)
+    )
+    monkeypatch.setattr(rewards.plugins, "of_package", lambda room, name: True)
+    monkeypatch.setattr(rewards.plugins, "load", lambda room, name: found)
+    monkeypatch.setattr(rewards.plugins, "title", lambda room, name: f"the plugin {name!r}")
+    spec = spec_of(reward={"name": "log_return"})
+    if not told:
+        rules_of(spec, PANEL.symbols, delisting=False)
+        return
+    with pytest.raises(WealthArenaError, match="the plugin 'log_return': log_return " + told):
+        rules_of(spec, PANEL.symbols, delisting=False)
 
 
 @pytest.mark.slow

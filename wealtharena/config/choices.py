@@ -66,13 +66,18 @@ def _files(group: str, choices: str, roots: Sequence[Path]) -> Iterator[_File]:
     """Yield the files below `roots` that are chosen in a group, one or, in a grid, several."""
     for choice in choices.split(",") if roots and group else ():
         name = choice.strip(" '\"").removesuffix(".yaml")
-        found = (root / group / f"{name}.yaml" for root in roots if name and not name.startswith("/"))
-        yield from (_File(path, group) for path in list(found)[:1] if path.is_file())
+        places = (root / group / f"{name}.yaml" for root in roots if name and not name.startswith("/"))
+        yield from (_File(path, group) for path in [path for path in places if path.is_file()][:1])
 
 
 def _chosen_by(file: _File, roots: Sequence[Path]) -> Iterator[_File]:
-    """Yield the files that a file's `defaults` choose; ConfigError where they list several of a group."""
-    where, text = without_home(str(file.path)), file.path.read_text(encoding="utf-8", errors="replace")
+    """Yield the files that a file's `defaults` choose; ConfigError where they list several of a group, or it is no text."""
+    where = without_home(str(file.path))
+    try:
+        errors = "replace" if file.placed else "strict"  # of a preset that is none, reading it tells
+        text = file.path.read_text(encoding="utf-8", errors=errors)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{where} is no text in UTF-8: byte {error.start}", hint="save it as UTF-8") from error
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError:

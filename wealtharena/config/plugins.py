@@ -90,6 +90,11 @@ def names_offered(room: str) -> tuple[str, ...]:
     return tuple(sorted(_offered(room)))
 
 
+def modules_offered(room: str) -> tuple[str, ...]:
+    """Return what packages offer for a room as `name = module`, sorted, without importing any."""
+    return tuple(f"{name} = {entry.value}" for name in names_offered(room) for entry in _offered(room)[name])
+
+
 def sources_offered(room: str) -> tuple[Path, ...]:
     """Return the Python files of the packages that offer something for a room: a plugin may be made of several of them."""
     modules = {entry.value for name in names_offered(room) for entry in _offered(room)[name]}

@@ -14,7 +14,7 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from wealtharena.config.composition import defaults_for, groups, literal
+from wealtharena.config.composition import PRIMARY, defaults_for, groups, literal
 from wealtharena.config.homes import field_of, home
 from wealtharena.config.preset_files import no_preset
 from wealtharena.config.specs.base import InWords, RefusedBlocksError
@@ -258,15 +258,22 @@ def _no_choice(error: MissingConfigException, overrides: Sequence[str]) -> Confi
     group, choice = next((pair for pair in typed if "/".join(pair) == sought), fallback)
     if group == "experiment" and "/" in choice:
         return no_preset(choice)
-    choices = [item for item in error.options or () if item not in groups()]
+    choices = [item for item in error.options or groups().get(group, ()) if item not in groups()]
     if not group:
         return ConfigError(
             f"there is no configuration {choice!r}",
             hint="leave out --config-name and --config-path; files of your own: --config-dir <folder>",
         )
+    file = re.match(
+        r"In '([^']+)'", str(error)
+    )  # that of all is named where a choice was typed, or set anew by `override`
+    by = f"{file[1]}.yaml chooses {group}={choice}, which" if file and file[1] != PRIMARY else f"{group}={choice}"
+    if not choices:
+        near = nearest(group, groups())
+        return ConfigError(f"{by} is of no group that there is", hint=f"did you mean {near[0]}?" if near else "")
     near = nearest(choice, choices)
     hint = f"did you mean {' or '.join(f'{group}={name}' for name in near)}? " if near else ""
-    return ConfigError(f"{group}={choice} is not a choice", hint=f"{hint}choices: {', '.join(choices)}")
+    return ConfigError(f"{by} is not a choice", hint=f"{hint}choices: {', '.join(choices)}")
 
 
 def _no_group(overrides: Sequence[str]) -> ConfigError:

@@ -23,7 +23,7 @@ from wealtharena.data.bars import Bars, RawBars
 from wealtharena.data.panel import Panel
 from wealtharena.data.provider import Provider, RefusalError
 from wealtharena.data.store import Store
-from wealtharena.errors import DataError, EmptyWindowError, ProviderError, require_kind
+from wealtharena.errors import DataError, EmptyWindowError, ProviderError, kind_of, require_kind, table_hint
 from wealtharena.shown import some
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def panel_of(origin: Provider, asset: AssetSpec, data: DataSpec, *, reasons: tup
         DataError: see `fetch_all` and `align`.
     """
     symbols, chosen = wanted_symbols(origin, asset, data)
-    return _joined(origin, symbols, asset, data, said=lambda: (*reasons, *origin.notes(), *chosen))
+    return _joined(origin, symbols, asset, data, said=lambda: (*reasons, *provider.noted(origin), *chosen))
 
 
 def _joined(
@@ -209,8 +209,8 @@ def wanted_symbols(origin: Provider, asset: AssetSpec, data: DataSpec) -> tuple[
     available: Any = origin.symbols()  # of a package it may be anything
     if available is None:
         return universe, ()
-    if not isinstance(available, tuple | list):
-        told = f"symbols returned a {type(available).__name__}, and no tuple of names"
+    if not provider.are_texts(available):
+        told = f"symbols returned {available!r}"[:80] + ", and no tuple of names"
         raise plugins.misused(provider.ROOM, origin.name, told)
     common = tuple(symbol for symbol in universe if symbol in available)
     who = "the file" if origin.name == "files" else origin.title
@@ -355,7 +355,7 @@ def load_panel(
     from wealtharena.data.providers import files
 
     if not isinstance(frame, pd.DataFrame):
-        raise DataError(f"bars are a {type(frame).__name__}, not a table", hint="pass a pandas DataFrame")
+        raise DataError(f"bars are a {kind_of(frame)}, not a table of pandas", hint=table_hint(frame))
     require_kind("asset", asset, (str, AssetSpec), hint='pass the name of a class, such as "etf"')
     require_kind("data", data, (DataSpec, type(None)), hint="pass compose([...]).data, or leave it out")
     if frame.empty:

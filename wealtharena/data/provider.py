@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, ClassVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from wealtharena.config import plugins
 from wealtharena.config.specs.asset import AssetSpec
@@ -181,6 +181,11 @@ def find(name: str, *, key: str = "data.source") -> type[Provider]:
         raise plugins.misused(ROOM, name, f"its Provider calls itself {found.name!r}: name is to be {name!r}")
     if not isinstance(getattr(found, "title", None), str):
         raise plugins.misused(ROOM, name, "its Provider has no title, which reports call it by")
+    if not are_texts(found.caveats):
+        told = (
+            f"the caveats of its Provider are {found.caveats!r}, and no tuple of texts, such as ('it runs too well',)"
+        )
+        raise plugins.misused(ROOM, name, told)
     if lacking := sorted(found.__abstractmethods__):
         raise plugins.misused(ROOM, name, f"its Provider has no {lacking[0]}()")
     if not plugins.takes(found.fetch, ["self", "symbol", "start", "end", "interval"]):
@@ -200,17 +205,38 @@ def fetched(origin: Provider, symbol: str, start: date | None, end: date | None,
     return answer
 
 
+def noted(origin: Provider) -> tuple[str, ...]:
+    """Return `Provider.notes`; WealthArenaError where they are no texts: of one text alone each letter would be a note."""
+    found: Any = origin.notes()  # of a package it may be anything
+    if not are_texts(found):
+        raise plugins.misused(ROOM, origin.name, f"notes returned {found!r}, and no tuple of texts")
+    return tuple(found)
+
+
+def are_texts(found: object) -> bool:
+    """Return whether what a source names is a tuple or a list of texts."""
+    return isinstance(found, tuple | list) and all(isinstance(one, str) for one in found)
+
+
 def _unlike(answer: RawBars | Bars, origin: Provider, symbol: str, start: date | None, end: date | None) -> str:
     """Return what bars are not that were asked for, in words; "" where they are. Within a day a session may begin on the date before."""
     for name, wanted in (("provider", origin.name), ("symbol", symbol)):
         if getattr(answer, name) != wanted:
             return f"its {name} is {getattr(answer, name)!r}, and {wanted!r} was asked for"
-    if not (isinstance(answer.currency, str) and answer.currency):
+    if not (isinstance(answer.currency, str) and answer.currency and answer.currency == answer.currency.upper()):
         return f"its currency is {answer.currency!r}, and no code such as 'USD'"
     for name, choices in (("volume_unit", get_args(VolumeUnit)), ("adjusted", get_args(Adjustment))):
         if isinstance(answer, RawBars) and getattr(answer, name) not in choices:
             return f"its {name} is {getattr(answer, name)!r}, and none of {', '.join(choices)}"
-    day, stamps = timedelta(days=1), answer.table["timestamp"].dropna()
+    if not (isinstance(answer.fetched_at, datetime) and answer.fetched_at.tzinfo):
+        return f"its fetched_at is {answer.fetched_at!r}, and no time with a zone, such as self._clock()"
+    day, stamps = timedelta(days=1), answer.table["timestamp"]
+    if stamps.isna().any():
+        return f"its row {int(stamps.isna().to_numpy().argmax()) + 1} has no timestamp"
+    if not answer.interval.endswith(("m", "h")) and (times := stamps[stamps != stamps.dt.normalize()]).size:
+        return (
+            f"a bar of {answer.interval} is stamped {times.iloc[0]:%Y-%m-%d %H:%M}, and not at 00:00 of its trade date"
+        )
     if not window_mask(stamps, start and start - day, end and end + day).all():
         shown = f"{stamps.min():%Y-%m-%d} to {stamps.max():%Y-%m-%d}"
         return f"its bars are of {shown}, and {start or 'the first'} to {end or 'the last'} was asked for; cut them by window_mask()"

@@ -50,10 +50,11 @@ def cache_folder() -> Path | None:
 
     It lies below NUMBA_CACHE_DIR, or XDG_CACHE_HOME, or ~/.cache, or the system's temporary folder, whichever can be
     written first, and never inside the installed package. Its name carries a digest of every source file of this room
-    and of numba's version, and of packages that offer rewards, whole, because numba itself looks at one file only and would go on using a
+    and of numba's version, and of packages that offer rewards, whole and by name, because numba itself looks at one file only and would go on using a
     kernel whose reward, or what that calls, has changed.
     """
-    digest = hashlib.sha256(numba.__version__.encode())
+    offered = plugins.modules_offered("envs.rewards")  # machine code names its module: of a renamed copy there is none
+    digest = hashlib.sha256("\n".join((numba.__version__, *offered)).encode())
     for source in (*sorted(Path(__file__).parent.rglob("*.py")), *plugins.sources_offered("envs.rewards")):
         digest.update(source.read_bytes())
     name = f"kernel-{digest.hexdigest()[:16]}"

@@ -64,4 +64,5 @@ def rules_of(spec: EnvSpec, symbols: tuple[str, ...], *, delisting: bool) -> Rul
         v[RULE.log_factor_low], v[RULE.log_factor_high] = math.log(low), math.log(high)
     v.flags.writeable = False
     lots.flags.writeable = False
+    rewards.check_finite(reward.name, v)
     return Rules(vector=v, lots=lots)

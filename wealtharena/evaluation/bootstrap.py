@@ -18,6 +18,7 @@ import numpy.typing as npt
 from wealtharena.config.threads import usable_cores
 from wealtharena.envs.compiled import kept
 from wealtharena.evaluation.blocks import optimal_block_bars
+from wealtharena.evaluation.labels import check_alike
 
 FloatArray = npt.NDArray[np.float64]
 UIntArray = npt.NDArray[np.uint64]
@@ -191,6 +192,7 @@ def _influence_of(returns: FloatArray) -> FloatArray:
 
 
 def _pair(returns: npt.ArrayLike, baseline: npt.ArrayLike) -> FloatArray:
+    check_alike(returns, baseline, "returns and baseline")
     a, b = np.asarray(returns, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
     if a.ndim != 1 or a.shape != b.shape:
         raise ValueError(f"returns {a.shape} and baseline {b.shape} must be two series of one length")

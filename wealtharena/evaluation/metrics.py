@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena.evaluation import significance
+from wealtharena.evaluation.labels import check_alike
 
 if TYPE_CHECKING:
     from wealtharena.envs.trajectory import Trajectory
@@ -92,6 +93,7 @@ def excess(returns: npt.ArrayLike, risk_free: float | FloatArray) -> FloatArray:
     values = _series(returns)
     if not np.any(risk_free):
         return values
+    check_alike(returns, risk_free, "returns and risk_free")
     above = values - risk_free
     return np.where(np.abs(above) < ROUNDING, 0.0, above)
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena.evaluation import active, significance
+from wealtharena.evaluation.labels import check_alike
 from wealtharena.evaluation.metrics import NAN, TAIL, excess
 
 FloatArray = npt.NDArray[np.float64]
@@ -67,6 +68,7 @@ def relative(
     the difference (Grinold and Kahn 2000). NaN where the benchmark never moves, or the two differ by the rounding of single
     precision alone.
     """
+    check_alike(returns, benchmark, "returns and benchmark")
     ours, theirs = (np.asarray(values, dtype=np.float64) for values in (returns, benchmark))
     if ours.shape != theirs.shape:
         raise ValueError(f"{ours.shape} returns against {theirs.shape} of the benchmark")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from wealtharena.errors import DataError
+from wealtharena.errors import DataError, kind_of, table_hint
 from wealtharena.prediction.cleaning import COLUMNS, at_beginnings, panel_of, rules_of, venue_dates
 from wealtharena.prediction.inputs import InputError
 from wealtharena.registry.metadata import Metadata
@@ -41,7 +41,7 @@ class BarTable:
         from wealtharena.data.reading import stamps
 
         if not isinstance(frame, pd.DataFrame):
-            raise InputError("bars", f"are a {type(frame).__name__}", hint="send a pandas DataFrame")
+            raise InputError("bars", f"are a {kind_of(frame)}, not a table of pandas", hint=table_hint(frame))
         frame = _with_index(frame)
         for column in ("timestamp", "symbol", "close"):
             if column not in frame.columns:

@@ -9,17 +9,27 @@ once a bar, after costs, as `<name>(ratio, before, after, first, second, rules)`
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import numpy as np
 
 from wealtharena.config import plugins
 from wealtharena.config.paths import reward_names
+from wealtharena.envs.compiled import Float64
 from wealtharena.envs.logarithm import log
 from wealtharena.envs.vector import RULES
 from wealtharena.errors import ConfigError
 
 _ROOM: Final = "envs.rewards"
+_USUAL: Final = (
+    1.01,
+    1.0,
+    0.99,
+    1.0,
+    1.03,
+    0.9,
+)  # equity over equity before: gains, losses and rest, at a peak and below it
 
 
 def _function(name: str) -> Any:
@@ -47,6 +57,26 @@ def _try(function: Any, name: str) -> None:
             f" {type(error).__name__}: {cause}",
             hint=plugins.HINT,
         ) from error
+
+
+def check_finite(name: str, rules: Float64) -> None:
+    """Raise WealthArenaError where a package's reward is no number at some usual bar, by these rules of the kernel.
+
+    A training would end in a loss that is not finite, which names neither the reward nor the bar.
+    """
+    if not plugins.of_package(_ROOM, name):
+        return
+    function = getattr(plugins.load(_ROOM, name), name)
+    first, second, equity, peak, before = 0.0, 0.0, 1.0, 1.0, 0.0
+    for ratio in _USUAL:
+        equity *= ratio
+        peak = max(peak, equity)
+        after = equity / peak - 1.0
+        given = f"ratio={ratio:g}, before={before:.3g}, after={after:.3g}, first={first:.3g}, second={second:.3g}"
+        value, first, second = function(ratio, before, after, first, second, rules)
+        if not all(map(math.isfinite, (value, first, second))):
+            raise plugins.misused(_ROOM, name, f"{name} returns {value:g}, {first:g}, {second:g} at {given}")
+        before = after
 
 
 NAMES: Final = reward_names()
