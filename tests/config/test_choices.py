@@ -187,7 +187,8 @@ def test_what_is_no_group_may_be_a_list(own: Path) -> None:
         ("hydra.run.dir=null", "hydra.run.dir=null: it takes no null; leave out hydra.run.dir=null"),
         ("model.hidden={a:1}", "model.hidden={a:1} must be a list, such as [a,b]; leave out"),
         ("asset.costs=[1]", "asset.costs=[1] must be a mapping, such as {a: 1}; leave out"),
-        ("data.symbols=[ä]", "quote a value with spaces, commas or letters such as ä twice"),
+        ("data.symbols=[ä]", "write 'data.symbols=[\"ä\"]'"),
+        ("data.symbols=[ä", "quote a value with spaces, commas or letters such as ä twice"),
         ("hydra.searchpath=[/nowhere]", "hydra.searchpath: /nowhere is no folder of configuration"),
     ],
 )
