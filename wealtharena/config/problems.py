@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -221,7 +221,7 @@ def _quoted(word: str) -> str:
     key, _, value = word.partition("=")
     listed = re.fullmatch(r"\[(.*)\]", value)
     values = [one.strip() for one in listed[1].split(",")] if listed else [value]
-    inner = ",".join(one if re.fullmatch(r"[\w.:/-]+", one) else f'"{one}"' for one in values)
+    inner = ",".join(one if re.fullmatch(r"[\w.:/-]+", one, re.ASCII) else f'"{one}"' for one in values)
     again = f"{key}=[{inner}]" if listed else f"{key}={inner}"
     if value.startswith("{"):  # a mapping, in which a key takes no quotes
         again = f"{key}=" + re.sub(r"(?<!\\)=", r"\\=", value)
@@ -229,7 +229,7 @@ def _quoted(word: str) -> str:
         return ""
     try:
         OverridesParser.create().parse_override(again)
-    except OverrideParseException:
+    except HydraException:
         return ""
     return again
 
