@@ -49,9 +49,7 @@ _SIZES = {
     "string_too_long": ("at most", "letter"),
 }
 
-_ALONE: Final = re.compile(
-    r"[^\s,'\"()\[\]{}\\]+"
-)  # a word that quotes may stand around, of which some letters ask for them
+_ALONE: Final = re.compile(r"[^\s,'\"()\[\]{}\\]+")  # what quotes may stand around
 _THOUSANDS: Final = re.compile(r"[1-9]\d{0,2}(,\d{3})+")
 
 PRESETS: Final = ("experiment", "debug", "zoo")  # groups of which each choice may set any key
@@ -208,12 +206,10 @@ def _unread(word: str) -> ConfigError:
     if _are_several(word):
         return ConfigError(f"{word!r} are several overrides in one", hint="leave out the quotes around them all")
     quoted = _quoted(word)
-    return ConfigError(
-        f"cannot read the override {word!r}",
-        hint=f"write '{quoted}'"
-        if quoted
-        else "write key=value or group=choice; quote a value with spaces, commas or letters such as ä twice: 'key=\"a, b\"'",
+    forms = (
+        "write key=value or group=choice; quote a value with spaces, commas or letters such as ä twice: 'key=\"a, b\"'"
     )
+    return ConfigError(f"cannot read the override {word!r}", hint=f"write '{quoted}'" if quoted else forms)
 
 
 def _quoted(word: str) -> str:
@@ -264,9 +260,7 @@ def _no_choice(error: MissingConfigException, overrides: Sequence[str]) -> Confi
             f"there is no configuration {choice!r}",
             hint="leave out --config-name and --config-path; files of your own: --config-dir <folder>",
         )
-    file = re.match(
-        r"In '([^']+)'", str(error)
-    )  # that of all is named where a choice was typed, or set anew by `override`
+    file = re.match(r"In '([^']+)'", str(error))  # the primary one where a choice was typed, or set anew by `override`
     by = f"{file[1]}.yaml chooses {group}={choice}, which" if file and file[1] != PRIMARY else f"{group}={choice}"
     if not choices:
         near = nearest(group, groups())

@@ -22,14 +22,7 @@ from wealtharena.envs.vector import RULES
 from wealtharena.errors import ConfigError
 
 _ROOM: Final = "envs.rewards"
-_USUAL: Final = (
-    1.01,
-    1.0,
-    0.99,
-    1.0,
-    1.03,
-    0.9,
-)  # equity over equity before: gains, losses and rest, at a peak and below it
+_USUAL: Final = (1.01, 1.0, 0.99, 1.0, 1.03, 0.9)  # equity over equity before: gains, losses, rest, at a peak and below
 
 
 def _function(name: str) -> Any:
