@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from pathlib import Path
 
 import filelock
@@ -12,6 +13,16 @@ import pytest
 from tests.config.conftest import PROBE, bare
 from tests.deployment.test_compose import ENTRYPOINTS
 from tests.forks import Forks
+
+NO_ROOM = """
+import resource
+whole = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1500, whole[1]))
+try:
+{probe}
+finally:  # what counts lines writes at the end
+    resource.setrlimit(resource.RLIMIT_FSIZE, whole)
+"""
 
 pytestmark = pytest.mark.slow
 
@@ -181,7 +192,7 @@ def test_how_a_job_was_called_is_named_where_it_finds_no_room(
     named: str,
 ) -> None:
     script = tmp_path / "probe.py"
-    script.write_text(f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))\n{PROBE}")
+    script.write_text(NO_ROOM.format(probe=textwrap.indent(PROBE, "    ")))
     done = forks.run(tmp_path, script, ("asset=etf", *words), env=bare())
     assert done.returncode == 1
     assert re.fullmatch(rf"error: cannot write {named}: File too large; make room and run it again.*\n", done.stderr)
