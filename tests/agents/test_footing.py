@@ -37,6 +37,7 @@ def test_the_anchor_is_paid_what_a_backtest_of_it_earns() -> None:
     assert paid[10:59].any()
 
 
+@pytest.mark.slow
 def test_an_agent_that_is_its_anchor_learns_from_nearly_nothing_and_reports_what_it_was_paid() -> None:
     plain, less = runner("model.initial_log_std=-9"), runner("model.initial_log_std=-9", "algo.reward_less_anchor=true")
     raw, taken = plain.sample(), less.sample()

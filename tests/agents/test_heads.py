@@ -46,6 +46,7 @@ def test_a_kind_has_one_name_in_the_environment_the_network_and_the_configuratio
         assert heads.HEADS[name].discrete == actions.KINDS[name].discrete
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [LIMITS, LONG_ONLY, TIGHT])
 @pytest.mark.parametrize("name", KINDS)
 def test_environment_and_network_make_the_same_weights_of_an_action(name: str, limits) -> None:

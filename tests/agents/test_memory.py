@@ -69,6 +69,7 @@ def test_processes_and_threads_that_fit_are_not(monkeypatch: pytest.MonkeyPatch)
         asking.check(compose(typed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algo", ALGOS)
 def test_a_network_beyond_the_memory_is_refused_with_a_sentence(algo: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "usable_bytes", lambda: 16 * GIB)
@@ -80,6 +81,7 @@ def test_a_network_beyond_the_memory_is_refused_with_a_sentence(algo: str, monke
         worlds.bench(worlds.spec(f"algo={algo}", "model.hidden=[100000,100000]"))
 
 
+@pytest.mark.slow
 def test_wide_layers_are_refused_for_the_rows_of_an_update_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "usable_bytes", lambda: 16 * GIB)
     with pytest.raises(ConfigError, match="GiB"):

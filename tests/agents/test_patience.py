@@ -25,6 +25,7 @@ def test_a_wait_gives_what_the_work_gives_and_raises_what_it_raises() -> None:
         patience.within(lambda: 1 // 0, what="a number", hint="")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_a_wait_is_told_and_given_up(caplog: pytest.LogCaptureFixture) -> None:
     never = threading.Event()

@@ -49,6 +49,7 @@ def test_first_weights_are_drawn_by_one_thread_at_a_time(built: str) -> None:
         assert torch.equal(beside.result(timeout=60), alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["weights", "allocation", "tilt"])
 def test_attention_answers_the_same_in_any_order_of_symbols(action: str) -> None:
     agent = policy("attention", f"env.action={action}")
@@ -73,6 +74,7 @@ def test_attention_serves_another_universe_and_an_mlp_refuses() -> None:
         policy("mlp").for_symbols(["S1", "S0", "S2"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_what_is_saved_is_what_is_loaded_and_nothing_pickled(model: str, tmp_path: Path) -> None:
     agent = policy(model)

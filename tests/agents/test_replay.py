@@ -61,6 +61,7 @@ def test_the_ring_keeps_the_latest_steps_in_whatever_pieces_they_come() -> None:
     assert float(replay.following[np.argmax(replay.observations[:, 0]), 0]) == 1024.0
 
 
+@pytest.mark.slow
 def test_the_squashed_density_integrates_to_one() -> None:
     network = worlds.bench(worlds.spec("algo=sac"), worlds.features(assets=1)).network_factory(critic=False)()
     seen = torch.zeros(1, 7)[:, : 1 * 2 + 1 + 3]
@@ -121,6 +122,7 @@ def test_a_recording_of_other_settings_is_refused(tmp_path: Path, changes: tuple
         recording(worlds.bench(another), another.algo)
 
 
+@pytest.mark.slow
 def test_a_recording_of_rows_that_are_not_trained_on_is_refused_whatever_the_seed_and_algorithm(tmp_path: Path) -> None:
     words = ("algo.passes=2", f"algo.dataset={tmp_path / 'kept.npz'}")
     job = worlds.spec("algo=bc", *words)

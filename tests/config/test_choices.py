@@ -202,6 +202,7 @@ def test_a_path_of_any_letters_is_read_as_on_the_command_line() -> None:
     assert compose(["paths.results=/tmp/ä ö, ü=1"]).paths.results == "/tmp/ä ö, ü=1"
 
 
+@pytest.mark.slow
 def test_of_several_folders_of_configuration_each_is_read_and_none_hides_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -159,6 +159,7 @@ def test_presets_win_over_groups_and_the_command_line_wins_over_presets() -> Non
     assert compose(["experiment=frictionless", "asset.costs.commission_bps=3"]).env.costs.commission_bps == 3
 
 
+@pytest.mark.slow
 def test_a_new_asset_class_is_one_yaml_and_no_code(tmp_path, monkeypatch) -> None:
     import shutil
 
@@ -315,6 +316,7 @@ FORMS = {
 CURRENCIES = {*("USD", "EUR", "GBP", "JPY", "CHF", "AUD", "CAD", "NZD", "SEK", "NOK", "SGD", "MXN", "ZAR")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", groups()["universe"])
 def test_a_universe_is_well_formed_and_says_its_date_and_what_it_leaves_out(name: str) -> None:
     """No member was ever fetched here: what can be known without a network is looked at."""

@@ -9,6 +9,7 @@ from wealtharena.config.identity import refuse_used, run_record
 from wealtharena.errors import ConfigError, UsedFolderError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "override",
     [
@@ -64,6 +65,7 @@ def test_the_hash_moves_with_the_numbers_version(monkeypatch: pytest.MonkeyPatch
     assert config_hash(variant()) != before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["store", "ecb", "yahoo", "simulated", "files"])
 def test_where_the_data_come_from_is_no_configuration(source: str) -> None:
     """A run before and one after task=collect are seeds of one group: the group that chooses a source sets nothing else."""

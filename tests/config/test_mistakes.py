@@ -300,6 +300,7 @@ def test_a_universe_whose_calendar_was_set_is_taken_as_it_is() -> None:
     assert compose(["asset=etf", "universe=nyse"]).asset.market == "etf"
 
 
+@pytest.mark.slow
 def test_a_preset_beside_a_choice_that_lacks_its_keys_is_one_line_about_the_two() -> None:
     said = complaint("zoo=crypto_direct", "algo=ppo")
     assert said.startswith("zoo=crypto_direct sets algo.")

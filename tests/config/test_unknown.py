@@ -61,6 +61,7 @@ def test_what_has_to_be_added_is_told_with_its_plus(word: str, told: str) -> Non
     assert complaint(word).startswith(told)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "told", "written"),
     [

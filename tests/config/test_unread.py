@@ -94,6 +94,7 @@ def test_what_a_choice_never_reads_is_told(line: str) -> None:
     assert [one for one in told(line) if one.startswith(f"{last} has no effect: ")], told(line)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [

@@ -128,6 +128,7 @@ def test_a_preset_that_is_none_is_one_line(
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_link_to_nothing_beside_the_configuration_is_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,7 @@ def test_where_the_records_of_an_exchange_end_its_sessions_are_the_days_of_its_w
     assert 0.9 < len(days) / (5 * weeks) <= 1.02
 
 
+@pytest.mark.slow
 def test_holidays_that_are_known_are_kept_beside_those_that_are_not() -> None:
     days = calendars.sessions("XTKS", date(1996, 12, 1), date(1997, 1, 31))
     assert pd.Timestamp("1996-12-31", tz="UTC") in days

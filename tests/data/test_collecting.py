@@ -121,6 +121,7 @@ def test_a_second_run_asks_for_nothing_that_is_there(collector, stub):
     assert not stub.log()
 
 
+@pytest.mark.slow
 def test_an_american_share_among_australian_ones_is_asked_for_again_once_new_york_has_closed(collector):
     clock = Clock(datetime(2024, 11, 21, 16, tzinfo=UTC))
     made = collector("yahoo", "stocks", clock=clock)
@@ -130,6 +131,7 @@ def test_an_american_share_among_australian_ones_is_asked_for_again_once_new_yor
     assert (made.collect("ACME").status, len(stored(made, "ACME"))) == ("updated", sample.DAYS)
 
 
+@pytest.mark.slow
 def test_changed_rules_judge_the_stored_bars_anew_without_asking(collector, stub):
     stub.fault("yahoo", "spike", factor=7.0)
     assert "spikes repaired" in collector("yahoo", "stocks").collect("ACME").quality
@@ -159,6 +161,7 @@ def test_a_later_run_fetches_the_overlap_and_the_new_bars_only(collector, stub):
     assert made.store.read_raw("stocks", "yahoo", "ACME", "1d").table["timestamp"].is_unique
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["rescaled", "revised", "split"])
 def test_a_changed_history_is_fetched_anew_never_glued(collector, stub, monkeypatch, change):
     early = Clock(datetime(2024, 10, 1, 23, tzinfo=UTC))
@@ -178,18 +181,21 @@ def test_a_changed_history_is_fetched_anew_never_glued(collector, stub, monkeypa
     np.testing.assert_allclose(closes, frame["close"], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_an_earlier_start_fetches_the_whole_of_it(collector):
     collector("yahoo", "stocks", start=date(2024, 6, 3)).collect("ACME")
     outcome = collector("yahoo", "stocks", start=date(2024, 1, 2)).collect("ACME")
     assert (outcome.status, outcome.start) == ("refetched", "2024-01-02")
 
 
+@pytest.mark.slow
 def test_a_narrower_request_never_shrinks_what_is_stored(collector):
     collector("yahoo", "stocks").collect("ACME")
     narrow = collector("yahoo", "stocks", start=date(2024, 6, 3), end=date(2024, 7, 1), refresh=True).collect("ACME")
     assert (narrow.bars, narrow.start) == (sample.DAYS, "2023-09-01")
 
 
+@pytest.mark.slow
 def test_a_history_that_shrank_is_refused(collector, stub, monkeypatch):
     collector("yahoo", "stocks", clock=Clock(NOW - timedelta(days=30))).collect("ACME")
     frame = stub.stub.bars.frames["ACME"]
@@ -201,6 +207,7 @@ def test_a_history_that_shrank_is_refused(collector, stub, monkeypatch):
     assert len(stored(collector("yahoo", "stocks"), "ACME")) > 290
 
 
+@pytest.mark.slow
 def test_hourly_bars_stand_beside_the_daily_ones_and_go_on(collector):
     hours = {"interval": "1h", "start": date(2023, 9, 1)}
     first = collector("yahoo", "stocks", clock=Clock(datetime(2023, 9, 20, 16, tzinfo=UTC)), **hours)

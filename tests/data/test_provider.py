@@ -52,6 +52,7 @@ def test_no_code_but_its_own_names_a_source_as_a_list_would() -> None:
     assert lists == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [

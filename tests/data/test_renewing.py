@@ -154,6 +154,7 @@ def test_an_entry_without_a_name_is_of_the_symbols_own(room: Room) -> None:
 
 
 # -- clocks and neighbours
+@pytest.mark.slow
 def test_bars_fetched_in_the_future_are_fetched_again(room: Room) -> None:
     room.now = datetime(2027, 5, 10, 15, tzinfo=UTC)
     room.collect()
@@ -201,6 +202,7 @@ def test_older_bars_stay_where_the_source_reaches_back_less(room: Room) -> None:
     assert room.collect(refresh=True, start=date(2024, 3, 4)).bars == before + 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("days", [7, 1000])
 def test_after_a_long_pause_the_way_out_leads_on_and_keeps_what_is_stored_until_told(room: Room, days: int) -> None:
     room.now = datetime(2025, 6, 10, 23, tzinfo=UTC)
@@ -262,6 +264,7 @@ def chained(room: Room, other: pd.DataFrame, **changes: Any) -> Outcome:
     return made.collect("AAPL")
 
 
+@pytest.mark.slow
 def test_the_next_source_of_the_chain_replaces_no_longer_history_and_no_opens(room: Room) -> None:
     room.collect()
     room.now += timedelta(days=1)
@@ -329,6 +332,7 @@ def test_bars_up_to_an_earlier_end_are_not_all_there_is(room: Room) -> None:
     assert room.collect().status == "current"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("index", "interval"),
     [

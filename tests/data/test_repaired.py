@@ -91,6 +91,7 @@ def test_what_is_repaired_too_much_is_not_collected_and_what_is_stored_stays(ask
     assert after.fingerprint == before.fingerprint
 
 
+@pytest.mark.slow
 def test_bars_that_were_collected_under_a_looser_limit_are_held_to_the_runs_own(asked, spoilt, stub):
     spoilt()
     assert asked.collect(0.5).status == "new"

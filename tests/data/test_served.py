@@ -87,6 +87,7 @@ def test_where_the_raw_bars_are_gone_it_is_said_that_other_rules_held(tmp_path: 
     assert "judged when they were collected, by other rules: BTC-USD" in panel.notes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("universe", "symbol", "first", "last"),
     [

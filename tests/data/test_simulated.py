@@ -136,6 +136,7 @@ def test_drift_is_what_was_asked_for() -> None:
     assert market.expected_returns.mean() * 365.25 == pytest.approx(0.5, rel=0.01)
 
 
+@pytest.mark.slow
 def test_currency_pairs_leave_no_arbitrage() -> None:
     spec = compose(["asset=forex", "data=simulated", "data.simulator.bars=500"])
     panel = load(spec.asset, spec.data, seed=0)
@@ -145,6 +146,7 @@ def test_currency_pairs_leave_no_arbitrage() -> None:
     np.testing.assert_array_equal(panel.to_account[:, column["EURGBP"]], panel.close[:, column["GBPUSD"]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asset", ["stocks", "forex", "crypto", "etf", "commodities"])
 def test_every_class_is_simulated_on_its_own_calendar_and_stamped(asset: str) -> None:
     spec = compose([f"asset={asset}", "data=simulated", "data.simulator.bars=300"])

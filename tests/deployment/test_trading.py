@@ -223,6 +223,7 @@ def test_what_is_no_order_to_an_account_throws_nothing(
     assert list(paper.rglob(KILL)) == []
 
 
+@pytest.mark.slow
 def test_an_account_that_cannot_be_read_has_its_switch(paper: Path, tmp_path: Path) -> None:
     stocked(tmp_path)
     (paper / "etf" / "second" / FILE).write_bytes(b"no database" * 100)

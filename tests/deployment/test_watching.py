@@ -97,6 +97,7 @@ def test_what_the_first_bars_of_an_agent_need_is_made_at_start_and_at_its_promot
     assert warmed[2:] == [AGENT]
 
 
+@pytest.mark.slow
 def test_a_warm_agent_has_its_rules_and_its_calendar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stocked(tmp_path)
     asked: list[str] = []

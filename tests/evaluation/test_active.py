@@ -216,6 +216,7 @@ def test_the_anchor_is_the_agent_without_its_tilts(spec) -> None:
     assert active.is_anchor(judged(spec, 0.0).agent, anchor)
 
 
+@pytest.mark.slow
 def test_an_agent_of_weights_has_no_anchor(spec) -> None:
     from tests.evaluation.test_evaluate import backtests
 

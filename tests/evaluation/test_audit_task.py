@@ -18,6 +18,7 @@ def run_json(folder):
     return json.loads(next(folder.glob("outputs/*/*/run.json")).read_text())
 
 
+@pytest.mark.slow
 def test_the_task_prints_every_check_and_returns_zero(small, tmp_path, capsys):
     data = ["data=simulated", "data.simulator.bars=200", "universe.max_symbols=2"]
     assert audit.run(compose([*small, *data])) == 0
@@ -37,6 +38,7 @@ def test_the_task_prints_every_check_and_returns_zero(small, tmp_path, capsys):
     assert run_json(tmp_path)["audit"]["passed"] is True
 
 
+@pytest.mark.slow
 def test_a_run_is_audited_with_the_bars_that_its_features_were_warmed_up_with(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     spec = compose(["asset=stocks", "data=simulated", "data.simulator.bars=120", "universe.max_symbols=3"])

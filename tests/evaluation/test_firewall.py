@@ -160,6 +160,7 @@ def test_the_search_for_arrays_would_find_one():
     assert any(array is features.panel.close for array in reachable(keeper))
 
 
+@pytest.mark.slow
 def test_sealing_leaves_no_test_row_in_memory():
     features = worlds.features(120)
     alive = [weakref.ref(features.values), weakref.ref(features.panel.close)]

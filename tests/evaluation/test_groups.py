@@ -33,6 +33,7 @@ def trained(root, count=3, **changes):
     return [run_dir(root, f"r{seed}", seed=seed, **changes) for seed in range(count)]
 
 
+@pytest.mark.slow
 def test_a_backtest_of_another_window_never_stands_in_for_a_seeds_test(tmp_path, evaluation):
     trained(tmp_path)
     (alone,) = board(tmp_path, evaluation)["rows"]

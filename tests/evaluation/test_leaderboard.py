@@ -190,6 +190,7 @@ def test_a_completed_run_without_measures_is_a_failed_row(tmp_path, evaluation):
     assert row["status"] == "failed"
 
 
+@pytest.mark.slow
 def test_agents_are_ranked_and_configurations_kept_apart(tmp_path, evaluation):
     run_dir(tmp_path, "a", agent="etf", config="x", drift=0.002)
     run_dir(tmp_path, "b", agent="etf", config="y", drift=-0.002)
@@ -307,6 +308,7 @@ def test_the_three_best_of_many_seeds_are_a_choice_and_named_as_one(tmp_path, ev
     assert everything["status"] != "promotable"
 
 
+@pytest.mark.slow
 def test_a_good_group_that_leaves_a_run_out_is_unproven_and_names_it(tmp_path, evaluation):
     ledger = Ledger(tmp_path / "ledger.jsonl")
     folders = [run_dir(tmp_path / "runs", f"r{seed}", seed=seed, drift=0.004) for seed in range(4)]
@@ -327,6 +329,7 @@ def replace_folder(run, folder):
     return records.RunResult(folder / "nowhere", run.content)
 
 
+@pytest.mark.slow
 def test_the_order_in_which_jobs_ended_changes_nothing(tmp_path, evaluation):
     """Jobs at once start and end as the machine likes: the seeds stand in their order and the verdict is the same."""
     for seed in range(3):
@@ -344,6 +347,7 @@ def test_a_seed_that_was_run_again_until_it_was_good_leaves_the_first_run_out(tm
     assert row["verdict"]["evidence"]["left_out"] == ["old"]
 
 
+@pytest.mark.slow
 def test_a_window_that_was_opened_often_is_no_longer_unseen(tmp_path, evaluation):
     ledger = Ledger(tmp_path / "ledger.jsonl")
     for seed in range(3):

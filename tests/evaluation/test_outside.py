@@ -55,6 +55,7 @@ def test_equity_is_taken_as_it_is_and_order_does_not_matter(tmp_path: Path) -> N
     assert path.returns == pytest.approx(RETURNS[1:], rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("table", "said"),
     [
@@ -97,6 +98,7 @@ def test_what_leaves_a_question_open_is_refused(tmp_path: Path, table: pd.DataFr
         outside.read(written(tmp_path, table))
 
 
+@pytest.mark.slow
 def test_a_first_row_without_a_return_begins_the_record_and_one_price_is_a_level(tmp_path: Path) -> None:
     path = outside.read(written(tmp_path, pd.DataFrame({"date": DAYS, "return": [np.nan, *RETURNS[1:]]})))
     assert path.returns == pytest.approx(RETURNS[1:], rel=1e-9)
@@ -107,6 +109,7 @@ def test_a_first_row_without_a_return_begins_the_record_and_one_price_is_a_level
         outside.read(tmp_path / "empty.csv")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", ["Australia/Sydney", "America/New_York", "UTC"])
 @pytest.mark.parametrize("hour", [0, 10, 16])
 @pytest.mark.parametrize("name", ["my.csv", "my.parquet"])
@@ -261,6 +264,7 @@ def test_decimal_commas_are_read_and_mixed_signs_refused(tmp_path: Path) -> None
         outside.read(written(tmp_path, pd.DataFrame({"date": DAYS, "return": mixed})))
 
 
+@pytest.mark.slow
 def test_a_hole_is_said_and_is_no_time_and_steps_of_two_lengths_are_refused(tmp_path: Path) -> None:
     kept = np.r_[0:100, 200:300]
     path = outside.read(written(tmp_path, pd.DataFrame({"date": DAYS[kept], "return": RETURNS[kept]})))
@@ -296,6 +300,7 @@ def test_dates_that_have_not_come_are_said_and_the_month_that_runs_is_none(tmp_p
 HOLE = np.r_[0:100, 200:300]  # of DAYS: those that are told
 
 
+@pytest.mark.slow
 def test_a_stretch_without_returns_is_no_time_of_cash_and_baselines_either(tmp_path: Path) -> None:
     record = outside.read(written(tmp_path, pd.DataFrame({"date": DAYS[HOLE], "return": RETURNS[HOLE]})))
     earned = metrics.risk_free(outside.in_time(record), 0.05)

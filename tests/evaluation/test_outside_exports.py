@@ -54,6 +54,7 @@ def test_months_are_of_their_last_days_whatever_columns_tell_them(tmp_path: Path
     np.testing.assert_array_equal(path.timestamps[1:], MONTHS.to_numpy().astype("datetime64[ns]"))
 
 
+@pytest.mark.slow
 def test_years_are_of_their_last_days_and_that_is_said(tmp_path: Path) -> None:
     for head, name in (("Year", "Return"), ("Date", "Return"), ("Jahr", "Return")):
         path, notes = read(
@@ -105,6 +106,7 @@ def test_a_sure_name_goes_before_a_likely_one(tmp_path: Path) -> None:
         read(tmp_path, table("Date,Last,Unit price", "{d:%Y-%m-%d},{e:.2f},{p:.2f}", DAYS))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_level_beside_its_returns_in_per_cents_is_one_record(tmp_path: Path, turned: bool) -> None:
     level = np.round(10_000.0 * np.cumprod(1 + np.random.default_rng(9).normal(0.0, 0.01, 60)), 2)
@@ -181,6 +183,7 @@ def test_rows_of_two_one_behind_the_other_are_no_record(tmp_path: Path, name: st
         read(tmp_path, years)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", ["Deposit", "Cash deposit", "WITHDRAWAL by wire", "Einzahlung", "Net cash flow"])
 def test_a_row_that_is_called_a_deposit_is_asked_about(tmp_path: Path, word: str) -> None:
     """A broker's statement tells a deposit in words beside the balance, which counted as a gain."""
@@ -251,6 +254,7 @@ def test_years_without_a_name_stand_beside_months_in_parquet(tmp_path: Path) -> 
     assert outside.read(tmp_path / "my.parquet", "share").returns == pytest.approx(RETURNS[:36])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["FromDate,ToDate", "start,end", "Period Begin,Period End"])
 def test_a_return_is_known_where_its_period_ends(tmp_path: Path, head: str) -> None:
     weeks = pd.date_range("2022-01-07", periods=60, freq="W-FRI")

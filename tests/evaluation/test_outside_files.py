@@ -54,6 +54,7 @@ def test_another_column_shows_the_decimal_mark_of_equity(tmp_path: Path, beside:
     assert path.equity == pytest.approx(np.round(EQUITY))
 
 
+@pytest.mark.slow
 def test_decimals_that_show_themselves_are_read_whatever_stands_beside_them(tmp_path: Path) -> None:
     rows = [f"{at:%Y-%m-%d},{one:.3f}" for at, one in zip(DAYS, EQUITY / 1000, strict=True)]
     assert read(tmp_path, "\n".join(["date,equity", *rows]), unit="auto").equity == pytest.approx(
@@ -243,6 +244,7 @@ def test_a_level_beside_its_own_returns_is_one_record(tmp_path: Path) -> None:
         outside.read(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("name", ["Deposit", "net_deposits", "Cash Flow", "Withdrawals", "contributions"])
 def test_money_from_outside_beside_a_level_is_asked_about(tmp_path: Path, name: str, turned: bool) -> None:

@@ -10,6 +10,7 @@ from wealtharena.evaluation import records
 from wealtharena.evaluation.ledger import Ledger, RunIdentity, Window
 
 
+@pytest.mark.slow
 def test_several_configurations_of_one_agent_have_a_probability_of_overfitting(tmp_path, evaluation):
     for i, drift in enumerate((0.0, 0.0001, -0.0001, 0.0)):
         run_dir(tmp_path, f"r{i}", config=f"c{i}", seed=i, drift=drift)
@@ -44,6 +45,7 @@ def two_configurations(root, ledger, window):
             ledger.record_result(RunIdentity(folder.name, config, "etf", "train", seed), window=window, sharpe=shown)
 
 
+@pytest.mark.slow
 def test_the_worst_seed_of_a_rival_is_no_record_of_it(tmp_path, evaluation):
     """Whoever compares his best configuration with the worst seed of another has a probability of 0 by choice."""
     ledger = Ledger(tmp_path / "ledger.jsonl")

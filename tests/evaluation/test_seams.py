@@ -63,6 +63,7 @@ def test_what_a_fold_held_is_no_order_of_the_next_that_never_filled(spec, trade_
     assert found.verdict.evidence.unfilled == ()
 
 
+@pytest.mark.slow
 def test_who_asks_for_what_the_fold_before_held_has_asked_nonetheless(spec) -> None:
     tradable = np.ones((400, 2), dtype=bool)
     tradable[SEAM] = False
@@ -89,6 +90,7 @@ def test_why_a_fold_could_not_buy_does_not_depend_on_what_the_one_before_made(sp
     assert whole.missed["volume"] > 0.99 * sum(whole.missed.values())
 
 
+@pytest.mark.slow
 def test_the_tilts_of_a_fold_earn_nothing_in_the_next(spec) -> None:
     one, still = tilting(spec)
     found = judged(spec, one)
@@ -101,6 +103,7 @@ def test_the_tilts_of_a_fold_earn_nothing_in_the_next(spec) -> None:
             assert figure == pytest.approx(np.average([part[symbol][name] for part in each], weights=bars))
 
 
+@pytest.mark.slow
 def test_what_a_record_traded_held_and_paid_is_what_its_folds_did(spec) -> None:
     one, still = tilting(spec)
     found = judged(spec, one)

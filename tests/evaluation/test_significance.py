@@ -185,6 +185,7 @@ def test_blocks_have_the_asked_mean_length_and_wrap_around():
     assert index.max() < index.size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bars", [11, 12, 40, 250, 2000])
 @pytest.mark.parametrize("memory", [-0.4, 0.0, 0.6, 0.97])
 def test_the_block_length_is_archs_to_the_last_digit(bars, memory):

@@ -20,6 +20,7 @@ def settings(spec):
     return env, spec.evaluation.model_copy(update={"bootstrap_draws": 200})
 
 
+@pytest.mark.slow
 def test_of_bars_beside_the_window_played_the_caller_says_what_training_saw(settings):
     """A backtest of bars of training may have a crisis behind it that was learned from, too, or one before it that was not."""
     env, evaluation = settings

@@ -41,6 +41,7 @@ def test_a_row_says_what_its_runs_traded_by_and_what_never_moved_has_no_interval
     assert row["intervals"]["sharpe"] == [None, None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loose", [{"max_unfilled": 1.0}, {"beats": ("cash",)}])
 def test_what_a_run_passed_over_by_looser_rules_is_known_to_its_comparison(tmp_path, evaluation, loose):
     """Runs with max_unfilled=1, or that were to beat cash alone, were promotable together by the rules that ship."""

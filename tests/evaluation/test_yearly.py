@@ -172,6 +172,7 @@ def test_twelve_names_are_months_of_one_language_or_none() -> None:
         assert months_of(other.split()) == {}
 
 
+@pytest.mark.slow
 def test_twelve_numbered_columns_beside_dates_are_no_months(tmp_path: Path) -> None:
     days = pd.bdate_range("2022-01-03", periods=48)
     rows = [["date", "return", *map(str, range(1, 13))]]

@@ -30,6 +30,7 @@ def of(name: str) -> FeaturesSpec:
     return compose([f"features={name}"]).features
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_warm_up_and_history_are_bars(hourly: Panel, name: str) -> None:
     spec = of(name)

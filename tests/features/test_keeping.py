@@ -62,6 +62,7 @@ def test_kept_features_are_those_that_a_training_on_the_store_sees(tmp_path: Pat
     assert (tmp_path / "processed" / "crypto" / "features" / "BTC-USD.parquet").exists()
 
 
+@pytest.mark.slow
 def test_kept_features_know_nothing_of_later_bars(tmp_path: Path) -> None:
     fill(tmp_path / "whole")
     fill(tmp_path / "part", bars=330)
@@ -84,6 +85,7 @@ def test_too_few_bars_are_told(tmp_path: Path) -> None:
         kept(tmp_path)
 
 
+@pytest.mark.slow
 def test_features_kept_for_symbols_in_one_order_are_not_given_to_them_in_another(tmp_path: Path) -> None:
     fill(tmp_path)
     found = []

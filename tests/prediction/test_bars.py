@@ -169,6 +169,7 @@ def _of(manager: ProductionModelManager, traded: dict[str, Any], **more: Any) ->
     return meta.model_copy(update={"recipe": meta.recipe.model_copy(update={"asset": traded}), **more})
 
 
+@pytest.mark.slow
 def test_hours_by_the_exchanges_clock_are_read_as_a_files_are(manager: ProductionModelManager) -> None:
     meta = _of(manager, {"universe": {"calendar": "XASX"}}, asset="stocks", frequency="1h")
     hours = calendars.opening_hours("XASX", date(2026, 2, 9), date(2026, 2, 27))
@@ -257,6 +258,7 @@ def test_a_pair_among_shares_is_as_stale_as_its_own_hours_make_it(
     observe(meta, bars, max_stale_bars=3, now=friday)
 
 
+@pytest.mark.slow
 def test_a_us_share_among_australian_ones_is_over_when_new_york_is(manager: ProductionModelManager) -> None:
     """Judged by the hours of Sydney its bar was over before New York had opened: the service decided on half a day."""
     now = pd.Timestamp("2024-07-10T18:00", tz="UTC").to_pydatetime()

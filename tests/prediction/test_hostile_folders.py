@@ -71,6 +71,7 @@ def test_an_agent_that_answers_beyond_its_limits_is_set_aside_until_its_stage_ch
     assert manager.get_model_prediction(AGENT, large)["BTC-USD"] == pytest.approx(0.7)
 
 
+@pytest.mark.slow
 @given(
     rows=st.lists(
         st.lists(st.sampled_from([0.0, 0.25, -0.25, 0.5, 0.75, 1.0, np.nan, np.inf, -np.inf]), min_size=3, max_size=3),

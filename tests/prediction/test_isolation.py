@@ -118,6 +118,7 @@ def test_an_agent_withdrawn_from_the_stage_that_was_asked_for_answers_no_longer(
     assert manager.serving(AGENT) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [{}, [], {"mean": "x"}, {"mean": [0.0], "std": [0.0]}])
 def test_a_scaler_that_is_none_leaves_the_old_version_answering(store: ModelCheckpoint, content: object) -> None:
     manager = ProductionModelManager(store.root)

@@ -24,6 +24,7 @@ def store(tmp_path: Path) -> ModelCheckpoint:
     return ModelCheckpoint(tmp_path / "checkpoints")
 
 
+@pytest.mark.slow
 def test_a_saved_folder_stands_alone_and_answers(store: ModelCheckpoint) -> None:
     folder = save(store, "run-1", weights=(0.5, 0.2, 0.1), slope=0.01)
     assert {path.name for path in folder.iterdir()} == {*REQUIRED, "manifest.json"}

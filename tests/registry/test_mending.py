@@ -71,6 +71,7 @@ def test_a_changed_version_does_not_come_back(store: ModelCheckpoint) -> None:
     assert not (store.root / AGENT / "production.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("then", ["promote", "rollback"])
 def test_a_record_that_is_gone_leaves_its_stage_to_no_other_version(store: ModelCheckpoint, then: str) -> None:
     """The service went over to what was on paper, be it rejected, and `verify` found nothing."""

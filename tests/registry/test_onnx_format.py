@@ -91,6 +91,7 @@ def test_what_went_well_is_not_tried_again_and_a_failure_is(monkeypatch: pytest.
     assert asked == [content] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"{}\n", b"not json\n"])
 def test_a_trier_that_is_gone_is_said_and_started_again(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     monkeypatch.setattr(onnx_trial, "_passed", set())

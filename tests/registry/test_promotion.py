@@ -142,6 +142,7 @@ def test_a_rollback_to_what_a_retention_deleted_says_so_and_how_it_comes_back(st
     assert rollback(store, AGENT, stage="paper").version == "v1"
 
 
+@pytest.mark.slow
 def test_who_waits_for_another_process_is_told_to_look_for_it(
     store: ModelCheckpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +215,7 @@ def test_a_promotion_recorded_but_not_carried_out_is_passed_over_by_rollback(sto
     assert rollback(store, AGENT).version == "v1"
 
 
+@pytest.mark.slow
 def test_who_reads_a_stage_while_it_changes_hands_waits_for_it(
     store: ModelCheckpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:

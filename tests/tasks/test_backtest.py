@@ -280,6 +280,7 @@ def test_no_report_is_promised_where_none_was_asked_for(here, capsys):
     assert "run.json" in said
 
 
+@pytest.mark.slow
 def test_dates_are_those_of_the_exchange():
     """Sydney's session of a date begins at 23:00 UTC of the day before."""
     days = np.datetime64("2024-01-07T23", "ns") + np.arange(30) * np.timedelta64(1, "D")

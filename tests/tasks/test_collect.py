@@ -78,6 +78,7 @@ def test_the_exit_code_tells_more_failures_than_allowed(request_coins, stub, cap
     assert "-> check the symbol" in out
 
 
+@pytest.mark.slow
 def test_one_cause_of_many_failures_is_said_once(request_coins, stub, capsys):
     stub.fault("yahoo", "http_401")
     symbols = (*COINS, *(f"C{i}-USD" for i in range(20)))
@@ -110,6 +111,7 @@ def test_quality_is_reported_on_the_console_and_in_the_catalog(request_coins, st
     assert (tmp_path / "data/processed/crypto/SOL-USD.changes.csv").exists()
 
 
+@pytest.mark.slow
 def test_an_interruption_keeps_what_is_finished_and_goes_on_next_time(
     request_coins,
     stub,

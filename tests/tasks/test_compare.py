@@ -62,6 +62,7 @@ def test_a_folder_of_runs_becomes_json_page_table_and_comparison_report(here, ca
     assert json.loads((path.parent / "run.json").read_text())["status"] == "completed"
 
 
+@pytest.mark.slow
 def test_one_agent_alone_leaves_the_comparison_of_agents_as_it_was(here):
     run_dir(here / "runs", "a")
     compare.run(spec("compare.runs=[runs/a]"))
@@ -97,6 +98,7 @@ def test_the_line_of_an_agent_is_never_chosen_by_its_test_result():
     assert compare.comparison_report(board)["agents"]["etf"]["config_hash"] == "proven"
 
 
+@pytest.mark.slow
 def test_a_multirun_ends_with_its_leaderboard(here):
     folder = here / "multirun" / "day" / "time"
     for seed in range(2):
@@ -139,6 +141,7 @@ def full(path, *_, **__):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
+@pytest.mark.slow
 def test_a_multirun_whose_leaderboard_finds_no_room_ends_in_an_error_that_names_it_and_the_way_to_it(here, monkeypatch):
     folder = here / "multirun" / "day" / "time"
     run_dir(folder, "0")
@@ -267,6 +270,7 @@ def test_a_multirun_and_the_registry_give_the_same_runs_the_same_row(here):
     assert compare.title_of(of_multirun) == compare.title_of(of_registry)
 
 
+@pytest.mark.slow
 def test_boards_that_were_judged_by_other_rules_say_so_in_their_titles(here):
     run_dir(here / "runs", "r0")
     titles = set()

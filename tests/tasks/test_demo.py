@@ -54,6 +54,7 @@ def test_a_step_that_fails_ends_it_with_its_name(stage, monkeypatch, capsys):
         stage.play("train")
 
 
+@pytest.mark.slow
 def test_a_page_that_does_not_come_up_is_said_and_leaves_no_process(stage, monkeypatch):
     stage.folder.mkdir(parents=True)
     monkeypatch.setattr(Stage, "command", lambda self, task, *more: [sys.executable, "-c", "pass"])

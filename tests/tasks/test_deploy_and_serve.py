@@ -214,6 +214,7 @@ def test_the_list_changes_nothing(run: Run, store: ModelCheckpoint, forgotten: l
     assert forgotten == ["no folder stays"]
 
 
+@pytest.mark.slow
 def test_a_key_is_made_by_a_command_shown_once_and_kept_as_a_hash(run: Run, tmp_path: Path) -> None:
     named = ("serve.key_name=alice", "serve.keys_file=keys.json")
     code, said = run("serve", "serve.action=create_key", *named)

@@ -152,6 +152,7 @@ def test_rows_after_what_a_policy_learnt_from_and_those_of_its_test_are_kept(
     assert origin.learns(DAYS).sum() == learns
 
 
+@pytest.mark.slow
 def test_a_version_that_says_nothing_of_its_training_has_seen_what_the_last_fold_of_the_split_at_hand_has() -> None:
     prepared = prepare(compose([*MARKET, "split=walk_forward"]))
     first, last = (prepared.folds[at].test[0] for at in (0, -1))

@@ -95,6 +95,7 @@ def test_orders_that_cost_nothing_are_said():
     assert ["Orders cost next to nothing" in words for words in said] == [False, True]
 
 
+@pytest.mark.slow
 def test_a_market_that_is_kinder_than_it_ships_is_said():
     panel = random_panel(np.random.default_rng(0), bars=60)
     words = (

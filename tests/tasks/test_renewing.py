@@ -74,6 +74,7 @@ def test_a_retraining_that_does_not_hear_is_ended_all_the_same(make, tmp_path, m
     assert one._process is None
 
 
+@pytest.mark.slow
 def test_by_the_calendar_the_first_is_due_so_many_days_after_the_account_was_opened(make, tmp_path):
     one, told, clock = make("paper.retrain=calendar", "paper.retrain_days=30")
     one.look(drifted=True)
@@ -94,6 +95,7 @@ def test_by_the_calendar_the_first_is_due_so_many_days_after_the_account_was_ope
     assert more == []
 
 
+@pytest.mark.slow
 def test_on_drift_once_in_so_many_days(make):
     one, told, clock = make("paper.retrain=drift", "paper.retrain_days=30", codes=(0, 0, 0, 0))
     one.look(drifted=False)

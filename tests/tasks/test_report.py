@@ -120,6 +120,7 @@ def test_cash_has_no_sharpe_ratio_beside_a_record_with_days_on_which_no_price_wa
     assert f'data-metric="baselines.cash.sharpe">{DASH}</data>' in page
 
 
+@pytest.mark.slow
 def test_without_returns_it_says_what_to_give(mine: Path) -> None:
     with pytest.raises(ConfigError, match=r"try returns=my\.csv"):
         dispatch(compose(["task=report"]))

@@ -200,6 +200,7 @@ def test_a_study_takes_no_trials_of_another_measure_or_length(
         open_study(spec.sweep, job.study_path, seed=0, identity=sweep.study_identity(other))
 
 
+@pytest.mark.slow
 def test_a_study_takes_no_trials_of_edited_code(job: searching.Search, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores of two rewards under one name stood in one study."""
     for code, told in (

@@ -18,6 +18,7 @@ def says(folder, **facts):
     (folder / "metadata.json").write_text(json.dumps({"agent": "cryptocurrencies", **facts}))
 
 
+@pytest.mark.slow
 def test_a_version_a_run_and_a_candidate_say_what_they_were_trained_with(tmp_path):
     spec = compose(MARKET)
     says(tmp_path, **VERSION)

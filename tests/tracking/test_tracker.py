@@ -148,6 +148,7 @@ def test_the_summary_is_flat_and_holds_what_is_known() -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_jobs_of_a_grid_share_a_group_and_a_named_one_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[wandb_run.Identity] = []
     monkeypatch.setattr(wandb_run.WandbRun, "__init__", lambda self, spec, identity, **_: seen.append(identity))

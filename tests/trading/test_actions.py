@@ -35,6 +35,7 @@ def test_a_split_is_told_by_prices_that_are_rounded_to_cents(ratio, price):
     assert actions.split_of(round(price, 2), round(price / ratio, 4)) == pytest.approx(ratio)
 
 
+@pytest.mark.slow
 @given(st.floats(1.0, 1e5), st.floats(-0.04, 0.04))
 def test_a_price_that_is_revised_is_no_split(price, change):
     assert actions.split_of(price, price * (1.0 + change)) is None
@@ -105,6 +106,7 @@ def test_one_bar_that_is_corrected_by_a_plain_fraction_is_no_split(prices, ratio
     assert found == {}
 
 
+@pytest.mark.slow
 @given(history, fractions, st.integers(0, 20))
 def test_a_split_rescales_all_that_came_before_it_though_one_bar_be_corrected_besides(prices, ratio, corrected):
     last, *rest = [({"A": price}, {"A": price / ratio}) for price in prices]

@@ -118,6 +118,7 @@ def test_an_answer_whose_head_drips_is_given_up_and_keeps_no_other_channel_waiti
             over.set()
 
 
+@pytest.mark.slow
 def test_a_channel_that_hangs_has_no_other_told_less():
     release, good = threading.Event(), Recorder()
     hanging = Recorder()

@@ -106,6 +106,7 @@ def test_a_file_of_before_keeps_what_was_charged_at_its_bar(tmp_path):
     assert account(tmp_path / "old") == account(tmp_path / "new")
 
 
+@pytest.mark.slow
 def test_what_was_executed_at_a_bar_that_was_missed_is_no_slippage_of_a_later_one(tmp_path):
     """A rise of half from one open to the next was a price that was paid too little by a third."""
     with days(tmp_path, [[0.5]], closes=[100.0, 100.0, 150.0]) as day:

@@ -52,6 +52,7 @@ def test_where_the_broker_does_not_answer_nothing_is_begun_anew(tmp_path, monkey
         assert [one.status for one in day.intents()] == ["open"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mute", [False, True])
 def test_a_bridge_is_asked_for_every_order_back(tmp_path, monkeypatch, mute):
     monkeypatch.setenv("WEBHOOK_SECRET", SECRET)

@@ -29,6 +29,7 @@ class Asked:
     account: str | None = None
 
 
+@pytest.mark.slow
 def test_no_shipped_file_opens_a_lock():
     for path in conf_dir().rglob("*.yaml"):
         text = path.read_text()

@@ -94,6 +94,7 @@ def test_a_ledger_that_many_open_at_once_is_made_once(tmp_path):
         assert list(pool.map(opened, range(8), timeout=100)) == [None] * 8
 
 
+@pytest.mark.slow
 def test_a_ledger_whose_journal_another_sets_up_at_the_same_moment_waits_for_it(tmp_path):
     """SQLite does not: it says "locked" at once, however long the time-out."""
     with contextlib.closing(sqlite3.connect(tmp_path / FILE, isolation_level=None, check_same_thread=False)) as other:
@@ -197,6 +198,7 @@ def test_a_fill_is_booked_once_and_the_position_is_what_fills_say(tmp_path, worl
         assert ledger.positions() == before["positions"]
 
 
+@pytest.mark.slow
 def test_a_reader_does_not_block_the_writer(tmp_path, world):
     """Case 23."""
     go(tmp_path, a_world())

@@ -46,6 +46,7 @@ def split(day, ratio):
     loop.tend(day.trader, day.switch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0.1, 4.0], ids=["waits here", "waits there"])
 @pytest.mark.parametrize(("wants", "ratio", "held"), [([0.0], 0.1, 50.0), ([0.9], 0.1, 50.0), ([0.0], 4.0, 2000.0)])
 def test_an_order_that_waits_across_a_split_is_not_carried_out_in_units_of_before(tmp_path, wants, ratio, held, after):
@@ -63,6 +64,7 @@ def test_an_order_that_waits_across_a_split_is_not_carried_out_in_units_of_befor
         assert [one["equity"] for one in day.ledger.closes()] == [100_000.0] * len(day.ledger.closes())
 
 
+@pytest.mark.slow
 def test_the_second_leg_of_an_order_through_zero_does_not_outlive_a_split(tmp_path):
     with days(tmp_path, [[0.5], [-0.5]]) as day:
         day.run(2)
@@ -73,6 +75,7 @@ def test_the_second_leg_of_an_order_through_zero_does_not_outlive_a_split(tmp_pa
         assert day.exchange.held == {"AAPL": -50.0}
 
 
+@pytest.mark.slow
 def test_a_split_that_is_told_of_after_an_order_was_sized_by_its_prices_stops_nothing(tmp_path):
     with days(tmp_path, [[0.5], [0.5], [0.0]]) as day:
         day.run(2)
@@ -87,6 +90,7 @@ def test_a_split_that_is_told_of_after_an_order_was_sized_by_its_prices_stops_no
         assert day.exchange.held == day.ledger.positions() == {}
 
 
+@pytest.mark.slow
 def test_an_order_in_a_share_that_is_exchanged_for_another_sells_nothing_that_is_not_held(tmp_path):
     with days(tmp_path, [[0.5], [0.0]]) as day:
         day.run(2)

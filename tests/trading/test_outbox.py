@@ -66,6 +66,7 @@ def told_at_the_next_start(folder, *channels):
         pass
 
 
+@pytest.mark.slow
 def test_a_halt_that_was_written_before_a_kill_is_told_at_the_next_start_and_only_there(tmp_path):
     def work():
         with watching(tmp_path, Channel("a")) as (ledger, _):
@@ -87,6 +88,7 @@ def test_a_halt_that_no_close_follows_is_told_when_the_process_ends(tmp_path):
     assert channel.heard == ["halted at 2024-05-01"]
 
 
+@pytest.mark.slow
 def test_a_kill_after_the_telling_may_have_it_told_once_more_and_never_not_at_all(tmp_path):
     def work():
         with watching(tmp_path, Channel("a", took=die)) as (ledger, watcher):
@@ -140,6 +142,7 @@ def test_an_address_that_is_down_is_told_later_and_no_other_is_told_again(tmp_pa
     assert (good.asked, down.heard) == (1, ["halted at 2024-05-01"])
 
 
+@pytest.mark.slow
 def test_what_could_not_be_told_is_shown_before_the_next_close(tmp_path):
     """Who is told of nothing may look at the page or have Prometheus do so: the next close may be days away."""
     channel = Channel("a", down=True)

@@ -181,6 +181,7 @@ class Resting:
         return seen if bars % 10 > 1 else np.full(len(seen), (bars % 10) / len(seen))
 
 
+@pytest.mark.slow
 def test_orders_that_are_rounding_take_no_place_among_a_days_orders(tmp_path):
     """One at rest orders next to nothing in each symbol and bar, of which a day has some hundred where bars are short."""
     made = world("crypto")

@@ -42,6 +42,7 @@ def go_listening(folder, world, number, *, at=AT):
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
 def test_a_signal_freezes_or_flattens_at_the_next_close_and_the_halt_outlives_it(tmp_path, number):
     """Case 22."""
@@ -82,6 +83,7 @@ def test_who_freezes_is_obeyed_whatever_else_is_thrown_and_in_whatever_order(tmp
         assert switch.thrown() == "freeze"
 
 
+@pytest.mark.slow
 def test_an_account_that_closes_all_by_a_signal_is_frozen_by_the_file(tmp_path):
     world, folder = a_world(participation=0.0005), tmp_path / "account"
     folder.mkdir()

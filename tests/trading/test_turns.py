@@ -142,6 +142,7 @@ def test_one_that_fails_ends_alone_and_goes_on_when_it_can(tmp_path, alone):
     assert account(house.folder("second")) == alone["second"]
 
 
+@pytest.mark.slow
 def test_a_signal_stops_all_after_the_bar_and_all_go_on_from_there(tmp_path, alone):
     house = House(tmp_path, WORLDS)
     house.trade(stop_at=21)

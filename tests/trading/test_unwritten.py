@@ -81,6 +81,7 @@ def test_what_cannot_be_written_for_a_while_is_missed_and_the_account_goes_on(tm
         assert len(ledger.fills()) == len(broker.fills(0))
 
 
+@pytest.mark.slow
 def test_a_close_that_was_decided_before_the_disk_was_full_is_not_missed(tmp_path, monkeypatch):
     world = a_world()
     with trading(tmp_path, world) as trader:

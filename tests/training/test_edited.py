@@ -28,6 +28,7 @@ def job(folder: Path, *, env_steps: int, edited: float | None = None, resume: bo
     return TrainingJob(spec, features, (Segment(0, 120),), Segment(122, 200), folder, resume=resume)
 
 
+@pytest.mark.slow
 def test_a_training_does_not_go_on_with_a_feature_that_was_edited(tmp_path: Path) -> None:
     """Half of it would have learned from other numbers under the same name, scaled as these were."""
     train(job(tmp_path, env_steps=64), listener=Silent())

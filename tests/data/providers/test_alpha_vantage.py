@@ -168,6 +168,7 @@ def listed(stub, monkeypatch):
     return name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("universe", ["nyse", "asx_large"])
 @pytest.mark.parametrize(
     ("symbol", "currency", "parts"),

@@ -70,6 +70,7 @@ def test_honest_markets_of_every_class_are_left_alone(asset: str) -> None:
         assert leaks.checked(panel, QUALITY).leaks == ()
 
 
+@pytest.mark.slow
 def test_a_weak_signal_that_can_be_learnt_is_no_leak() -> None:
     assert named(planted.market(bars=1500, predictability=0.02)) == ()
 

@@ -35,6 +35,7 @@ def test_a_volume_that_counts_on_within_the_day_is_refused(tmp_path: Path) -> No
     assert load_written(honest, tmp_path / "AAA.csv", interval="1h").volume is not None
 
 
+@pytest.mark.slow
 def test_a_volume_that_only_has_the_shape_of_a_day_is_read(tmp_path: Path) -> None:
     honest = _hours()
     shape = np.tile([9.0, 5.0, 3.0, 2.0, 3.0, 5.0, 9.0], 20)
@@ -58,6 +59,7 @@ def test_a_table_whose_rows_lack_their_symbols_is_refused_as_a_file_is(tmp_path:
             made()
 
 
+@pytest.mark.slow
 def test_symbols_that_stand_as_whole_numbers_may_have_lost_their_zeros() -> None:
     frame = shares("AAA", "BBB", bars=60)
     panel = load_panel(frame.assign(symbol=frame["symbol"].map({"AAA": 600519, "BBB": 2})), asset="stocks")
@@ -80,6 +82,7 @@ def test_a_part_is_of_the_symbol_that_its_escaped_folder_names(tmp_path: Path) -
     assert load(spec.asset, spec.data, seed=0).symbols == ("BRK/A", "C D")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", ["\u2007", "\u2009", "\u00a0", "\u202f"])
 def test_any_narrow_space_may_stand_between_thousands(tmp_path: Path, space: str) -> None:
     frame = shares(bars=60)
@@ -88,6 +91,7 @@ def test_any_narrow_space_may_stand_between_thousands(tmp_path: Path, space: str
     np.testing.assert_array_equal(panel.volume[:, 0], frame["volume"])
 
 
+@pytest.mark.slow
 def test_prices_beside_an_only_adjusted_close_are_left_out_with_words_that_are_true(tmp_path: Path) -> None:
     frame = shares(bars=60)
     panel = load_written(frame.rename(columns={"close": "Adj Close"}), tmp_path / "AAA.csv")

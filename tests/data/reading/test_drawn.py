@@ -124,6 +124,7 @@ def test_a_row_of_types_below_the_header_is_passed_over(tmp_path: Path, types: s
     assert any("datetime64" in answer or types in answer for topic, answer in made.settled[0].facts if topic == "types")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [0, 20])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_a_header_once_more_is_no_bar(tmp_path: Path, place: int, mark: str) -> None:
@@ -133,6 +134,7 @@ def test_a_header_once_more_is_no_bar(tmp_path: Path, place: int, mark: str) -> 
     assert any("1 of 41 rows left out: the header once more" in note for note in made.notes)
 
 
+@pytest.mark.slow
 def test_rows_below_a_header_of_another_order_are_read_by_it(tmp_path: Path) -> None:
     order = [0, 4, 3, 2, 1, 5]
     turned = [[row[place] for place in order] for row in [NAMES, *_rows()[20:]]]
@@ -156,6 +158,7 @@ def test_a_word_that_every_row_holds_is_a_class_or_is_said_to_be_the_symbol(
     assert not said or any(said in note for note in made.notes)
 
 
+@pytest.mark.slow
 def test_short_words_that_are_tickers_too_count_beside_others_of_a_bar(tmp_path: Path) -> None:
     _same(_read(_csv([["dt", "op", "hi", "lo", "cl", "vo"], *_rows()]), tmp_path), tmp_path)
     with pytest.raises(DataError, match="no column for close"):

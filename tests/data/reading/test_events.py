@@ -67,6 +67,7 @@ def test_a_dividend_of_a_date_without_a_bar_is_paid_on_the_next(tmp_path: Path) 
     assert _load(text, tmp_path).dividends[30, 0] == 0.25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["2:1", "2/1", "2-for-1", "2 for 1", "2.0:1.0", "2 : 1"])
 @pytest.mark.parametrize("other", ["", "0", "1:1"])
 def test_a_split_may_be_written_as_a_ratio(tmp_path: Path, cell: str, other: str) -> None:
@@ -101,6 +102,7 @@ def test_ratios_that_may_be_otherwise_are_refused(tmp_path: Path) -> None:
         _load(frame.assign(split=np.where(frame.index == 30, "2:1", "soon")), tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("symbol", "paid", "said"), [("SHEL.L", 0.012, True), ("SHEL.L", 1.2, False), ("AAA", 0.012, False)]
 )

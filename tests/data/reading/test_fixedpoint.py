@@ -27,6 +27,7 @@ def _said(panel: Panel, text: str) -> bool:
     return any(text in note for note in panel.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_databentos_prices_are_counted_in_billionths(tmp_path: Path, suffix: str) -> None:
     frame = _one(1e-9).assign(rtype=35, publisher_id=1, instrument_id=38)
@@ -47,6 +48,7 @@ def test_a_price_that_databento_does_not_define_is_none(tmp_path: Path) -> None:
     assert np.nanmax(panel.high) < 1e6
 
 
+@pytest.mark.slow
 def test_leans_shares_are_counted_in_ten_thousandths(tmp_path: Path) -> None:
     frame = _one(1e-4).assign(date=lambda f: pd.to_datetime(f["date"]).dt.strftime("%Y%m%d 00:00"))
     frame.to_csv(tmp_path / "aaa.csv", index=False, header=False)
@@ -56,6 +58,7 @@ def test_leans_shares_are_counted_in_ten_thousandths(tmp_path: Path) -> None:
     assert _said(panel, "as LEAN writes them")
 
 
+@pytest.mark.slow
 def test_prices_of_no_market_are_refused_and_large_ones_of_one_are_not(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no market quotes so.*divide prices"):
         load_written(_one(1e-9), tmp_path / "AAA.csv")

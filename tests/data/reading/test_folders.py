@@ -40,6 +40,7 @@ def _paying(symbol: str, share: float, *, falls: bool) -> pd.DataFrame:
     return frame.assign(dividend=np.where(ex, share * before, 0.0))
 
 
+@pytest.mark.slow
 def test_dividends_are_paid_where_the_file_of_a_symbol_says_so(tmp_path: Path) -> None:
     falls = _paying("QQQ", 0.02, falls=True)
     whole = np.prod(1 - 0.02 * (np.arange(520) % 40 == 39))
@@ -78,6 +79,7 @@ def test_parts_that_say_other_things_of_their_figures_are_not_joined(
         _of(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_part_without_volume_joins_whatever_the_others_count(tmp_path: Path) -> None:
     bars = shares("SPY").drop(columns="symbol")
     bars[:130].to_csv(tmp_path / "SPY_2021-06-04.csv", index=False)
@@ -136,6 +138,7 @@ def test_years_behind_a_name_are_parts_of_it_and_what_is_not_used_is_named(tmp_p
     assert _said(panel, "of it are not used: SPY_adj")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("second", ["JPM.N", "JPM US Equity", "JPM_old"])
 def test_two_names_whose_bars_follow_each_other_are_asked_for(tmp_path: Path, second: str) -> None:
     bars = shares("JPM", "V")
@@ -178,6 +181,7 @@ def test_a_volume_of_shares_whose_unit_changes_is_named(tmp_path: Path) -> None:
     assert _said(_of(tmp_path), "of which it has 0.16 a bar")
 
 
+@pytest.mark.slow
 def test_a_pair_that_is_far_from_what_was_fixed_is_named(tmp_path: Path) -> None:
     from wealtharena.data.currency import cross_rate
 
@@ -192,6 +196,7 @@ def test_a_pair_that_is_far_from_what_was_fixed_is_named(tmp_path: Path) -> None
     assert _said(_of(tmp_path, "asset=forex"), "its quotes are of USDEUR")
 
 
+@pytest.mark.slow
 def test_dates_of_any_arrow_type_and_zones_that_nobody_knows(tmp_path: Path) -> None:
     bars = shares("SPY")
     days = pd.to_datetime(bars["date"]).dt.date

@@ -120,6 +120,7 @@ def test_a_list_of_trades_is_no_table_of_bars(tmp_path: Path, side: str, words: 
         read_path(tmp_path / "trades.csv")
 
 
+@pytest.mark.slow
 def test_bars_beside_a_signal_are_no_trades(tmp_path: Path) -> None:
     closes = _one()[["date", "close", "volume"]].assign(signal=["buy", "sell"] * 30)
     closes.to_csv(tmp_path / "AAA.csv", index=False)

@@ -19,6 +19,7 @@ def _counted_otherwise(frame: pd.DataFrame, *rows: int) -> pd.DataFrame:
     return frame.assign(volume=np.where(flips, frame["volume"], frame["volume"] * frame["close"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("interval", "bars"), [("1d", 120), ("1h", 24 * 40)])
 @pytest.mark.parametrize("places", [(0.5,), (0.3, 0.6), (0.25, 0.5, 0.75)])
 @pytest.mark.parametrize("begins", ["money", "coins"])

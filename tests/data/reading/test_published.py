@@ -91,6 +91,7 @@ def test_two_series_of_a_pair_and_scaled_values_are_refused(
         _read(pd.concat([first[:30], first[30:].assign(**changed)]).to_csv(index=False), tmp_path / "data.csv")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "names", [(None, None, None), ("date", None, None), (None, "ticker", None), ("date", "ticker", None)]
 )

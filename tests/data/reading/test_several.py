@@ -51,6 +51,7 @@ def test_a_row_a_field_is_called_so(tmp_path: Path) -> None:
     _refused(long, tmp_path / "AAA.csv", r"has a row a field: field \(open, high, low, close\)")
 
 
+@pytest.mark.slow
 def test_copies_are_left_to_the_repairs_whatever_else_they_hold(tmp_path: Path) -> None:
     frame = shares(bars=60)
     for table in (

@@ -39,6 +39,7 @@ def test_a_number_in_parentheses_is_its_negative_in_every_spelling(values: list[
     assert len(said) == any(value < 0 for value in values)
 
 
+@pytest.mark.slow
 @given(st.text(alphabet="()-+$%.,1 5aE", max_size=8))
 def test_what_is_no_number_in_one_pair_of_parentheses_stays_as_it_is(cell: str) -> None:
     found = str(with_minus(pd.Series([cell], dtype="string")).iloc[0])

@@ -56,6 +56,7 @@ def test_polygons_epochs_and_glued_dates_are_times(tmp_path: Path) -> None:
     _same(_load(glued, tmp_path / "AAA.csv"), frame)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["%Y-%m", "%Y/%m", "%b %Y", "%B %Y", "%b-%Y", "%YM%m"])
 def test_a_month_may_be_written_without_its_day(tmp_path: Path, form: str) -> None:
     frame = _one(bars=24)
@@ -75,6 +76,7 @@ def test_a_ticker_t_is_no_time(tmp_path: Path) -> None:
     assert role_of("T") == "timestamp"
 
 
+@pytest.mark.slow
 def test_a_minus_before_a_price_of_crsp_marks_a_mean_of_quotes(tmp_path: Path) -> None:
     frame = _one()
     marked = frame.assign(close=frame["close"].where(frame.index != 20, -frame["close"]))
@@ -94,6 +96,7 @@ def test_a_factor_that_divides_proves_a_split(tmp_path: Path, name: str) -> None
     assert _said(panel, f"{name} shows splits, or payouts as large, that no column names: AAA 4:1 on ")
 
 
+@pytest.mark.slow
 def test_databentos_whole_numbers_are_prices_and_its_decimals_are_none(tmp_path: Path) -> None:
     frame = _one()
     prices = list(FIELDS[:4])
@@ -170,6 +173,7 @@ def test_the_suffix_of_a_ric_or_of_joinquant_tells_the_venue(name: str, suffix: 
     assert suffix_of(name) == suffix
 
 
+@pytest.mark.slow
 def test_tables_of_other_endings_in_a_folder_are_read_and_notes_are_not(tmp_path: Path) -> None:
     frame = _one()
     folder = tmp_path / "bars"

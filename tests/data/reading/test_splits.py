@@ -83,6 +83,7 @@ def test_an_adjusted_close_that_makes_no_steps_of_payouts_pays_none(tmp_path: Pa
     np.testing.assert_allclose(panel.close[:, 0], frame["close"])
 
 
+@pytest.mark.slow
 def test_what_recorded_dividends_explain_is_not_paid_again_and_what_they_lack_is_said(tmp_path: Path) -> None:
     frame = _one()
     kept = 1.0 - 0.5 / float(frame["close"][59])
@@ -93,6 +94,7 @@ def test_what_recorded_dividends_explain_is_not_paid_again_and_what_they_lack_is
         assert _said(panel, "shows payouts where no dividend is recorded; they are not paid: AAA 0.5 on ") == lacking
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["div", "DPS", "Distribution", "distributions"])
 def test_dividends_of_other_names_are_paid_and_rates_are_not(tmp_path: Path, name: str) -> None:
     frame = _one()
