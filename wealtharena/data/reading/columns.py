@@ -13,7 +13,7 @@ import pandas as pd
 from wealtharena.data.reading import words
 from wealtharena.data.reading.aliases import ALIASES, TICKERS_TOO
 from wealtharena.data.reading.settled import Ledger
-from wealtharena.data.reading.words import Meaning
+from wealtharena.data.reading.words import HOW_TO_NAME, Meaning
 from wealtharena.data.reading.zones import without_word
 from wealtharena.errors import DataError
 
@@ -181,7 +181,7 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
     if missing:
         raise DataError(
             f"{ledger.name} has no column for {' and '.join(missing)}; it has {', '.join(map(str, frame.columns))}",
-            hint="name them timestamp, symbol, open, high, low, close, volume; what was earned goes to task=report returns=<file>",
+            hint=HOW_TO_NAME,
         )
     volumes = set(_VOLUMES) & set(found)
     lacking = [role for role in ("open", "high", "low") if role not in found] + ([] if volumes else ["volume"])

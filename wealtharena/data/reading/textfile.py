@@ -25,7 +25,7 @@ from wealtharena.data.reading.layouts import headless_names, wide_to_long
 from wealtharena.data.reading.published import names_series
 from wealtharena.data.reading.restated import ONCE_MORE, without_headers
 from wealtharena.data.reading.settled import Ledger
-from wealtharena.data.reading.words import meaning_of, money_of
+from wealtharena.data.reading.words import HOW_TO_NAME, meaning_of, money_of
 from wealtharena.errors import DataError
 
 _LEGACY: Final = (
@@ -254,7 +254,7 @@ def _no_names(lines: list[str], known: set[str | None], ledger: Ledger) -> _Head
     missing = " and ".join(role for role in ("timestamp", "close") if role not in known)
     raise DataError(
         f"{ledger.name} has no column for {missing}; it has {shown.replace(',', ', ') or 'nothing'}",
-        hint="name them timestamp, symbol, open, high, low, close, volume; what was earned goes to task=report returns=<file>",
+        hint=HOW_TO_NAME,
     )
 
 

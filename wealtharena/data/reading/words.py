@@ -54,6 +54,9 @@ _SIDES: Final = {word: side for side, said in (("bid", "bid bids"), ("ask", "ask
 _SILENT: Final = frozenset(("in", "of", "per", "at", "and", "the", "a", "as", "price", "prices", "last", "close", "closing", "open", "high",
                             "low", "daily", "day", "eod", "weekly", "monthly", "hourly", "volume", "currency", "number", "count", "date",
                             "text", "string", "yyyy-mm-dd", "local", "latest", "traded", "ohlc", "utc", "1d", "1h"))  # fmt: skip
+HOW_TO_NAME: Final = (
+    "name them timestamp, symbol, open, high, low, close, volume; what was earned goes to task=report returns=<file>"
+)
 ABSENT: Final = ("", "nan", "na", "n/a", "#n/a", "<na>", "null", "none", "-", "--", "\u2013", "\u2014", "n.a.", "n.a", "n. a.",
                   "n.v.", "k.a.", "k. a.", "#nv", "n/d")  # fmt: skip
 _BRACKET: Final = re.compile(r"(?<=\S)\s*[(\[{\uff08]([^()\[\]{}\uff08\uff09]*)[)\]}\uff09][\s*]*$")
