@@ -1,10 +1,12 @@
 """What every test relies on: one numerical thread, nothing of the person who runs them, no tracking online, no proxy."""
 
 import gc
+import logging
 import os
 import signal
 import sys
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -87,6 +89,23 @@ def undisturbed() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def alerts_of_others() -> Iterator[None]:
+    """Let nobody hear of alerts that an earlier test's thread is still trying to send."""
+    others = {one.ident for one in threading.enumerate() if one.name.startswith("alerts ")}
+    if not others:
+        yield
+        return
+
+    def of_this_test(record: logging.LogRecord) -> bool:
+        return record.thread not in others
+
+    logger = logging.getLogger("wealtharena.trading.alerts")
+    logger.addFilter(of_this_test)
+    yield
+    logger.removeFilter(of_this_test)
 
 
 @pytest.fixture(scope="session")

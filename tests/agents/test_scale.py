@@ -170,6 +170,29 @@ def test_an_asynchronous_run_whose_runners_fall_silent_ends_resumable(
     engine.close()
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", ["ppo", "impala"])
+def test_what_code_raises_in_a_runner_ends_the_run_as_it_would_here(nodes: tuple[object, object], name: str) -> None:
+    def spoil(runner: Any) -> None:
+        def sample(*_: object, **__: object) -> None:
+            raise ConfigError("reward=mine is not finite at bar 7", hint="mend it")
+
+        runner.sample = sample
+
+    small = ("algo.fragment_bars=16",) if name == "impala" else ("algo.minibatch=64", "algo.epochs=1")
+    spec = worlds.spec(
+        f"algo={name}", *small, "compute=cluster", "compute.runners=1", "compute.envs=8", "algo.rollout_steps=128"
+    )
+    engine = plugins.load("agents.algorithms", name).build(worlds.bench(spec))
+    engine.iterate()
+    driver = engine._driver if name == "ppo" else engine
+    driver._algorithm.env_runner_group.foreach_env_runner(spoil, local_env_runner=False, timeout_seconds=60.0)
+    with pytest.raises(ConfigError, match="reward=mine is not finite at bar 7; mend it"):
+        [engine.iterate() for _ in range(10)]
+    engine.close()
+
+
 def test_a_learner_that_makes_no_update_is_not_waited_for_endlessly(monkeypatch: pytest.MonkeyPatch) -> None:
     from wealtharena.agents.on_policy import watching
 

@@ -193,3 +193,21 @@ def test_what_a_source_says_of_itself_is_texts_and_no_text_alone(told: Any, monk
         provider.find("mine")
     with pytest.raises(WealthArenaError, match=r"notes returned .*, and no tuple of texts"):
         provider.noted(Mine(spec.data, spec.asset))
+
+
+@pytest.mark.parametrize("said", ["intervals", "markets"])
+@pytest.mark.parametrize("told", ["1d", "crypto", (1,), 1])
+def test_what_a_source_serves_is_a_set_of_texts(said: str, told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one text alone each part was served: bars of `d`, and a market `forex` of `("stocks forex")`."""
+
+    class Mine(provider.Provider):
+        name, title = "mine", "Mine"
+
+        def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars:
+            raise NotImplementedError
+
+    setattr(Mine, said, told)
+    monkeypatch.setattr(plugins, "subclass", lambda *asked: Mine)
+    monkeypatch.setattr(provider, "names", lambda: ("mine",))
+    with pytest.raises(WealthArenaError, match=f"the {said} of its Provider are .*, and no set of texts"):
+        provider.find("mine")

@@ -159,6 +159,15 @@ def test_an_infinite_return_is_refused_with_its_place(name):
         getattr(metrics, name)([0.1, -0.2, math.inf, -0.5])
 
 
+@pytest.mark.parametrize("name", ["total_return", "sharpe", "sortino", "max_drawdown", "calmar", "var_95"])
+@pytest.mark.parametrize("first", [1e4, math.nan])
+def test_prices_and_factors_of_growth_are_no_returns(name, first):
+    """The drawdown of an equity of ten thousand was that of a fortune that is multiplied at every bar."""
+    with pytest.raises(ValueError, match=r"8 bars that all earned more than 50%, the least 0\.97, are no returns: "):
+        getattr(metrics, name)([first, *[1.01, 0.97, 1.0] * 2, 1e4])
+    getattr(metrics, name)([first, *[1.01, 0.97, 1.0] * 2, 0.5])
+
+
 @pytest.mark.filterwarnings("error")
 def test_growth_beyond_all_numbers_has_no_warning_and_no_drawdown():
     grown = [*[1.0] * 1100, -0.5]

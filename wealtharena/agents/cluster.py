@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from wealtharena.agents.memory import free_bytes, usable_bytes
-from wealtharena.agents.patience import starting, told, within
+from wealtharena.agents.patience import let_runners_raise, starting, told, within
 from wealtharena.config.paths import conf_dir
 from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.config.threads import usable_cores
@@ -301,16 +301,19 @@ def build(config: Any) -> Any:
     """Return RLlib's algorithm of a configuration.
 
     ConfigError where Ray has no room for its actors at all (`require_actors`); TrainingError where they are not all there
-    after START_SECONDS, where RLlib itself would wait for ever, or one dies before.
+    after START_SECONDS, where RLlib itself would wait for ever, or one dies before. What code raises in a runner later is
+    raised here.
     """
     require_actors(runners=config.num_env_runners, learners=config.num_learners, on_gpu=config.num_gpus_per_learner > 0)
     with warnings.catch_warnings(), _silent_once_given_up(), _nothing_at_home(), starting("the runners and learners"):
         warnings.filterwarnings("ignore", "(?s).*Overriding environment rllib", UserWarning)  # at the second build
-        return within(
+        algorithm = within(
             config.build_algo,
             what="Ray to place and start the runners and learners",
             hint="lower compute.runners or compute.learners, or look at what else this Ray is busy with: `ray status`",
         )
+    let_runners_raise(algorithm.env_runner_group)
+    return algorithm
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -68,6 +69,28 @@ def starting(what: str) -> Iterator[None]:
             f"the process of one of {what} has died while it started",
             hint="see whether there is memory enough for them, and try again with resume=<run dir>",
         ) from error
+
+
+def let_runners_raise(group: Any) -> None:
+    """Raise here what code raises in a remote runner of RLlib's group, as it would in this process.
+
+    RLlib takes a runner that raises for dead: it learns from what the others sampled, and asks that one again. What Ray
+    raises there, of a node that is gone or an object that is lost, stays RLlib's to mend.
+    """
+    manager = group._worker_manager
+    for name in ("foreach_actor", "fetch_ready_async_reqs"):
+        setattr(manager, name, functools.partial(_heard, getattr(manager, name)))
+
+
+def _heard(ask: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    from ray.exceptions import RayError, RayTaskError
+
+    answers = ask(*arguments, **named)
+    for answer in answers:
+        error = None if answer.ok else answer.get()
+        if isinstance(error, RayTaskError) and not isinstance(error.cause, RayError):
+            raise error.cause from error
+    return answers
 
 
 def ask_learners(group: Any, function: Callable[..., Any], **arguments: Any) -> list[Any]:

@@ -70,7 +70,15 @@ def runner_setup(
     )
 
 
-class BatchedEnvRunner(EnvRunner):
+class Outspoken:
+    """A remote runner that hands over what it raises (`patience.let_runners_raise`): RLlib's own ends its process with it."""
+
+    def apply(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Return `func(self, ...)`."""
+        return func(self, *args, **kwargs)
+
+
+class BatchedEnvRunner(Outspoken, EnvRunner):
     """RLlib's EnvRunner over one vector environment; `sample()` returns a `Rollout`, not episodes.
 
     It draws from its own generator, seeded by (seed, worker_index). `share(network)` makes it act with a learner's own

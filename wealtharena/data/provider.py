@@ -186,6 +186,11 @@ def find(name: str, *, key: str = "data.source") -> type[Provider]:
             f"the caveats of its Provider are {found.caveats!r}, and no tuple of texts, such as ('it runs too well',)"
         )
         raise plugins.misused(ROOM, name, told)
+    for said, choice in (("intervals", "1d"), ("markets", "crypto")):
+        served = getattr(found, said)
+        if not (served is None or are_texts(list(served) if isinstance(served, set | frozenset) else served)):
+            told = f"the {said} of its Provider are {served!r}, and no set of texts, such as frozenset({{{choice!r}}})"
+            raise plugins.misused(ROOM, name, told)
     if lacking := sorted(found.__abstractmethods__):
         raise plugins.misused(ROOM, name, f"its Provider has no {lacking[0]}()")
     if not plugins.takes(found.fetch, ["self", "symbol", "start", "end", "interval"]):

@@ -3,7 +3,8 @@
 Every function takes net simple returns a bar, shape [n]. `risk_free` is a rate a bar, or one for each bar. NaN returns are left out of
 moments and count as bars without a return in compounding, as in empyrical-reloaded, whose numbers these are to the last digit
 where it defines the same thing (its import costs every run a second, for seven formulas). An answer that is not defined (an empty series, a Sharpe ratio without dispersion) is NaN or
-infinite as the limit says, never a warning. An infinite return is none: ValueError names its place.
+infinite as the limit says, never a warning. ValueError where a return is infinite, or where there are eight and more and every
+one is above 50 %: they are prices, an equity or factors of growth.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ NAN = float("nan")
 TAIL = 0.05
 START = 100.0  # what a drawdown is measured from
 ROUNDING = 1e-13  # of a return: money is kept in doubles
+LEVEL, LEVELS = 0.5, 8  # so many numbers that are all above it are no returns
 EMPTY = 5e-4  # share of the money at the begin below which an account is emptied: it prints as -100.0 %
 
 
@@ -264,6 +266,11 @@ def _series(returns: npt.ArrayLike) -> FloatArray:
         raise ValueError(f"returns have {values.ndim} axes, expected one")
     if (infinite := np.isinf(values)).any():
         raise ValueError(f"the return at {infinite.argmax()} is infinite, which no account earns")
+    if values.size >= LEVELS and (least := np.fmin.reduce(values)) > LEVEL:
+        told = f"{values.size} bars that all earned more than {LEVEL:.0%}, the least {least:.6g}, are no returns"
+        raise ValueError(
+            f"{told}: of prices or an equity take `values[1:] / values[:-1] - 1`, of factors of growth `values - 1`"
+        )
     return values
 
 

@@ -12,6 +12,7 @@ import torch
 from gymnasium.vector import AutoresetMode
 from ray.rllib.core.rl_module.apis import TARGET_NETWORK_ACTION_DIST_INPUTS, TargetNetworkAPI
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
 from wealtharena.agents import cluster
 from wealtharena.agents.engine import EnvFactory, Workbench, require_tested_ray_version
@@ -21,6 +22,7 @@ from wealtharena.agents.on_policy.watching import AnsweredAPPO, AnsweredIMPALA, 
 from wealtharena.agents.optimizer import check_finite
 from wealtharena.agents.patience import ANSWER_SECONDS, ask_learners
 from wealtharena.agents.process import require_gpu
+from wealtharena.agents.runner import Outspoken
 from wealtharena.agents.specs import AsyncSpec
 
 ENV_NAME = "wealtharena-portfolio"
@@ -75,6 +77,7 @@ def configuration(bench: Workbench, algo: AsyncSpec, factory: EnvFactory) -> Any
     spaces = {"observation_space": probe.single_observation_space, "action_space": probe.single_action_space}
     config.environment(ENV_NAME, env_config={"factory": factory}, disable_env_checking=True, **spaces)
     config.env_runners(
+        env_runner_cls=AsyncEnvRunner,
         num_env_runners=compute.runners,
         num_envs_per_env_runner=envs,
         gym_env_vectorize_mode=gym.VectorizeMode.VECTOR_ENTRY_POINT,
@@ -105,6 +108,10 @@ def configuration(bench: Workbench, algo: AsyncSpec, factory: EnvFactory) -> Any
     config.debugging(seed=bench.spec.seed, log_level="ERROR")
     model = {"make_network": bench.network_factory()}
     return config.rl_module(rl_module_spec=RLModuleSpec(module_class=AsyncModule, model_config=model))
+
+
+class AsyncEnvRunner(Outspoken, SingleAgentEnvRunner):
+    """RLlib's runner, which says what it raises."""
 
 
 class AsyncEngine:
