@@ -11,13 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena.agents.policy import EnsemblePolicy, Trained
-from wealtharena.envs.actions import Actions, Tilt, Weights, actions_of
+from wealtharena.envs.actions import Tilt, Weights
 from wealtharena.envs.market import Market
+from wealtharena.envs.observation import ANCHOR_COLUMNS
 from wealtharena.envs.simulate import Targets
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from wealtharena.agents.networks.members import Members
 
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
 _ROWS = 4096  # bars answered in one go
 
 
@@ -32,44 +37,55 @@ def targets_of(policy: Trained, market: Market, *, start: int, stop: int) -> Tar
     alike = all(member.model == first.model and member.action == first.action for member in members)
     if not alike or first.model.name != "shared" or first.action not in (Weights.name, Tilt.name):
         return policy.act
+    from wealtharena.agents.direct.windows import seen
     from wealtharena.agents.networks.members import Members
 
-    answers = _answers(Members([member.network for member in members], first.model.activation), market, start, stop)
+    together, shown = (
+        Members([member.network for member in members], first.model.activation),
+        seen(market)[start : stop - 1],
+    )
+    answers = _answers(together, shown)
     if first.action == Weights.name:
         weights = np.zeros((market.length, len(market.symbols)))
         weights[start : stop - 1] = answers.mean(axis=0)
         if isinstance(policy, EnsemblePolicy):
             policy.spreads.append(answers.std(axis=0, dtype=np.float64).sum(axis=-1))
         return weights
-    kind = actions_of(first.action, len(market.symbols), first.limits, market.layout)
-    return _Answering(answers, kind, policy.spreads if isinstance(policy, EnsemblePolicy) else [])
+    assert market.layout.feature_names[-2:] == ANCHOR_COLUMNS
+    kind = Tilt(len(market.symbols), first.limits, market.layout)
+    anchor, sigma = (np.ascontiguousarray(shown[..., column].numpy()) for column in (-2, -1))
+    return _Answering(kind, answers, anchor, sigma, policy.spreads if isinstance(policy, EnsemblePolicy) else [])
 
 
-def _answers(together: Members, market: Market, start: int, stop: int) -> npt.NDArray[np.float32]:
-    """Return the actions [M, stop - 1 - start, A] of every member."""
+def _answers(together: Members, shown: Tensor) -> Float32:
+    """Return the actions [M, T, A] of every member."""
     import torch
 
-    from wealtharena.agents.direct.windows import seen
-
-    shown = seen(market)[start : stop - 1]
     with torch.inference_mode():
         parts = [together.actions(shown[row : row + _ROWS]) for row in range(0, len(shown), _ROWS)]
-        found: npt.NDArray[np.float32] = torch.cat(parts, dim=1).numpy()
+        found: Float32 = torch.cat(parts, dim=1).numpy()
     return found
 
 
 class _Answering:
-    """Turns actions that are known into orders, bar after bar: what is held is seen only then."""
+    """Turns actions [M, T, A] that are known into orders, bar after bar: what is held is seen only then.
 
-    def __init__(self, answers: npt.NDArray[np.float32], kind: Actions, spreads: list[npt.NDArray[np.float64]]) -> None:
-        self.answers, self.kind, self.spreads, self.at = answers, kind, spreads, 0
-        self.out = np.empty((len(answers), answers.shape[-1]), np.float32)
+    `anchor` and `sigma` [T, A] are what the observations of those bars show; `spreads` gets [T] at the last of them.
+    """
 
-    def __call__(self, observation: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        actions = np.ascontiguousarray(self.answers[:, self.at])
-        self.at += 1
-        seen = np.broadcast_to(observation, (len(actions), observation.shape[1]))
-        orders = self.kind.weights(actions, seen, self.out)
-        mean: npt.NDArray[np.float64] = orders.mean(axis=0, dtype=np.float64)[None]
-        self.spreads.append(orders.std(axis=0, dtype=np.float64).sum(keepdims=True))
+    def __init__(self, kind: Tilt, actions: Float32, anchor: Float32, sigma: Float32, spreads: list[Float64]) -> None:
+        self.kind, self.anchor, self.spreads, self.at = kind, anchor, spreads, 0
+        self.trades = sigma > 0.0
+        self.asked = np.stack([kind.asked(member, anchor=anchor, sigma=sigma) for member in actions])
+        self.orders = np.empty_like(self.asked)
+
+    def __call__(self, observation: Float32) -> Float64:
+        assert self.kind.layout is not None
+        at, self.at = self.at, self.at + 1
+        held, orders = observation[:, self.kind.layout.weights], self.orders[:, at]
+        wanted = self.kind.beside_kept(self.asked[:, at], trades=self.trades[at], held=held)
+        self.kind.part_way(wanted, anchor=self.anchor[at], held=held, out=orders)
+        if self.at == len(self.anchor):
+            self.spreads.append(self.orders.std(axis=0, dtype=np.float64).sum(axis=-1))
+        mean: Float64 = orders.mean(axis=0, dtype=np.float64)[None]
         return mean

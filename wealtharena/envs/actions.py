@@ -174,29 +174,44 @@ class Tilt(Weights):
         layout = self._layout
         assert seen is not None, "a tilt answers an observation"
         anchor, sigma, held = seen[:, layout.anchor], seen[:, layout.sigma], seen[:, layout.weights]
-        assert layout.tilt is not None
         wanted = self.wanted(actions, anchor=anchor, sigma=sigma, held=held)
-        apart = wanted - held
-        idle = layout.tilt.band * np.maximum(np.abs(anchor), layout.tilt.equal_share(self.assets))
-        np.copysign(np.maximum(np.abs(apart) - idle, 0.0), apart, out=out)
-        out *= layout.tilt.rate
-        out += held
-        return out
+        return self.part_way(wanted, anchor=anchor, held=held, out=out)
 
     def wanted(
         self, actions: npt.NDArray[Any], *, anchor: Float32Array, sigma: Float32Array, held: Float32Array
     ) -> Float32Array:
         """Return the weights a [N, A] that the account is led to; within the limits where the held ones are."""
-        gross = np.float32(self.limits.max_gross)
+        return self.beside_kept(self.asked(actions, anchor=anchor, sigma=sigma), trades=sigma > 0.0, held=held)
+
+    def asked(self, actions: npt.NDArray[Any], *, anchor: Float32Array, sigma: Float32Array) -> Float32Array:
+        """Return the part of `wanted` that nothing held changes: clipped weights [N, A], 0 where nothing trades."""
         trades = sigma > 0.0
         tilts = np.where(trades, np.clip(actions, -1.0, 1.0), np.float32(0.0))
         asked = self._long(tilts, anchor) if self.limits.long_only else self._spread(tilts, anchor, sigma)
-        asked = np.where(trades, np.clip(asked, *bounds(self.limits)), np.float32(0.0))
+        return np.where(trades, np.clip(asked, *bounds(self.limits)), np.float32(0.0))
+
+    def beside_kept(self, asked: Float32Array, *, trades: npt.NDArray[np.bool_], held: Float32Array) -> Float32Array:
+        """Return `wanted` of what is `asked`: what does not trade is kept, the others have the room that it leaves."""
         kept = np.where(trades, np.float32(0.0), held)
-        room = np.maximum(gross - np.abs(kept).sum(axis=-1, keepdims=True), 0.0)
-        asked *= room / np.maximum(np.abs(asked).sum(axis=-1, keepdims=True), np.maximum(room, TINY))
-        asked += kept
-        return asked
+        room = np.maximum(np.float32(self.limits.max_gross) - np.abs(kept).sum(axis=-1, keepdims=True), 0.0)
+        wanted: Float32Array = asked * (
+            room / np.maximum(np.abs(asked).sum(axis=-1, keepdims=True), np.maximum(room, TINY))
+        )
+        wanted += kept
+        return wanted
+
+    def part_way(
+        self, wanted: Float32Array, *, anchor: Float32Array, held: Float32Array, out: Float32Array
+    ) -> Float32Array:
+        """Return what is ordered on the way from `held` to `wanted`, in `out` [N, A]."""
+        tilt = self._layout.tilt
+        assert tilt is not None
+        apart = wanted - held
+        idle = tilt.band * np.maximum(np.abs(anchor), tilt.equal_share(self.assets))
+        np.copysign(np.maximum(np.abs(apart) - idle, 0.0), apart, out=out)
+        out *= tilt.rate
+        out += held
+        return out
 
     def _long(self, tilts: Float32Array, anchor: Float32Array) -> Float32Array:
         assert self._layout.tilt is not None

@@ -31,11 +31,12 @@ def fills(state: Asking, name: str) -> Finding | None:
         if moved:
             detail = f"moves at bar {moved[0] + start + state.offset} already when the decision at row {t} is another"
             return state.found(name, "the position", symbols[moved[1]], moved[0] + start, detail)
-    for trade in range(len(path.trades.bar)):
-        row, symbol = int(path.trades.bar[trade]) + start, int(path.trades.symbol[trade])
-        allowed = (prices[row, symbol], closing[row, symbol])  # the close: forced by the margin
-        gone = not np.isfinite(panel.close[row, symbol])  # struck off, at its last mark
-        if not gone and not np.isclose(path.trades.price[trade], allowed, rtol=TOLERANCE).any():
-            detail = f"paid {path.trades.price[trade]:.6g}, but {market.fill} of that bar is {allowed[0]:.6g}"
-            return state.found(name, "the fill price", symbols[symbol], row, detail)
+    rows, columns, paid = path.trades.bar + start, path.trades.symbol, path.trades.price
+    allowed = np.stack([prices[rows, columns], closing[rows, columns]])  # the close: forced by the margin
+    gone = ~np.isfinite(panel.close[rows, columns])  # struck off, at its last mark
+    wrong = ~gone & ~np.isclose(paid, allowed, rtol=TOLERANCE).any(axis=0)
+    if wrong.any():
+        n = int(wrong.argmax())
+        detail = f"paid {paid[n]:.6g}, but {market.fill} of that bar is {allowed[0, n]:.6g}"
+        return state.found(name, "the fill price", symbols[int(columns[n])], int(rows[n]), detail)
     return None
