@@ -11,7 +11,7 @@ import torch
 
 from tests.agents import worlds
 from tests.nodes import connected
-from wealtharena.agents import cluster
+from wealtharena.agents import cluster, patience
 from wealtharena.agents.algorithms import ppo
 from wealtharena.config import plugins
 from wealtharena.errors import ConfigError, TrainingError
@@ -191,6 +191,24 @@ def test_what_code_raises_in_a_runner_ends_the_run_as_it_would_here(nodes: tuple
     with pytest.raises(ConfigError, match="reward=mine is not finite at bar 7; mend it"):
         [engine.iterate() for _ in range(10)]
     engine.close()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.timeout(120)
+def test_an_actor_that_cannot_begin_says_why(nodes: tuple[object, object]) -> None:
+    import ray
+
+    class Learner:
+        def __init__(self) -> None:
+            raise ModuleNotFoundError("No module named 'mine'")
+
+        def ready(self) -> bool:
+            return True
+
+    made = ray.remote(Learner).options(num_cpus=0).remote()
+    wanted = r"one of the learners could not begin: ModuleNotFoundError: No module named 'mine'; its process needs"
+    with pytest.raises(TrainingError, match=wanted), patience.starting("the learners"):
+        ray.get(made.ready.remote(), timeout=60)
 
 
 def test_a_learner_that_makes_no_update_is_not_waited_for_endlessly(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,12 +59,20 @@ def within(work: Callable[[], T], *, what: str, hint: str, seconds: float = STAR
 
 @contextlib.contextmanager
 def starting(what: str) -> Iterator[None]:
-    """Raise TrainingError where one of `what`, processes that Ray starts in the body, dies before it has begun."""
+    """Raise TrainingError where one of `what`, processes that Ray starts in the body, dies before it has begun.
+
+    What was raised in it, as where a node lacks a package, is the cause that it names.
+    """
     import ray
 
     try:
         yield
     except ray.exceptions.RayActorError as error:
+        if error.actor_init_failed:
+            cause = str(error).strip().splitlines()[-1]  # the last line of the traceback there
+            raise TrainingError(
+                f"one of {what} could not begin: {cause}", hint="its process needs what this one has"
+            ) from error
         raise TrainingError(
             f"the process of one of {what} has died while it started",
             hint="see whether there is memory enough for them, and try again with resume=<run dir>",
