@@ -41,16 +41,12 @@ def of_policy(
     segment: Segment,
     *,
     name: str = "agent",
-    cost_factor: float = 1.0,
-    delay_bars: int = 0,
 ) -> Trajectory:
     """Return the policy's path through one segment, from cash; its first decision is made at the close of `segment.start`.
 
-    `delay_bars` carries each decision out that many bars later than the market would. Raises FirewallError where the
-    segment reaches beyond the rows that the features hold.
+    Raises FirewallError where the segment reaches beyond the rows that the features hold.
     """
-    piece = Piece(policy, scaler, segment)
-    return Backtest(name, features, env, (piece,)).simulate(cost_factor=cost_factor, delay_bars=delay_bars)
+    return Backtest(name, features, env, (Piece(policy, scaler, segment),)).simulate()
 
 
 @dataclass(frozen=True, eq=False)

@@ -143,15 +143,15 @@ def build(
     }
 
 
-def from_registry(root: Path, *, places: Sequence[Path] = RUN_PLACES) -> tuple[records.RunResult, ...]:
+def from_registry(root: Path) -> tuple[records.RunResult, ...]:
     """Return the runs of the registry's checkpoints, oldest first; raises ConfigError where there are none.
 
-    A run whose directory is still in `places` is read from there, paths and all, so that it is judged exactly as the
+    A run whose directory is still below one of `RUN_PLACES` is read from there, paths and all, so that it is judged exactly as the
     multirun that made it judged it; of others the registry knows what they said of themselves. A group's own version is
     no run.
     """
     found: list[records.RunResult] = []
-    known = records.by_id(places)
+    known = records.by_id(RUN_PLACES)
     store = ModelCheckpoint(root)
     folders = [path.name for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
     for agent in sorted(name for name in folders if not name.startswith(".")):
