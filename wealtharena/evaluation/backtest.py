@@ -304,7 +304,7 @@ def join(parts: Sequence[Trajectory]) -> Trajectory:
 
     The first bar of each part must be the last of the part before. Money of later parts is scaled to their equity. The
     weights at that bar are those that the part before ends with, though the next one begins in cash. After a part that
-    leaves nothing there is nothing to go on with: the loss stays as it is.
+    leaves nothing there is nothing to go on with: the loss stays as it is. Raises ValueError where parts do not meet.
     """
     if len(parts) == 1:
         return parts[0]
