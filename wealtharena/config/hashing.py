@@ -15,9 +15,8 @@ NUMBERS: Final = 2
 OF_SEAMS: Final = 2  # as NUMBERS, for `split=cpcv` alone: behind a seam quotes begin anew since 2
 
 # What cannot change the trained policy or its test backtest: where things are written, how they are watched and
-# judged, what other tasks do. Where the
-# data come from is left out too: their fingerprint says what they are, so that a run before and one after
-# `task=collect` are one configuration.
+# judged, what other tasks do. Where the data come from is left out too: their fingerprint says what they are, so that a
+# run before and one after `task=collect` are one configuration.
 _LEFT_OUT: dict[str, Any] = {
     "task": True,
     "seed": True,

@@ -58,9 +58,7 @@ class GroupDifference:
     p_value: float
     block_bars: float
     draws: int
-    lasting_share: (
-        float  # of the interval's squared half width: what the seeds differ by, which no longer record narrows
-    )
+    lasting_share: float  # of the interval's squared half width: what seeds differ by, however long the record is
 
 
 def paired_bootstrap(

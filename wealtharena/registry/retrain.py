@@ -124,7 +124,7 @@ def _spec_of(content: Mapping[str, Any]) -> ExperimentSpec:
     if "universe" not in tree:  # the typed spec keeps parts inside their owners; parse takes them from their groups
         asset, env = dict(tree["asset"]), dict(tree["env"])
         tree["universe"], tree["reward"] = asset.pop("universe"), env.pop("reward")
-        asset.pop("bars_per_year", None)  # checkpoints of before it went carry it; nothing read it
+        asset.pop("bars_per_year", None)  # of releases that had this key, which nothing read
         for shared in _SHARED:
             env.pop(shared, None)
         tree.update(asset=asset, env=env)
