@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from wealtharena.agents.policy import Trained, load_policy
 from wealtharena.config import compose, parse
 from wealtharena.config.foreign import check_foreign
+from wealtharena.config.homes import SHARED
 from wealtharena.config.identity import lacking, listed
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import CheckpointError, ConfigError, PromotionError, WealthArenaError
@@ -31,7 +32,6 @@ _LATER: Final[Mapping[str, Any]] = {
     "no_trade_band": 0.0,
 }
 _BLOCKS: Final = ("features", "split", "algo", "model", "evaluation", "data")
-_SHARED: Final = ("costs", "limits", "instrument")
 CONFIGURATION = ("asset", "features", "env", "split", "algo", "model", "evaluation")
 
 
@@ -125,7 +125,7 @@ def _spec_of(content: Mapping[str, Any]) -> ExperimentSpec:
         asset, env = dict(tree["asset"]), dict(tree["env"])
         tree["universe"], tree["reward"] = asset.pop("universe"), env.pop("reward")
         asset.pop("bars_per_year", None)  # of releases that had this key, which nothing read
-        for shared in _SHARED:
+        for shared in SHARED:
             env.pop(shared, None)
         tree.update(asset=asset, env=env)
     tree["env"] = {**_LATER, **tree["env"]}
@@ -135,7 +135,7 @@ def _spec_of(content: Mapping[str, Any]) -> ExperimentSpec:
     blocks = {
         "asset": _completed(tree["asset"], ships.asset, but=("universe",)),
         "universe": _completed(tree["universe"], ships.asset.universe),
-        "env": _completed(tree["env"], ships.env, but=(*_SHARED, "reward")),
+        "env": _completed(tree["env"], ships.env, but=(*SHARED, "reward")),
         "reward": _completed(tree["reward"], ships.env.reward),
         **{name: _completed(tree[name], getattr(ships, name)) for name in _BLOCKS},
     }
