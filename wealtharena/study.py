@@ -134,9 +134,7 @@ class Study:
     @property
     def _face(self) -> dict[str, Any]:
         segments = [(segment.start, segment.stop) for segment in self.view.train]
-        return {
-            "features": self.view.features, "scaler": self.scaler, "spec": self.spec.env, "segments": segments,
-        }  # fmt: skip
+        return {"features": self.view.features, "scaler": self.scaler, "spec": self.spec.env, "segments": segments}
 
     def train(self, *, listener: Listener | None = None) -> Trained:
         """Train `algo` and return the candidate that was best on validation; the same seed gives the same policy.
@@ -177,7 +175,7 @@ class Study:
         """Return the policy's path over the `validation` or the longest `train` segment; no look at the test window.
 
         Validation chooses, so that the ledger gets the line of a trial first, once a policy's name. What a loaded policy
-        was kept from elsewhere nobody asks here: `task=backtest` does.
+        was kept from elsewhere nobody asks here: `task=backtest` does. ConfigError for another window, or for no policy.
         """
         if window not in ("train", "validation"):
             raise ConfigError(f"window={window!r} is not open", hint="take train or validation; judge() opens the test")
@@ -197,6 +195,7 @@ class Study:
         tried on this market elsewhere: it deflates the Sharpe ratio where the ledger knows of fewer. As in a comparison,
         what else the ledger has of this configuration on this window is named as left out and counted; a policy that was
         judged before is known by what it showed, and one that is passed twice is one seed. Their order changes no figure.
+        ConfigError for what is no policy, or under `train.test=false`; FirewallError where the ledger cannot be written.
         """
         if not policies:
             raise ConfigError("judge() needs a policy", hint="pass what train() returned, or one of your own")

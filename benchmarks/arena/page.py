@@ -17,7 +17,7 @@ def render(board: Mapping[str, Any]) -> str:
     """Return the whole page."""
     body = (
         f"{_banner(board)}{_head(board)}<main>{_ranking(board)}"
-        f"{''.join(_course(one, board) for one in board['courses'])}{_left(board)}{_method(board)}</main>"
+        f"{''.join(_course(one) for one in board['courses'])}{_left(board)}{_method(board)}</main>"
     )
     return page(title="WealthArena arena", body=body)
 
@@ -82,7 +82,7 @@ def _ranking(board: Mapping[str, Any]) -> str:
     return tables.table(head, lines, css="board") + f'<p class="soft">{note}</p>'
 
 
-def _course(one: Mapping[str, Any], board: Mapping[str, Any]) -> str:
+def _course(one: Mapping[str, Any]) -> str:
     lines = sorted(one["lines"], key=_led, reverse=True)
     if not lines:
         return ""

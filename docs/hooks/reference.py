@@ -24,6 +24,7 @@ from tests import quicker, reading  # noqa: E402  # after the path; it knows who
 from wealtharena.config import plugins  # noqa: E402  # after the path
 from wealtharena.config.composition import defaults_for, groups, literal  # noqa: E402  # after the path
 from wealtharena.config.help import MEANING, help_text  # noqa: E402  # after the path
+from wealtharena.config.homes import MOVED, SHARED  # noqa: E402  # after the path
 from wealtharena.config.specs.base import Spec  # noqa: E402  # after the path
 from wealtharena.config.specs.experiment import ExperimentSpec  # noqa: E402  # after the path
 
@@ -68,8 +69,6 @@ UNITS = (  # of a name's last words, the longest first
     ("confidence", "probability"), ("gamma", "a bar"), ("epochs", "passes"), ("batch", "steps"), ("minibatch", "steps"),
     ("buffer", "steps"), ("window", "bars"), ("folds", "folds"), ("envs", "environments"), ("band", "share"),
 )  # fmt: skip
-MOVED = {"asset.universe": "universe", "env.reward": "reward"}  # where a person finds what the spec holds elsewhere
-SHARED = ("env.costs", "env.limits", "env.instrument")  # the asset's, handed to the environment too
 PLUGGED = {  # groups whose spec depends on the choice: where its module is, and what the spec is called there
     "algo": ("agents.algorithms", "AlgorithmSpec"),
     "broker": ("trading.brokers", "Settings"),
@@ -142,7 +141,7 @@ def sections() -> tuple[tuple[str, tuple[Key, ...]], ...]:
 def _keys(spec: type[Spec], prefix: str, defaults: dict[str, Any], section: str) -> Iterator[Key]:
     for name, field in spec.model_fields.items():
         path = f"{prefix}{name}"
-        if path in SHARED:
+        if path in [f"env.{name}" for name in SHARED]:
             continue
         inner = next(iter(reading.specs_in(field.annotation)), None)
         if inner is not None and not _mapping(field.annotation):

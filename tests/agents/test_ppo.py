@@ -167,6 +167,7 @@ def test_a_recurrent_network_values_stretches_as_it_would_bar_by_bar(model: str)
     values, following = rollout_values(network, rollout, stretch=settings.stretch)
     states = tuple(torch.from_numpy(state[0]) for state in rollout.states)
     envs = rollout.rewards.shape[1]
+    assert rollout.final_index.size, "no episode came to its end"
     with torch.no_grad():
         for t in range(rollout.rewards.shape[0]):
             keep = 1 - torch.from_numpy(rollout.starts[t]).unsqueeze(-1)

@@ -13,6 +13,7 @@ from tests.agents import worlds
 from tests.nodes import connected
 from wealtharena.agents import cluster, patience
 from wealtharena.agents.algorithms import ppo
+from wealtharena.agents.on_policy import watching
 from wealtharena.config import plugins
 from wealtharena.errors import ConfigError, TrainingError
 
@@ -81,6 +82,9 @@ def test_rllib_s_own_algorithms_train_our_network_over_our_environment(nodes: tu
     small = ("algo.rollout_steps=128", "algo.fragment_bars=16", "compute.envs=8")
     bench = worlds.bench(worlds.spec(f"algo={name}", *small))
     engine = plugins.load("agents.algorithms", name).build(bench)
+    learner = engine._learner(lambda learner, *_: learner)
+    assert isinstance(learner._gpu_loader_in_queue, watching.LearnerQueue)
+    assert learner._gpu_loader_in_queue.thread is learner._learner_thread
     before = {key: value.clone() for key, value in engine.network().state_dict().items()}
     for _ in range(3):
         figures = engine.iterate()
@@ -122,8 +126,6 @@ def test_asynchronous_runners_of_a_run_that_goes_on_begin_other_episodes(nodes: 
 def test_a_learner_thread_that_dies_ends_the_run_with_what_it_died_of(
     nodes: tuple[object, object], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from wealtharena.agents.on_policy import watching
-
     small = ("algo.rollout_steps=128", "algo.fragment_bars=16", "compute.envs=8")
     engine = plugins.load("agents.algorithms", name).build(worlds.bench(worlds.spec(f"algo={name}", *small)))
     engine.iterate()
@@ -144,26 +146,20 @@ def test_a_learner_thread_that_dies_ends_the_run_with_what_it_died_of(
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("name", ["impala", "appo"])
+@pytest.mark.parametrize(("name", "runners"), [("impala", 1), ("appo", 0)])
 def test_an_asynchronous_run_whose_runners_fall_silent_ends_resumable(
-    nodes: tuple[object, object], name: str, monkeypatch: pytest.MonkeyPatch
+    nodes: tuple[object, object], name: str, runners: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from wealtharena.agents.on_policy import watching
-
-    small = (
-        "algo.rollout_steps=128",
-        "algo.fragment_bars=16",
-        "compute=cluster",
-        "compute.envs=4",
-        "compute.runners=1",
-    )
-    engine = plugins.load("agents.algorithms", name).build(worlds.bench(worlds.spec(f"algo={name}", *small)))
-    learner = engine._learner(lambda learner, *_: learner)
-    assert isinstance(learner._gpu_loader_in_queue, watching.LearnerQueue)
-    assert learner._gpu_loader_in_queue.thread is learner._learner_thread
+    """Both ask their runners by IMPALA's code: a runner in a process of its own, which takes its time to start, is there for one."""
+    small = ("algo.rollout_steps=128", "algo.fragment_bars=16", "compute.envs=4")
+    apart = ("compute=cluster", f"compute.runners={runners}") if runners else ()
+    engine = plugins.load("agents.algorithms", name).build(worlds.bench(worlds.spec(f"algo={name}", *small, *apart)))
     engine.iterate()
-    group = engine._algorithm.env_runner_group
-    monkeypatch.setattr(group, "foreach_env_runner_async_fetch_ready", lambda *_, **__: [])
+    if runners:
+        group = engine._algorithm.env_runner_group
+        monkeypatch.setattr(group, "foreach_env_runner_async_fetch_ready", lambda *_, **__: [])
+    else:
+        monkeypatch.setattr(engine._algorithm, "_sample_and_get_connector_states", lambda: ([], [], [], set()))
     monkeypatch.setattr(watching, "SAMPLE_SECONDS", 2.0)
     with pytest.raises(TrainingError, match=r"no rollout runner has answered for 2 s; .*resume="):
         engine.iterate()
@@ -212,8 +208,6 @@ def test_an_actor_that_cannot_begin_says_why(nodes: tuple[object, object]) -> No
 
 
 def test_a_learner_that_makes_no_update_is_not_waited_for_endlessly(monkeypatch: pytest.MonkeyPatch) -> None:
-    from wealtharena.agents.on_policy import watching
-
     class Idle(watching.WatchedThread):
         def __init__(self) -> None:
             threading.Thread.__init__(self, daemon=True)

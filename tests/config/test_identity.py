@@ -2,10 +2,12 @@ import json
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from tests.config.variants import variant
 from wealtharena.config import compose, config_hash, hashing
-from wealtharena.config.identity import refuse_used, run_record
+from wealtharena.config.composition import compose_raw, flatten
+from wealtharena.config.identity import MAY_CHANGE, refuse_used, run_record
 from wealtharena.errors import ConfigError, UsedFolderError
 
 
@@ -138,3 +140,8 @@ def test_a_record_of_a_newer_schema_is_not_gone_on_with(tmp_path: Path) -> None:
         ConfigError, match=r"run\.json has schema_version 2, this program knows 1; install a newer version"
     ):
         run_record(tmp_path)
+
+
+def test_what_a_resumed_run_may_change_is_there() -> None:
+    keys = ["hydra", *flatten(OmegaConf.to_container(compose_raw(), resolve=False))]
+    assert [name for name in MAY_CHANGE if not any(key == name or key.startswith(f"{name}.") for key in keys)] == []

@@ -94,17 +94,22 @@ def test_pbo_agrees_with_a_plain_loop():
 
     matrix = np.random.default_rng(5).normal(0.0002, 0.01, (160, 7))
     pieces = np.array_split(matrix, 8)
-    logits = []
+    logits, winners = [], []
     for chosen in itertools.combinations(range(8), 4):
         inside = np.vstack([pieces[i] for i in chosen])
         outside = np.vstack([pieces[i] for i in range(8) if i not in chosen])
-        best = np.argmax(inside.mean(axis=0) / inside.std(axis=0, ddof=1))
+        before = inside.mean(axis=0) / inside.std(axis=0, ddof=1)
+        best = np.argmax(before)
         scores = outside.mean(axis=0) / outside.std(axis=0, ddof=1)
         rank = (scores < scores[best]).sum() + 1
         logits.append(math.log(rank / (8 - rank)))
+        winners.append((before[best], scores[best]))
     found = significance.probability_of_backtest_overfitting(matrix, blocks=8)
     assert np.allclose(found.logits, logits)
     assert found.probability == np.mean(np.array(logits) <= 0)
+    before, after = np.array(winners).T
+    assert found.degradation == pytest.approx(np.polyfit(before, after, 1)[0])
+    assert found.loss_probability == np.mean(after < 0)
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,12 @@ def test_several_agents_are_seeds_where_they_are_named_and_paths_otherwise() -> 
     found = judged(3)
     named = build.from_evaluation(record(found), found, rng=np.random.default_rng(1), seeds=(4, 5, 6))
     assert [row.seed for row in named.seeds] == [4, 5, 6]
-    assert "The luck of the seed" in report.render(named)
+    html = report.render(named)
+    assert "The luck of the seed" in html
+    assert ">Run</th>" not in html, "a column of nothing"
+    of_runs = replace(named, seeds=tuple(replace(row, run_id=f"r{row.seed}") for row in named.seeds))
+    assert ">Run</th>" in (html := report.render(of_runs))
+    assert "<td>r5</td>" in html
     unnamed = build.from_evaluation(record(found), found, rng=np.random.default_rng(1))
     assert "The luck of the path" in report.render(unnamed)
 

@@ -30,6 +30,13 @@ Small = Callable[..., tuple[int, Path]]
 OLD = ("data=ecb", "data.start=2016-01-01", "data.end=2022-12-30", "train.env_steps=1024", "train.evaluations=1")
 
 
+def promote(version: str) -> None:
+    """Let a version stand in production, which the gate would keep it from."""
+    store = ModelCheckpoint("checkpoints")
+    kept = store.load_checkpoint("forex", version).files.manifest_sha256
+    place(store.root, Pointer("currency_pairs", "production", version, kept, "promotable", False, now()))
+
+
 def test_a_retraining_repeats_production_on_newer_data_and_must_beat_it(
     small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -41,12 +48,7 @@ def test_a_retraining_repeats_production_on_newer_data_and_must_beat_it(
     hurdle = "asset.risk_free_bps_per_year=300"
     _, first = small(*OLD, "model.hidden=[8]", "evaluation.bootstrap_draws=300", hurdle)
     old = store.load_checkpoint("forex", record(first)["run_id"])
-    place(
-        store.root,
-        Pointer(
-            "currency_pairs", "production", old.metadata.version, old.files.manifest_sha256, "promotable", False, now()
-        ),
-    )
+    promote(old.metadata.version)
     code, second = small(
         "asset=crypto",
         "data=ecb",
@@ -97,11 +99,10 @@ def test_a_warm_start_begins_with_the_incumbents_weights(small: Small) -> None:
 
 def test_a_warm_start_is_a_configuration_of_the_version_that_it_begins_with(small: Small) -> None:
     """Seeds that began with the weights of two versions were judged together, as seeds of one configuration."""
-    store, hashes = ModelCheckpoint("checkpoints"), list[str]()
+    hashes = list[str]()
     versions = [record(small(*OLD, f"seed={seed}")[1])["run_id"] for seed in (0, 1)]
     for version in versions:
-        kept = store.load_checkpoint("forex", version).files.manifest_sha256
-        place(store.root, Pointer("currency_pairs", "production", version, kept, "promotable", False, now()))
+        promote(version)
         for warm in ("true", "false"):
             _, folder = small("train.retrain=forex", f"train.warm_start={warm}", *OLD[3:], "data.end=2023-12-29")
             run = record(folder)
@@ -118,10 +119,8 @@ def test_weights_that_have_learnt_from_a_test_window_begin_no_training(
     small: Small, split: tuple[str, ...], end: str
 ) -> None:
     """Agents that had seen their test in another life were judged on it as on bars that nobody knows."""
-    store = ModelCheckpoint("checkpoints")
     version = record(small(*OLD, *split)[1])["run_id"]
-    kept = store.load_checkpoint("forex", version).files.manifest_sha256
-    place(store.root, Pointer("currency_pairs", "production", version, kept, "promotable", False, now()))
+    promote(version)
     words = ("train.retrain=forex", *OLD[3:], f"data.end={end}")
     with pytest.raises(ConfigError, match=rf"{version} has learnt from bars up to 20\d\d-"):
         small(*words, "train.warm_start=true")
@@ -139,12 +138,8 @@ def test_a_warm_start_that_goes_on_begins_with_what_it_was_begun_with(
     small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Folds after a promotion began with the weights of another version than the hash of the run says."""
-    store, begun = ModelCheckpoint("checkpoints"), list[Path | None]()
+    begun = list[Path | None]()
     versions = [record(small(*OLD, f"seed={seed}")[1])["run_id"] for seed in (0, 1)]
-
-    def promote(version: str) -> None:
-        kept = store.load_checkpoint("forex", version).files.manifest_sha256
-        place(store.root, Pointer("currency_pairs", "production", version, kept, "promotable", False, now()))
 
     promote(versions[0])
     words = (*SMALL, "train.retrain=forex", "train.warm_start=true", *OLD[3:], "data.end=2023-12-29", "data=ecb")
@@ -177,10 +172,6 @@ def test_a_retraining_ends_though_production_changed_while_it_trained(
         (*SMALL, "train.retrain=forex", *OLD[3:], "data=ecb", "data.end=2023-12-29"),
     )
     versions = [record(small(*OLD, *more)[1])["run_id"] for more in ((), ("features=compact",))]
-
-    def promote(version: str) -> None:
-        kept = store.load_checkpoint("forex", version).files.manifest_sha256
-        place(store.root, Pointer("currency_pairs", "production", version, kept, "promotable", False, now()))
 
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -222,12 +213,11 @@ def test_bars_that_have_lost_a_symbol_make_no_retraining_in_silence(small: Small
         long.to_parquet(tmp_path / "bars.parquet")
 
     bars(*names, end="2022-12-30")
-    store, steps = ModelCheckpoint("checkpoints"), ("train.env_steps=1024", "train.evaluations=1")
+    steps = ("train.env_steps=1024", "train.evaluations=1")
     tilt = "env.action=tilt"  # of whose observation two columns are no features of bars
     _, first = small("data=files", f"data.path={tmp_path}/bars.parquet", f"model={model}", tilt, *steps)
     version = record(first)["run_id"]
-    kept = store.load_checkpoint("forex", version).files.manifest_sha256
-    place(store.root, Pointer("currency_pairs", "production", version, kept, "promotable", False, now()))
+    promote(version)
     bars(*names[1:], end="2023-12-29")
     told = f"currency_pairs/{version} was trained on other symbols than these bars have: USDJPY is lacking"
     if model == "mlp":
@@ -249,11 +239,10 @@ def test_bars_that_have_lost_a_column_make_no_retraining(small: Small, tmp_path:
     prices = {"open": begun, "high": top, "low": low, "close": close}
     table = pd.DataFrame({"timestamp": days, "symbol": "EURUSD", **prices})
     table.iloc[:-250].to_parquet(tmp_path / "bars.parquet")
-    store, steps = ModelCheckpoint("checkpoints"), ("train.env_steps=1024", "train.evaluations=1")
+    steps = ("train.env_steps=1024", "train.evaluations=1")
     _, first = small("data=files", f"data.path={tmp_path}/bars.parquet", *steps)
     version = record(first)["run_id"]
-    kept = store.load_checkpoint("forex", version).files.manifest_sha256
-    place(store.root, Pointer("currency_pairs", "production", version, kept, "promotable", False, now()))
+    promote(version)
     table[["timestamp", "symbol", "close"]].to_parquet(tmp_path / "bars.parquet")
     with pytest.raises(
         ConfigError, match=rf"{version} was trained on other features than these bars give: .*atr_14 is lacking"
@@ -271,8 +260,7 @@ def test_newer_bars_may_lie_in_another_file(small: Small, tmp_path: Path) -> Non
     store, steps = ModelCheckpoint("checkpoints"), ("train.env_steps=1024", "train.evaluations=1")
     _, first = small("data=files", f"data.path={tmp_path}/old.parquet", *steps)
     version = record(first)["run_id"]
-    kept = store.load_checkpoint("forex", version).files.manifest_sha256
-    place(store.root, Pointer("currency_pairs", "production", version, kept, "promotable", False, now()))
+    promote(version)
     code, folder = small("train.retrain=forex", "data=files", f"data.path={tmp_path}/new.parquet", *steps)
     assert code == 0
     told = record(folder)["data"]
@@ -283,10 +271,8 @@ def test_newer_bars_may_lie_in_another_file(small: Small, tmp_path: Path) -> Non
 
 
 def test_a_file_is_no_newer_data_of_another_source(small: Small) -> None:
-    store = ModelCheckpoint("checkpoints")
     _, first = small(*OLD)
     version = record(first)["run_id"]
-    kept = store.load_checkpoint("forex", version).files.manifest_sha256
-    place(store.root, Pointer("currency_pairs", "production", version, kept, "promotable", False, now()))
+    promote(version)
     with pytest.raises(ConfigError, match=rf"{version} was trained on data=ecb, not on a file"):
         small("train.retrain=forex", "data=files", "data.path=new.parquet", "train.env_steps=1024")

@@ -126,12 +126,9 @@ def test_a_trial_that_ray_kills_for_memory_fails_alone(tmp_path: Path) -> None:
     assert "ran low on memory; lower sweep.concurrency" in study(tmp_path).user_attrs["failure-1"]
 
 
-def test_too_many_failures_end_the_search_with_an_error(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="max_failed_share"):
-        run(sweep_spec(max_failed_share=0.2), Toy(broken=range(12)), tmp_path)
-
-
-def test_a_search_that_ends_with_an_error_tells_of_each_trial_and_of_all_that_ended(tmp_path: Path) -> None:
+def test_a_search_of_too_many_failures_ends_with_an_error_and_tells_of_each_trial_and_of_all_that_ended(
+    tmp_path: Path,
+) -> None:
     class Told(list[tuple[TrialRow, ...]]):
         """As the rows behind the firewall, it goes to no other process."""
 

@@ -109,7 +109,7 @@ def _start(compute: ComputeSpec, quiet: dict[str, Any]) -> None:
         _join(compute.address, quiet)
     except WealthArenaError:
         raise
-    except Exception as error:
+    except Exception as error:  # joining one fails in ConnectionError, RuntimeError and errors of Ray's own
         if _asks_for_token(error):
             raise TrainingError(
                 f"compute.address={compute.address}: the Ray cluster asks for a token", hint=NEEDS_TOKEN

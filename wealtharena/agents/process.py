@@ -99,7 +99,7 @@ def room_on_the_gpu() -> Iterator[None]:
     """Raise TrainingError with a way out where the body, or a learner that it asked, found no room on the GPU."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # torch's own, or Ray's around one of a learner in an actor
         if isinstance(error, TrainingError) or "CUDA out of memory" not in str(error):
             raise
         raise no_room("this training") from error

@@ -305,7 +305,9 @@ class DirectSpec(AlgoSpec):
     members: int = Field(ge=1, le=64, description="networks that learn side by side and act as their mean")
     windows: int = Field(ge=1, description="windows of bars an update, for each member its own")
     window_bars: int = Field(ge=2, description="bars of a window that are learned from")
-    burn_in_bars: int = Field(ge=0, description="bars before them in which the account leaves cash")
+    burn_in_bars: int = Field(
+        ge=0, description="bars before them in which the account settles: from cash, or under a tilt from the anchor"
+    )
     updates: int = Field(ge=1, le=10_000, description="an iteration")
     objective: Literal["sharpe", "soft_minimum", "mean_variance"] = Field(
         description="of the excess returns after costs: of all windows together, or the worst windows' Sharpe"

@@ -7,6 +7,7 @@ import json
 from typing import Any, Final
 
 from wealtharena.config import plugins
+from wealtharena.config.specs.env import OF_TILTS
 from wealtharena.config.specs.experiment import ExperimentSpec
 
 # Raise it when the same configuration over the same data gives other figures (features, scaling, kernel, rewards), and
@@ -15,9 +16,8 @@ NUMBERS: Final = 2
 OF_SEAMS: Final = 2  # as NUMBERS, for `split=cpcv` alone: behind a seam quotes begin anew since 2
 
 # What cannot change the trained policy or its test backtest: where things are written, how they are watched and
-# judged, what other tasks do. Where the
-# data come from is left out too: their fingerprint says what they are, so that a run before and one after
-# `task=collect` are one configuration.
+# judged, what other tasks do. Where the data come from is left out too: their fingerprint says what they are, so that a
+# run before and one after `task=collect` are one configuration.
 _LEFT_OUT: dict[str, Any] = {
     "task": True,
     "seed": True,
@@ -69,8 +69,6 @@ _LEFT_OUT: dict[str, Any] = {
 }
 # Read where a baseline is recorded to be learned from: they say how it trades.
 OF_RECORDINGS: Final = ("momentum_bars", "lookback_bars", "rebalance_bars")
-# Read where actions are tilts, and nowhere else.
-_OF_TILTS: Final = {"anchor", "anchor_bars", "tilt_scale", "trade_rate", "no_trade_band"}
 
 
 def config_hash(spec: ExperimentSpec) -> str:
@@ -78,7 +76,7 @@ def config_hash(spec: ExperimentSpec) -> str:
 
     Risk rules are part of it where there are any, and the code of packages that offer what is named.
     """
-    left_out = _LEFT_OUT if _tilts(spec) else {**_LEFT_OUT, "env": _OF_TILTS}
+    left_out = _LEFT_OUT if _tilts(spec) else {**_LEFT_OUT, "env": set(OF_TILTS)}
     content = {"numbers": NUMBERS, **spec.model_dump(mode="json", exclude=left_out)}
     named = {*spec.asset.universe.symbols, *(spec.data.symbols or ())}
     for room in ("asset", "env"):  # sizes of what is not traded change nothing; those of a file are in its fingerprint

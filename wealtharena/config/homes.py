@@ -5,19 +5,14 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-_HOMES = (
-    ("asset.universe", "universe"),
-    ("env.reward", "reward"),
-    ("env.costs", "asset.costs"),
-    ("env.limits", "asset.limits"),
-    ("env.instrument", "asset.instrument"),
-)
-_MOVED = _HOMES[:2]  # what stands in conf/ beside the part that takes it
+MOVED: Final = {"asset.universe": "universe", "env.reward": "reward"}  # stands in conf/ beside the part that takes it
+SHARED: Final = ("costs", "limits", "instrument")  # blocks of the asset that are handed to the environment too
+_HOMES: Final = (*MOVED.items(), *((f"env.{name}", f"asset.{name}") for name in SHARED))
 
 
 def home(key: str) -> str:
@@ -39,7 +34,7 @@ def takes_values(model: type[BaseModel], key: str) -> bool:
 
 def _values_of(model: type[BaseModel], key: str) -> Any:
     """Return of what type the values of a mapping are, by its key in conf/; None where it is none."""
-    field = field_of(model, _moved(key, [(there, inside) for inside, there in _MOVED]).split("."))
+    field = field_of(model, _moved(key, [(there, inside) for inside, there in MOVED.items()]).split("."))
     origin = None if field is None else typing.get_origin(field.annotation)
     is_mapping = isinstance(origin, type) and issubclass(origin, Mapping)
     return typing.get_args(field.annotation)[1] if field is not None and is_mapping else None

@@ -32,7 +32,7 @@ MAY_CHANGE = (
     "sweep.cpus_per_trial", "sweep.gpus_per_trial",
     "compute.torch_threads", "compute.address", "compute.num_cpus",
     "data.root", "data.path", "data.manners", "data.rates", "data.probe_timeout_seconds",
-    "collect", "backtest", "compare", "deploy", "serve", "audit", "paper", "inspect",
+    "collect", "backtest", "compare", "deploy", "serve", "audit", "paper",
 )  # fmt: skip
 _SHOWN = 3
 _RULES: Final = "version of the numbers"

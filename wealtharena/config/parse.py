@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from wealtharena.config import plugins
 from wealtharena.config.choices import check_choices
 from wealtharena.config.composition import check_search_path, compose_raw, job_overrides
+from wealtharena.config.homes import SHARED
 from wealtharena.config.paths import conf_dir
 from wealtharena.config.problems import UNREADABLE, Problem, composition_error, describe, problems_error
 from wealtharena.config.specs.agent import AlgoSpec
@@ -22,7 +23,6 @@ from wealtharena.config.spelling import expanded, with_quoted_paths
 from wealtharena.errors import ConfigError
 
 _BROKERS = "trading.brokers"
-_SHARED = ("costs", "limits", "instrument")  # stand in the asset, are handed to the environment too
 _MARKETS = {
     "24/7": ("crypto",),
     "weekday24": ("forex",),
@@ -179,7 +179,7 @@ def _assembled(tree: dict[str, Any]) -> dict[str, Any]:
     tree = dict(tree)
     universe, reward = tree.pop("universe"), tree.pop("reward")
     if isinstance(tree["asset"], dict) and isinstance(tree["env"], dict):
-        shared = {name: tree["asset"][name] for name in _SHARED if name in tree["asset"]}
+        shared = {name: tree["asset"][name] for name in SHARED if name in tree["asset"]}
         tree["env"] = _merged(tree["env"], "env", {"reward": reward, **shared})
         if tree["env"].get("action") == "auto" and _tilts(tree):
             tree["env"]["action"] = "tilt"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 from pathlib import Path
 
 _VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -21,9 +21,9 @@ def usable_cores(cgroup: Path = _CGROUP) -> int:
     return max(1, min(cores, limit))
 
 
-def thread_variables(environment: Mapping[str, str] = os.environ) -> dict[str, str | None]:
+def thread_variables() -> dict[str, str | None]:
     """Return the thread variables as they stand; None for one that is not set."""
-    return {name: environment.get(name) for name in _VARIABLES}
+    return {name: os.environ.get(name) for name in _VARIABLES}
 
 
 def set_threads(requested: int, environment: MutableMapping[str, str] = os.environ) -> int:

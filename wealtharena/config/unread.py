@@ -7,6 +7,7 @@ from typing import Final
 
 from wealtharena.config import plugins
 from wealtharena.config.specs.data import DataSpec
+from wealtharena.config.specs.env import OF_TILTS
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.specs.runs import WandbSpec
 from wealtharena.config.spelling import key_of
@@ -35,10 +36,9 @@ _REWARDS: Final[Mapping[str, str]] = {  # key -> the reward of ours that reads i
     "risk_aversion": "mean_variance",
     "drawdown_penalty": "drawdown",
 }
-_TILTS: Final = ("anchor", "anchor_bars", "tilt_scale", "trade_rate", "no_trade_band")
 # what a checkpoint brings with it wherever it is played
 _TRAINED: Final = (
-    *("env.window", "env.action", *(f"env.{key}" for key in _TILTS)),
+    *("env.window", "env.action", *(f"env.{key}" for key in OF_TILTS)),
     *("asset.limits", "asset.anchor", "features", "data.symbols", "universe.max_symbols"),
 )
 OF_EVERY_CLASS: Final = ("deploy", "serve", "compare")  # tasks that are about the agents of all of them
@@ -142,7 +142,7 @@ def _of_learning(spec: ExperimentSpec) -> Iterator[Rule]:
     for key, why in spec.algo.unread(spec, action=action).items():
         yield ((key,), _always(why))
     if action != "tilt":
-        keys = (*(f"env.{key}" for key in _TILTS), "asset.anchor")
+        keys = (*(f"env.{key}" for key in OF_TILTS), "asset.anchor")
         yield (keys, _always(f"env.action={action} has no anchor, env.action=tilt has"))
     elif not spec.env.limits.long_only:
         yield (("env.tilt_scale",), _always("with asset.limits.long_only=false a tilt is of risk, in equal parts"))

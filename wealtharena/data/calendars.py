@@ -223,7 +223,7 @@ def _make(calendar: str, **window: pd.Timestamp) -> Any:
                 f"universe.calendar={calendar} is not a known calendar",
                 hint=f"use {ALWAYS}, {WEEKDAYS} or an exchange_calendars code such as XASX, XNYS or CMES",
             ) from error
-        except Exception as error:
+        except Exception as error:  # an exchange's rules, and the packages that they ask, fail in ways of their own
             raise ConfigError(
                 f"universe.calendar={calendar} cannot be worked out here ({type(error).__name__})",
                 hint=f"use {WEEKDAYS}, or another exchange with the same holidays",

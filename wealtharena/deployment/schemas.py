@@ -52,8 +52,8 @@ class PortfolioBody(Strict):
     )
 
 
-class Observation(Strict):
-    """One decision to make: either raw `features` [symbols][window][features], oldest bar first, or recent `bars`."""
+class _Seen(Strict):
+    """What one decision is made from."""
 
     features: Features | None = Field(default=None, max_length=1000)
     bars: Annotated[list[Bar], FIRST_FAULT] | None = Field(default=None, min_length=1, max_length=MAX_BARS)
@@ -65,6 +65,10 @@ class Observation(Strict):
         max_length=16,
         description="of the last answer, for an agent with memory; another version's means nothing to it",
     )
+
+
+class Observation(_Seen):
+    """One decision to make: either raw `features` [symbols][window][features], oldest bar first, or recent `bars`."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Observation:
@@ -73,19 +77,9 @@ class Observation(Strict):
         return self
 
 
-class PredictBody(Strict):
+class PredictBody(_Seen):
     """A request for target weights: one observation, or several as `batch`."""
 
-    features: Features | None = Field(default=None, max_length=1000)
-    bars: Annotated[list[Bar], FIRST_FAULT] | None = Field(default=None, min_length=1, max_length=MAX_BARS)
-    portfolio: PortfolioBody | None = Field(
-        default=None, description="absent: an empty one is assumed, and the answer says so"
-    )
-    state: dict[Text, Numbers] | None = Field(
-        default=None,
-        max_length=16,
-        description="of the last answer, for an agent with memory; another version's means nothing to it",
-    )
     batch: Annotated[list[Observation], FIRST_FAULT] | None = Field(
         default=None, min_length=1, description="several observations, instead of the fields above"
     )

@@ -41,16 +41,12 @@ def of_policy(
     segment: Segment,
     *,
     name: str = "agent",
-    cost_factor: float = 1.0,
-    delay_bars: int = 0,
 ) -> Trajectory:
     """Return the policy's path through one segment, from cash; its first decision is made at the close of `segment.start`.
 
-    `delay_bars` carries each decision out that many bars later than the market would. Raises FirewallError where the
-    segment reaches beyond the rows that the features hold.
+    Raises FirewallError where the segment reaches beyond the rows that the features hold.
     """
-    piece = Piece(policy, scaler, segment)
-    return Backtest(name, features, env, (piece,)).simulate(cost_factor=cost_factor, delay_bars=delay_bars)
+    return Backtest(name, features, env, (Piece(policy, scaler, segment),)).simulate()
 
 
 @dataclass(frozen=True, eq=False)
@@ -308,7 +304,7 @@ def join(parts: Sequence[Trajectory]) -> Trajectory:
 
     The first bar of each part must be the last of the part before. Money of later parts is scaled to their equity. The
     weights at that bar are those that the part before ends with, though the next one begins in cash. After a part that
-    leaves nothing there is nothing to go on with: the loss stays as it is.
+    leaves nothing there is nothing to go on with: the loss stays as it is. Raises ValueError where parts do not meet.
     """
     if len(parts) == 1:
         return parts[0]

@@ -58,9 +58,7 @@ class GroupDifference:
     p_value: float
     block_bars: float
     draws: int
-    lasting_share: (
-        float  # of the interval's squared half width: what the seeds differ by, which no longer record narrows
-    )
+    lasting_share: float  # of the interval's squared half width: what seeds differ by, however long the record is
 
 
 def paired_bootstrap(
@@ -79,7 +77,8 @@ def paired_bootstrap(
 
     `studentised` divides each draw's deviation by that draw's own standard error (Ledoit and Wolf 2008, with a Bartlett
     kernel as wide as the mean block) and takes a symmetric interval; otherwise the percentile interval. The block length
-    is automatic unless given. A series that never moves has Sharpe 0. `risk_free` is a rate a bar.
+    is automatic unless given. A series that never moves has Sharpe 0. `risk_free` is a rate a bar. Raises ValueError for
+    series of other lengths or days, fewer than 8 bars, and NaN or infinity.
     """
     pair = _pair(returns, baseline) - risk_free
     if block_bars is None:
@@ -114,7 +113,7 @@ def group_bootstrap(
     """Return the interquartile mean Sharpe of seeds `returns` [S, n] less that of `baseline` [n], a year.
 
     Each draw resamples bars in blocks, the same for all series, and seeds with replacement: the percentile interval
-    covers the luck of the window and the luck of the seed.
+    covers the luck of the window and the luck of the seed. Raises ValueError for NaN or infinity.
     """
     seeds = np.atleast_2d(np.asarray(returns, dtype=np.float64))
     rows = np.ascontiguousarray(np.vstack([seeds, np.asarray(baseline, dtype=np.float64)[None, :]]))
@@ -148,7 +147,7 @@ def _lasting_share(own: FloatArray, drawn: FloatArray, picks: npt.NDArray[np.int
 
 
 def interquartile_mean(scores: npt.ArrayLike, *, axis: int | None = None) -> FloatArray:
-    """Return the mean of the middle half: a quarter of the scores is cut from each end (Agarwal et al. 2021)."""
+    """Return the mean of the middle half, of all scores or along `axis`: a quarter is cut from each end (Agarwal et al. 2021)."""
     values = np.sort(np.asarray(scores, dtype=np.float64), axis=axis)
     if axis is None:
         values, axis = values.ravel(), 0

@@ -193,6 +193,6 @@ def _check_dates(agent: Trajectory, baseline: Trajectory) -> None:
 def aligned(
     left: npt.NDArray[np.float64], right: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the bars for which both returns are finite."""
+    """Return two series of returns [n] without the bars at which one of them is not finite."""
     both = np.isfinite(left) & np.isfinite(right)
     return left[both], right[both]

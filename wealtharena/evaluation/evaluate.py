@@ -140,7 +140,8 @@ def evaluate(
 
     `strategies` [T, N] are returns of the configurations that were chosen among, for PBO, over whatever bars they were
     chosen on and without what cash, or the anchor of a tilt, earned by itself; without them PBO is not known.
-    Every random draw comes from `rng`; the same generator state gives the same figures.
+    Every random draw comes from `rng`; the same generator state gives the same figures. Raises ValueError for backtests
+    over different windows.
     """
     first = backtests[0]
     if any(one.window != first.window for one in backtests):

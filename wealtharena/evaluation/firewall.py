@@ -95,6 +95,7 @@ def seal(features: FeaturePanel, folds: tuple[Fold, ...]) -> SealedPanel:
     """Return the sealed panel; let go of your own references to `features` and to its panel afterwards.
 
     The rows are written to a file that has no name and that no other program can open; it vanishes with the process.
+    Raises ValueError without folds, or for one that reaches beyond the rows.
     """
     if not folds:
         raise ValueError("no folds to seal")

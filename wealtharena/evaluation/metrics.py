@@ -91,7 +91,7 @@ def hurdle(dated: FloatArray | None, rate_per_year: float) -> float | FloatArray
 
 
 def excess(returns: npt.ArrayLike, risk_free: float | FloatArray) -> FloatArray:
-    """Return what `returns` earned above `risk_free`, a rate a bar or one for each bar; rounding of cash itself is 0."""
+    """Return what `returns` earned above `risk_free`, [n], a rate a bar or one for each bar; rounding of cash itself is 0."""
     values = _series(returns)
     if not np.any(risk_free):
         return values

@@ -66,7 +66,7 @@ def relative(
     Both series are returns a bar over the same bars. `beta` is the slope of the excess returns on the benchmark's and
     `alpha` their intercept times the bars of a year (Jensen 1968); the information ratio is the mean over the deviation of
     the difference (Grinold and Kahn 2000). NaN where the benchmark never moves, or the two differ by the rounding of single
-    precision alone.
+    precision alone. Raises ValueError for series of other lengths or days.
     """
     check_alike(returns, benchmark, "returns and benchmark")
     ours, theirs = (np.asarray(values, dtype=np.float64) for values in (returns, benchmark))

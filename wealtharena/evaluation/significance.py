@@ -114,6 +114,7 @@ def expected_maximum_sharpe(trials: int, *, variance: float = 1.0) -> float:
     """Return the Sharpe ratio that the best of `trials` worthless strategies is expected to show.
 
     `sqrt(V) ((1 - g) Z(1 - 1/N) + g Z(1 - 1/(N e)))`, g Euler's constant (Bailey and Lopez de Prado 2014); 0 for one trial.
+    Raises ValueError for fewer than one.
     """
     if trials < 1:
         raise ValueError(f"trials={trials} must be at least 1")
@@ -166,6 +167,7 @@ def probability_of_backtest_overfitting(performance: npt.ArrayLike, *, blocks: i
     `performance` [T, N] holds the returns of N >= 2 strategies; T is cut to `blocks` (S, even) equal blocks. For each of
     the C(S, S/2) halves the strategy with the best Sharpe ratio is ranked among all in the other half: relative rank
     `w = rank / (N + 1)`, `lambda = log(w / (1 - w))`, and PBO is the share of `lambda <= 0`. A flat strategy has Sharpe 0.
+    Raises ValueError for other shapes, an odd number of blocks, fewer than two returns a block, and NaN or infinity.
     """
     matrix = np.asarray(performance, dtype=np.float64)
     _check_performance(matrix, blocks)

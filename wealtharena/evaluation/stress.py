@@ -140,7 +140,7 @@ def _before(played: Segment) -> Callable[[Segment], bool]:
 
 
 def not_best_days(played: Trajectory, days: int) -> npt.NDArray[np.bool_]:
-    """Return the bars outside the `days` days that gained most, by the dates of their sessions; fewer where there are fewer."""
+    """Return which of the returns, [n], are outside the `days` days that gained most, by their sessions' dates; fewer where there are fewer."""
     stamps = trade_dates(played.timestamps)[1:]
     returns = played.returns
     unique, inverse = np.unique(stamps, return_inverse=True)

@@ -87,7 +87,7 @@ def observe(
         table, told = at_beginnings(metadata, table)
     panel, notes = panel_of(metadata, table, now=moment)
     axis = panel.timestamps.astype(np.int64)
-    _check_history(metadata, axis, panel.close)
+    _check_history(metadata, panel.close)
     if max_stale_bars is not None:
         _check_fresh(metadata, axis, panel.close, max_stale_bars, moment)
     wanted = signals(metadata.feature_names)
@@ -192,7 +192,7 @@ def _check_dated(metadata: Metadata, table: BarTable, symbol: str) -> None:
         )
 
 
-def _check_history(metadata: Metadata, axis: npt.NDArray[np.int64], close: npt.NDArray[np.float64]) -> None:
+def _check_history(metadata: Metadata, close: npt.NDArray[np.float64]) -> None:
     counts = (close > 0).sum(axis=0)
     for symbol, count in zip(metadata.symbols, counts, strict=True):
         if count < metadata.min_history_bars:

@@ -213,7 +213,10 @@ class ModelCheckpoint:
             self._delete(agent, version, even_if_served=even_if_served)
 
     def prune(self, agent: str, *, keep: int, needed: Iterable[str] = ()) -> list[str]:
-        """Delete all but the newest `keep` versions and return the deleted; spares `needed` and every one that is or was served."""
+        """Delete all but the newest `keep` versions and return the deleted; CheckpointError for a `keep` below 0.
+
+        Spares `needed`, what is on a stage and what was ever in production.
+        """
         if keep < 0:
             raise CheckpointError(f"keep={keep} must not be negative", hint="keep=10 keeps the ten newest")
         agent = self.resolve(agent)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from functools import lru_cache
-from pathlib import Path
+from functools import cache
 
 import yaml
 
@@ -37,16 +36,15 @@ def check_version(version: str) -> str:
     return version
 
 
-@lru_cache(maxsize=8)
-def agents_by_asset(conf: Path | None = None) -> Mapping[str, str]:
+@cache
+def agents_by_asset() -> Mapping[str, str]:
     """Return asset class -> agent id, read from `conf/asset/*.yaml` without composing a configuration.
 
-    `conf` is the configuration folder (default: the packaged one); ConfigError where it has no asset files.
+    ConfigError where that folder has no such files.
     """
-    if conf is None:
-        from wealtharena.config.paths import conf_dir
+    from wealtharena.config.paths import conf_dir
 
-        conf = conf_dir()
+    conf = conf_dir()
     found: dict[str, str] = {}
     for path in sorted((conf / "asset").glob("*.yaml")):
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from wealtharena.agents.policy import Trained, load_policy
 from wealtharena.config import compose, parse
 from wealtharena.config.foreign import check_foreign
+from wealtharena.config.homes import SHARED
 from wealtharena.config.identity import lacking, listed
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import CheckpointError, ConfigError, PromotionError, WealthArenaError
@@ -31,7 +32,6 @@ _LATER: Final[Mapping[str, Any]] = {
     "no_trade_band": 0.0,
 }
 _BLOCKS: Final = ("features", "split", "algo", "model", "evaluation", "data")
-_SHARED: Final = ("costs", "limits", "instrument")
 CONFIGURATION = ("asset", "features", "env", "split", "algo", "model", "evaluation")
 
 
@@ -124,8 +124,8 @@ def _spec_of(content: Mapping[str, Any]) -> ExperimentSpec:
     if "universe" not in tree:  # the typed spec keeps parts inside their owners; parse takes them from their groups
         asset, env = dict(tree["asset"]), dict(tree["env"])
         tree["universe"], tree["reward"] = asset.pop("universe"), env.pop("reward")
-        asset.pop("bars_per_year", None)  # checkpoints of before it went carry it; nothing read it
-        for shared in _SHARED:
+        asset.pop("bars_per_year", None)  # of releases that had this key, which nothing read
+        for shared in SHARED:
             env.pop(shared, None)
         tree.update(asset=asset, env=env)
     tree["env"] = {**_LATER, **tree["env"]}
@@ -135,7 +135,7 @@ def _spec_of(content: Mapping[str, Any]) -> ExperimentSpec:
     blocks = {
         "asset": _completed(tree["asset"], ships.asset, but=("universe",)),
         "universe": _completed(tree["universe"], ships.asset.universe),
-        "env": _completed(tree["env"], ships.env, but=(*_SHARED, "reward")),
+        "env": _completed(tree["env"], ships.env, but=(*SHARED, "reward")),
         "reward": _completed(tree["reward"], ships.env.reward),
         **{name: _completed(tree[name], getattr(ships, name)) for name in _BLOCKS},
     }

@@ -50,9 +50,7 @@ _STRESS = ("total_return", "sharpe", "max_drawdown")
 _SEEDS = ("total_return", "sharpe", "max_drawdown", "turnover", "trades")
 
 
-def table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], *, css: str = "", foot: Sequence[Sequence[str]] = ()
-) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, css: str = "") -> str:
     """Return a table in a frame that scrolls sideways; cells are HTML already, the first of a row is its heading.
 
     Tables of css `board` and `audit` stack their cells on a phone, each under its column's heading, since what counts in
@@ -60,13 +58,12 @@ def table(
     """
     labels = [re.sub("<[^>]+>", "", cell) for cell in head] if css in _STACKED else ()
     body = "".join(_row(row, labels) for row in rows)
-    tail = f"<tfoot>{''.join(_row(row) for row in foot)}</tfoot>" if foot else ""
     heads = "".join(
         f'<th scope="col">{cell}</th>' if cell else "<td></td>" for cell in head
     )  # a heading says something
     return (
         f'<div class="scroll" tabindex="0"><table class="{css}"><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{body}</tbody>{tail}</table></div>"
+        f"<tbody>{body}</tbody></table></div>"
     )
 
 
@@ -202,9 +199,13 @@ def stress(
 
 
 def seeds(rows: Sequence[SeedRow], *, word: str) -> str:
-    """Return one row a seed (or a path, as `word` says)."""
-    cells = [[f"{escape(word)} {row.seed}", *_figures(row.metrics, _SEEDS), escape(row.run_id)] for row in rows]
-    return table(["", *(MEASURES[key].label for key in _SEEDS), "Run"], cells)
+    """Return one row a seed (or a path, as `word` says), with its run where rows name one."""
+    cells = [[f"{escape(word)} {row.seed}", *_figures(row.metrics, _SEEDS)] for row in rows]
+    head = ["", *(MEASURES[key].label for key in _SEEDS)]
+    if any(row.run_id for row in rows):
+        head.append("Run")
+        cells = [[*own, escape(row.run_id)] for own, row in zip(cells, rows, strict=True)]
+    return table(head, cells)
 
 
 def audit(rows: Sequence[AuditRow]) -> str:
@@ -316,7 +317,7 @@ def _digits(*edges: float | None) -> int:
     return 4 if any(edge is not None and 0.0 < abs(edge) < ROUNDS_TO_NOTHING for edge in edges) else 2
 
 
-def _row(cells: Sequence[str], labels: Sequence[str] = ()) -> str:
+def _row(cells: Sequence[str], labels: Sequence[str]) -> str:
     first, *rest = cells
     marks = [f' data-label="{label}"' for label in labels[1:]] or [""] * len(rest)
     body = "".join(f"<td{mark}>{cell}</td>" for mark, cell in zip(marks, rest, strict=True))

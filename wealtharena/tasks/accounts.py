@@ -65,7 +65,7 @@ def choose(spec: ExperimentSpec, known: Mapping[str, Any] | None = None) -> Chos
         if policy is None:
             raise CheckpointError(f"{places[0]} holds no policy", hint="name a checkpoint folder")
         mind: Mind = backtest.served(agent) or Checkpoint(policy)
-        return Chosen(agent, mind, agent.name, _digest(spec, places), _verdict(places))
+        return Chosen(agent, mind, agent.name, _digest(places), _verdict(places))
     promoted = _own(spec, known) or _promoted(spec)
     metadata = promoted.metadata
     folder = ModelCheckpoint(spec.paths.checkpoints).folder(spec.asset.agent, metadata.version)
@@ -119,7 +119,7 @@ def _verdict(places: list[Path]) -> Mapping[str, Any]:
     return dict(found) if isinstance(found, Mapping) else {}
 
 
-def _digest(spec: ExperimentSpec, places: list[Path]) -> str:
+def _digest(places: list[Path]) -> str:
     found = hashlib.sha256()
     for place in places:
         folder = backtest.folder_of(place)

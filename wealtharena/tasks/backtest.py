@@ -85,7 +85,7 @@ def run(spec: ExperimentSpec) -> int:
         if record.content["risk"]:
             record.update(notes=[*prepared.notes, console.GUARDED, *console.risk_lines(record.content["risk"])])
         blocks = found.to_json()
-        verdict = not_a_verdict(spec, blocks["verdict"], seen=seen)
+        verdict = not_a_verdict(blocks["verdict"], seen=seen)
         record.update(
             metrics={"test": blocks["metrics"]},
             baselines=blocks["baselines"],
@@ -367,7 +367,7 @@ def _all_baselines(
     )
 
 
-def not_a_verdict(spec: ExperimentSpec, verdict: Mapping[str, Any], *, seen: bool) -> dict[str, Any]:
+def not_a_verdict(verdict: Mapping[str, Any], *, seen: bool) -> dict[str, Any]:
     """Return the verdict, held at `unproven` where the window is not one that the agent had never seen."""
     found = dict(verdict)
     if seen and found["status"] != "rejected":

@@ -28,7 +28,7 @@ from wealtharena.registry.checkpoints import ModelCheckpoint
 from wealtharena.registry.names import agents_by_asset
 from wealtharena.reporting import leaderboard as page
 from wealtharena.tasks import closed, train
-from wealtharena.tasks.console import screen, simulated
+from wealtharena.tasks.console import STYLE, screen, simulated
 from wealtharena.tasks.endorse import SUFFIX, endorse
 from wealtharena.tasks.pages import drawn
 from wealtharena.tasks.record import RunContext, recorded
@@ -42,7 +42,6 @@ BOARD = "leaderboard.json"
 RUN_PLACES = (Path("outputs"), Path("multirun"))  # where conf/config.yaml puts run directories
 WIDTH = 140  # of the table where no terminal says how wide it is
 REPORT = Path("master_comparison", "comparison_report.json")
-_STYLE = {"promotable": "bold green", "unproven": "bold yellow", "rejected": "bold red"}
 _JUDGED = {"apart": " (each run by itself)"}
 _SHOWN = (("annual_return", "+.1%"), ("sharpe", "+.2f"), ("max_drawdown", ".1%"), ("win_rate", ".1%"))
 
@@ -143,15 +142,15 @@ def build(
     }
 
 
-def from_registry(root: Path, *, places: Sequence[Path] = RUN_PLACES) -> tuple[records.RunResult, ...]:
+def from_registry(root: Path) -> tuple[records.RunResult, ...]:
     """Return the runs of the registry's checkpoints, oldest first; raises ConfigError where there are none.
 
-    A run whose directory is still in `places` is read from there, paths and all, so that it is judged exactly as the
+    A run whose directory is still below one of `RUN_PLACES` is read from there, paths and all, so that it is judged exactly as the
     multirun that made it judged it; of others the registry knows what they said of themselves. A group's own version is
     no run.
     """
     found: list[records.RunResult] = []
-    known = records.by_id(places)
+    known = records.by_id(RUN_PLACES)
     store = ModelCheckpoint(root)
     folders = [path.name for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
     for agent in sorted(name for name in folders if not name.startswith(".")):
@@ -266,7 +265,7 @@ def _cells(row: Mapping[str, Any]) -> Iterable[str | Text]:
         figure(row["composite"], ".2f"),
         *(figure(row["metrics"].get(name), form) for name, form in _SHOWN),
         "-" if None in bounds else " to ".join(figure(bound, "+.2f") for bound in bounds),
-        Text.assemble((status, _STYLE[status]), (_JUDGED.get(str(row.get("judged")), ""), "dim")),
+        Text.assemble((status, STYLE[status]), (_JUDGED.get(str(row.get("judged")), ""), "dim")),
     ]
 
 

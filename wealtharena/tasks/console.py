@@ -31,7 +31,7 @@ TOLD_SECONDS = 3.0  # a task that took longer says so
 GUARDED: Final = (
     "risk rules stand before the agent, and before the anchor of a tilt; the other baselines are played without them"
 )
-_STYLE = {"promotable": "bold green", "unproven": "bold yellow", "rejected": "bold red"}
+STYLE: Final = {"promotable": "bold green", "unproven": "bold yellow", "rejected": "bold red"}  # of a verdict
 
 
 def screen(*, at_least: int = 0, answer: bool = False) -> Screen:
@@ -134,7 +134,7 @@ def result(record: Mapping[str, Any], folder: Path) -> None:
 
 def _verdict(status: str, *, simulated: bool) -> Text:
     """Return the verdict; `simulated` stamps it where nothing else is said that would."""
-    said = Text("Verdict: ").append(status, _STYLE.get(status, "bold"))
+    said = Text("Verdict: ").append(status, STYLE.get(status, "bold"))
     return said.append(" ").append(" SIMULATED DATA ", "bold white on red") if simulated else said
 
 

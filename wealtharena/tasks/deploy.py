@@ -23,11 +23,10 @@ from wealtharena.registry.history import STAGES, Pointer, standing
 from wealtharena.registry.mending import mend
 from wealtharena.registry.names import agents_by_asset
 from wealtharena.registry.verifying import Adoption, adopt, has_begun, verify
-from wealtharena.tasks.console import screen
+from wealtharena.tasks.console import STYLE, screen
 from wealtharena.tracking.wandb_run import resolve_mode
 
 logger = logging.getLogger(__name__)
-_COLOURS = {"promotable": "bold green", "unproven": "bold yellow", "rejected": "bold red"}
 
 
 def run(spec: ExperimentSpec) -> int:
@@ -268,7 +267,7 @@ def _cells(agent: str, row: Mapping[str, Any]) -> list[str | Text]:
         agent,
         str(row["version"]),
         str(row["algo"]),
-        Text(row["verdict"], _COLOURS[row["verdict"]]),
+        Text(row["verdict"], STYLE[row["verdict"]]),
         data,
         _figure(figures.get("sharpe"), ".2f"),
         _figure(figures.get("annual_return"), "+.1%"),

@@ -169,7 +169,7 @@ def _judge_and_save(
     found = backtest.judged(look, prepared, features, window, whole, audit=outcome)
     look.showed(found)
     blocks = found.to_json()
-    verdict = backtest.not_a_verdict(spec, blocks["verdict"], seen=seen)  # a member of another split may have seen it
+    verdict = backtest.not_a_verdict(blocks["verdict"], seen=seen)  # a member of another split may have seen it
     spread = backtest.spread_over(spec, features, window, whole)
     assert spread is not None
     record.update(

@@ -67,7 +67,7 @@ class Renewing:
             self._told_unwritten = True
 
     def close(self) -> None:
-        """End what is under way, and say so; the next process begins it anew when it is due again."""
+        """End what is under way, and say so; no process begins it anew, only another where one is due again."""
         if self._process is not None:
             self._process.terminate()
             try:

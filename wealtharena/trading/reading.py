@@ -91,9 +91,7 @@ class AccountView:
     peak: float
     opened_with: float  # equity at the first close
     before: float  # equity at the close before
-    flows: (
-        float  # what came in from outside since the opening, less what went; amounts of before are in the money of now
-    )
+    flows: float  # what came in from outside since the opening, less what went, in the money of now
     positions: tuple[Position, ...]  # at the last close
     held: Mapping[str, float]  # units by symbol, with what was executed since
     orders: tuple[SentOrder, ...]  # newest first

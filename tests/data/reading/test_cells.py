@@ -131,15 +131,6 @@ def test_a_word_that_is_no_scale_makes_no_number(tmp_path: Path, text: str) -> N
         _load(_one().assign(volume=text), tmp_path / "AAA.csv")
 
 
-@pytest.mark.parametrize(
-    "name", ["TOTTRDQTY", "No.of Shares", "No. of Shares", "TTL_TRD_QNTY", "Total Traded Quantity", "Shares Traded"]
-)
-def test_volumes_of_indian_exchanges_are_volumes(tmp_path: Path, name: str) -> None:
-    panel = _load(_one().rename(columns={"volume": name}), tmp_path / "AAA.csv")
-    assert panel.volume is not None
-    np.testing.assert_array_equal(panel.volume[:, 0], _one()["volume"])
-
-
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(sign=st.sampled_from(["$", "US$", "USD "]), spot=st.sets(st.integers(0, 59), min_size=1))
 def test_a_sign_before_some_prices_changes_no_price(tmp_path: Path, sign: str, spot: set[int]) -> None:

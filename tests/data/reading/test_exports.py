@@ -71,8 +71,21 @@ def test_a_column_that_only_sounds_like_a_volume_is_passed_over(tmp_path: Path, 
     assert alone.volume is None
 
 
-@pytest.mark.parametrize("name", ["Volume Traded", "Volume Shares", "volume_units", "Volume Lots"])
-def test_the_only_volume_is_one_whatever_word_stands_behind_it(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Volume Traded", "Volume Shares", "volume_units", "Volume Lots"),
+        *(
+            "TOTTRDQTY",
+            "No.of Shares",
+            "No. of Shares",
+            "TTL_TRD_QNTY",
+            "Total Traded Quantity",
+            "Shares Traded",
+        ),  # India's
+    ],
+)
+def test_the_only_volume_is_one_whatever_it_is_called(tmp_path: Path, name: str) -> None:
     panel = _load(_one().rename(columns={"volume": name}), tmp_path / "AAA.csv")
     assert panel.volume is not None
     np.testing.assert_array_equal(panel.volume[:, 0], _one()["volume"])

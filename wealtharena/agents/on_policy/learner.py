@@ -355,7 +355,7 @@ class PPOUpdate:
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
         self.updates = int(state["updates"])
-        self.halved = bool(state.get("halved", False))  # states from before have none
+        self.halved = bool(state.get("halved", False))  # a state of a release that halved none lacks it
 
 
 class BatchedPPOLearner(PPOTorchLearner):

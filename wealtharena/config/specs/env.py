@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
@@ -12,6 +12,9 @@ from wealtharena.config.specs.asset import CostSpec, InstrumentSpec, LimitSpec
 from wealtharena.config.specs.base import Spec
 from wealtharena.config.specs.baseline import AnchorName, BaselineSpec
 from wealtharena.config.specs.tilt import TiltSpec
+
+# Keys of `EnvSpec` that are read where actions are tilts, and nowhere else.
+OF_TILTS: Final = ("anchor", "anchor_bars", "tilt_scale", "trade_rate", "no_trade_band")
 
 
 class RewardSpec(Spec):

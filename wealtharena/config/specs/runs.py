@@ -129,7 +129,9 @@ class PathsSpec(Spec):
 
     checkpoints: str = Field(min_length=1, description="the registry")
     results: str = Field(min_length=1, description="studies, and what outlives a run; the ledger stays where it is")
-    ledger: str = Field(min_length=1, description="append-only record of every opening of a test window")
+    ledger: str = Field(
+        min_length=1, description="append-only record of every opening of a test window and every configuration tried"
+    )
 
 
 class TrainSpec(Spec):
