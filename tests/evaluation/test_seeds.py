@@ -55,6 +55,22 @@ def test_one_policy_passed_three_times_is_one_seed_and_copies_weigh_for_nobody()
     assert ruling.status == "unproven", "three seeds, of which five copies of one outweigh the others"
 
 
+def test_what_two_seeds_differ_by_is_told_and_how_long_a_record_would_show_more():
+    _, found = judged([path(0), path(1)])
+    evidence, shown = found.verdict.evidence, [values["sharpe"] for values in found.agent_metrics]
+    assert evidence.sharpe_spread == pytest.approx(max(shown) - min(shown))
+    assert evidence.years_needed == found.comparisons["buy_and_hold"].years_needed
+
+
+def test_a_seed_that_never_moved_counts_as_nothing_in_the_interval_of_all():
+    still = worlds.trajectory(np.zeros(300))
+    _, found = judged([path(0), path(1), still])
+    shown = [values["sharpe"] for values in found.agent_metrics]
+    assert np.isnan(shown[2])
+    assert found.sharpe.value == pytest.approx((shown[0] + shown[1]) / 3)
+    assert found.sharpe.low <= found.sharpe.value <= found.sharpe.high
+
+
 def test_of_several_paths_a_seed_shows_its_median():
     assert seeds.ratios([3.0, 1.0, 2.0, 0.0, -1.0, 5.0], 2) == (2.0, 0.0)
     assert seeds.ratios([3.0, 1.0], None) == (3.0, 1.0)
