@@ -198,6 +198,17 @@ def test_what_single_precision_leaves_of_an_anchor_has_no_deflated_sharpe_ratio(
     assert np.isnan(found.verdict.evidence.dsr)
 
 
+def test_what_differs_from_an_anchor_by_rounding_in_either_direction_shows_no_skill(spec) -> None:
+    """Of a difference that is all rounding the ratio is that of the rounding, and may be any."""
+    rng = np.random.default_rng(0)
+    returns = rng.normal(0.001, 0.01, 400)
+    agent = worlds.trajectory(returns + np.abs(rng.normal(0.0, 1e-9, 400)), name="tilter")
+    played = {name: worlds.trajectory(returns, name=name) for name in ("buy_and_hold", "anchor")}
+    evaluation = spec.evaluation.model_copy(update={"bootstrap_draws": 100})
+    found = evaluate.judge([agent], played, evaluation=evaluation, facts=facts(), rng=np.random.default_rng(0))
+    assert np.isnan(found.verdict.evidence.dsr)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("fill", ["next_open", "next_close"])
 def test_what_the_tilts_of_each_symbol_earned_and_cost_is_the_active_return(spec, fill: str) -> None:

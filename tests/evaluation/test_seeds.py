@@ -60,6 +60,8 @@ def test_what_two_seeds_differ_by_is_told_and_how_long_a_record_would_show_more(
     evidence, shown = found.verdict.evidence, [values["sharpe"] for values in found.agent_metrics]
     assert evidence.sharpe_spread == pytest.approx(max(shown) - min(shown))
     assert evidence.years_needed == found.comparisons["buy_and_hold"].years_needed
+    _, monthly = judged([replace(path(0), bars_per_year=12.0)])
+    assert monthly.verdict.evidence.years == 300 / 12
 
 
 def test_a_seed_that_never_moved_counts_as_nothing_in_the_interval_of_all():
