@@ -76,6 +76,8 @@ def test_a_seed_that_never_moved_counts_as_nothing_in_the_interval_of_all():
 def test_of_several_paths_a_seed_shows_its_median():
     assert seeds.ratios([3.0, 1.0, 2.0, 0.0, -1.0, 5.0], 2) == (2.0, 0.0)
     assert seeds.ratios([3.0, 1.0], None) == (3.0, 1.0)
+    assert seeds.median_index([3.0, 1.0, 2.0, 0.0]) == 1, "of an even number the lower of the two in the middle"
+    assert seeds.median_index([5.0, np.nan, 1.0]) == 2
 
 
 def test_what_a_group_may_have_been_chosen_from_is_asked_by_what_each_seed_showed():
