@@ -27,11 +27,26 @@ def path(number, *, rounding=0.0):
         ([path(0), path(0)], (False,) * 2, 1, 0),
         ([path(0), path(1), path(0), path(1)], (False,) * 4, 2, 1),
         ([path(0), path(1), path(0), path(2)], (False,) * 4, 2, 0),
+        ([path(0), path(1), path(0), path(1)], (True, False, True, False), 2, 1),
     ],
 )  # fmt: skip
 def test_a_path_is_one_seed_however_often_it_is_passed(agents, stayed, count, copies):
     """Who stayed at its anchor copied nobody, and paths of one training are no seeds."""
     assert seeds.repeated(agents, stayed, count) == copies
+
+
+def test_what_a_record_says_of_paths_that_are_not_at_hand_counts_where_it_is_worse():
+    at_hand = [{"max_drawdown": -0.1, "trades": 50, "exposure": 0.5}]
+    calm = {"worst_drawdown": -0.1, "fewest_trades": 50, "exposure": 0.5, "liquidated": False}
+    assert seeds.worst([path(0)], at_hand, []) == calm
+    apart = {"worst_drawdown": -0.4, "fewest_trades": 3, "exposure": None, "liquidated": True}
+    assert seeds.worst([path(0)], at_hand, [calm, apart]) == apart | {"exposure": 0.5}
+
+
+def test_the_largest_share_that_was_kept_is_known_where_each_seed_says_it():
+    assert seeds.largest([0.2, 0.4, 0.0]) == 0.4
+    assert seeds.largest([0.2, None]) is None, "one was not shrunk"
+    assert seeds.largest([]) is None
 
 
 def judged(agents, **changes):
