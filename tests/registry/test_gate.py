@@ -67,8 +67,9 @@ def test_of_equals_the_newer_stands_first_and_what_does_not_say_it_is_real_count
         row("newer", created_at="2026-02-01"),
         row("unsaid", verdict="promotable", simulated=None),
         row("made up and rejected", verdict="rejected", simulated=True),
+        row("rejected", verdict="rejected", created_at="2026-03-01"),
         row("sure", evidence={"sharpe_difference_low": 0.1, "dsr": 0.1}),
     ]
     del rows[3]["simulated"]
-    order = ["sure", "newer", "older", "unsaid", "made up and rejected"]
+    order = ["sure", "newer", "older", "unsaid", "rejected", "made up and rejected"]
     assert [one["version"] for one in gate.best_first(rows)] == order
