@@ -78,6 +78,7 @@ def test_without_vintages_the_table_of_lags_says_when_a_rate_was_known(panel: Pa
         (Known(("2020-03-04", "2020-03-05", 1.0)), "is known at no bar"),
         (Known(("2020-01-02", "2020-01-03", 21_000.0)), "has 21000, which is no rate in percent a year"),
         (Known(("2018-01-02", "2018-01-03", 1.0)), "ends on 2018-01-02, and the bars on 2020-02-20"),
+        (Known(("2019-02-10", "2019-02-11", 1.0)), "ends on 2019-02-10, and the bars on 2020-02-20"),
     ],
 )
 def test_what_would_be_made_up_is_refused(panel: Panel, source: Known, said: str) -> None:

@@ -84,6 +84,21 @@ def test_a_payout_after_the_last_row_that_stands_on_it_is_converted() -> None:
     assert table["dividend"][3] == 0.5 * currency.cross_rate("USD", "EUR")[after]
 
 
+def test_pence_are_brought_to_pounds_before_they_are_converted() -> None:
+    table, words = in_money_of(
+        Quote("EUR"), bars(r3=50.0), [Payout(DAYS[3], 50.0, "GBp")], calendar="XETR", hourly=False
+    )
+    assert table["dividend"][3] == pytest.approx(0.5 * currency.cross_rate("GBP", "EUR")[DAYS[3]])
+    assert words.startswith("dividends in GBP are converted")
+
+
+def test_of_what_is_paid_after_the_last_hour_began_only_what_is_within_it_stands_there() -> None:
+    hours = pd.date_range("2024-03-05 08:00", periods=8, freq="h", tz="UTC")
+    within, beyond = (Payout(hours[-1] + pd.Timedelta(minutes=late), 0.5, "USD") for late in (30, 60))
+    table, _ = in_money_of(Quote("GBP", 0.01), bars(hours, r7=0.005), [within, beyond], calendar="XLON", hourly=True)
+    assert table["dividend"][7] == 0.5 * currency.cross_rate("USD", "GBP")[pd.Timestamp("2024-03-05", tz="UTC")]
+
+
 def test_a_dividend_that_does_not_stand_where_it_was_paid_is_refused() -> None:
     for at in (DAYS[4], DAYS[9]):
         with pytest.raises(DataError, match="do not stand in the bars"):

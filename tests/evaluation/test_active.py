@@ -170,7 +170,10 @@ def test_a_tilt_is_compared_with_its_anchor_and_deflated_by_what_it_adds(spec) -
 
 @pytest.mark.parametrize(("earned", "above_cash"), [(-0.002, True), (0.0004, False)])
 def test_to_leave_an_anchor_that_lost_against_cash_takes_no_skill(spec, earned: float, above_cash: bool) -> None:
-    """Beside an anchor that is bad enough anybody has a deflated Sharpe ratio of 1, whatever was tried."""
+    """Beside an anchor that is bad enough anybody has a deflated Sharpe ratio of 1, whatever was tried.
+
+    What the trials vary by is the anchor's too, and counts only where it is not taken off.
+    """
     rng = np.random.default_rng(0)
     market = rng.normal(0.0003, 0.01, 400)
     own = market * 0.5 + rng.normal(0.0002, 0.006, 400)
@@ -178,13 +181,13 @@ def test_to_leave_an_anchor_that_lost_against_cash_takes_no_skill(spec, earned: 
     anchor += earned - anchor.mean()
     played = {name: worlds.trajectory(row, name=name) for name, row in (("buy_and_hold", market), ("anchor", anchor))}
     played["anchor"] = replace(played["anchor"], weights=np.zeros_like(played["anchor"].weights))
-    told = replace(facts(), trials=Trials(20, 0.3))
+    told = replace(facts(), trials=Trials(20, 3.0))
     agent = worlds.trajectory(own, name="tilter")
     evaluation = spec.evaluation.model_copy(update={"bootstrap_draws": 100})
     found = evaluate.judge([agent], played, evaluation=evaluation, facts=told, rng=np.random.default_rng(0))
     year = agent.bars_per_year
     less = evaluate.deflated(agent.returns - played["anchor"].returns, Trials(20), bars_per_year=year)
-    own_skill = evaluate.deflated(agent.returns, Trials(20, 0.3), bars_per_year=year)
+    own_skill = evaluate.deflated(agent.returns, Trials(20, 3.0), bars_per_year=year)
     assert own_skill < 0.9 < less or not above_cash
     assert found.verdict.evidence.dsr == pytest.approx(own_skill if above_cash else less)
 
@@ -192,6 +195,17 @@ def test_to_leave_an_anchor_that_lost_against_cash_takes_no_skill(spec, earned: 
 @pytest.mark.slow
 def test_what_single_precision_leaves_of_an_anchor_has_no_deflated_sharpe_ratio(spec) -> None:
     found = judged(spec, 1e-9)
+    assert np.isnan(found.verdict.evidence.dsr)
+
+
+def test_what_differs_from_an_anchor_by_rounding_in_either_direction_shows_no_skill(spec) -> None:
+    """Of a difference that is all rounding the ratio is that of the rounding, and may be any."""
+    rng = np.random.default_rng(0)
+    returns = rng.normal(0.001, 0.01, 400)
+    agent = worlds.trajectory(returns + np.abs(rng.normal(0.0, 1e-9, 400)), name="tilter")
+    played = {name: worlds.trajectory(returns, name=name) for name in ("buy_and_hold", "anchor")}
+    evaluation = spec.evaluation.model_copy(update={"bootstrap_draws": 100})
+    found = evaluate.judge([agent], played, evaluation=evaluation, facts=facts(), rng=np.random.default_rng(0))
     assert np.isnan(found.verdict.evidence.dsr)
 
 

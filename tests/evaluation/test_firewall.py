@@ -86,6 +86,14 @@ def test_the_training_view_of_a_holdout_ends_where_validation_ends():
     view = firewall.training_view(worlds.features(120), fold)
     assert view.features.bars == fold.validation.stop == view.validation.stop
     assert view.train == fold.train
+    assert view.features.take(slice(0, view.features.bars)).bars == view.features.bars, "all of it may be taken"
+
+
+def test_the_day_on_which_a_test_begins_is_none_of_those_that_chose():
+    times = np.datetime64("2020-01-01T06:00", "ns") + np.arange(120) * np.timedelta64(6, "h")
+    sealed = firewall.seal(worlds.features(120, timestamps=times), folds(purge_bars=0))
+    assert sealed.window.dates == (("2020-01-25", "2020-01-31"),), "it begins at 6:00"
+    assert sealed.selection.dates == (("2020-01-19", "2020-01-24"),)
 
 
 def test_what_a_cpcv_view_lacks_counts_as_no_time():
@@ -236,6 +244,14 @@ def test_opening_the_test_window_gives_its_rows_and_writes_a_line_first(tmp_path
     assert entry["kind"] == "open"
     assert entry["time"].endswith("+00:00")
     assert entry["window"] == [["2020-04-06", "2020-04-29"]]
+
+
+def test_a_fold_that_is_opened_shows_no_bar_of_the_tests_behind_it(tmp_path):
+    """A walk forward is judged fold by fold: whoever looks at the first has not looked at the others."""
+    features, steps = worlds.features(120), folds("walk_forward")
+    sealed, ledger = firewall.seal(features, steps), Ledger(tmp_path / "ledger.jsonl")
+    assert sealed.open_test(0, ledger=ledger, identity=ME).features.bars == steps[0].test[0].stop < 120
+    assert sealed.open_rows(steps[1].test[0], ledger=ledger, identity=ME).bars == steps[1].test[0].stop < 120
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")

@@ -157,3 +157,6 @@ def test_a_run_that_ended_twice_is_held_to_its_last_end(good, evaluation):
     change(folders[1], "started_at", value="2026-01-05")
     ended(folders[1], ledger)
     assert verdict(folders, evaluation, ledger)["status"] == "promotable"
+    last = ledger.pinned(records.read(folders[1]).agent, "r1")
+    assert last is not None
+    assert last["figures"] == pins.figures_of(json.loads((folders[1] / "run.json").read_text()))

@@ -27,11 +27,26 @@ def path(number, *, rounding=0.0):
         ([path(0), path(0)], (False,) * 2, 1, 0),
         ([path(0), path(1), path(0), path(1)], (False,) * 4, 2, 1),
         ([path(0), path(1), path(0), path(2)], (False,) * 4, 2, 0),
+        ([path(0), path(1), path(0), path(1)], (True, False, True, False), 2, 1),
     ],
 )  # fmt: skip
 def test_a_path_is_one_seed_however_often_it_is_passed(agents, stayed, count, copies):
     """Who stayed at its anchor copied nobody, and paths of one training are no seeds."""
     assert seeds.repeated(agents, stayed, count) == copies
+
+
+def test_what_a_record_says_of_paths_that_are_not_at_hand_counts_where_it_is_worse():
+    at_hand = [{"max_drawdown": -0.1, "trades": 50, "exposure": 0.5}]
+    calm = {"worst_drawdown": -0.1, "fewest_trades": 50, "exposure": 0.5, "liquidated": False}
+    assert seeds.worst([path(0)], at_hand, []) == calm
+    apart = {"worst_drawdown": -0.4, "fewest_trades": 3, "exposure": None, "liquidated": True}
+    assert seeds.worst([path(0)], at_hand, [calm, apart]) == apart | {"exposure": 0.5}
+
+
+def test_the_largest_share_that_was_kept_is_known_where_each_seed_says_it():
+    assert seeds.largest([0.2, 0.4, 0.0]) == 0.4
+    assert seeds.largest([0.2, None]) is None, "one was not shrunk"
+    assert seeds.largest([]) is None
 
 
 def judged(agents, **changes):
@@ -55,9 +70,29 @@ def test_one_policy_passed_three_times_is_one_seed_and_copies_weigh_for_nobody()
     assert ruling.status == "unproven", "three seeds, of which five copies of one outweigh the others"
 
 
+def test_what_two_seeds_differ_by_is_told_and_how_long_a_record_would_show_more():
+    _, found = judged([path(0), path(1)])
+    evidence, shown = found.verdict.evidence, [values["sharpe"] for values in found.agent_metrics]
+    assert evidence.sharpe_spread == pytest.approx(max(shown) - min(shown))
+    assert evidence.years_needed == found.comparisons["buy_and_hold"].years_needed
+    _, monthly = judged([replace(path(0), bars_per_year=12.0)])
+    assert monthly.verdict.evidence.years == 300 / 12
+
+
+def test_a_seed_that_never_moved_counts_as_nothing_in_the_interval_of_all():
+    still = worlds.trajectory(np.zeros(300))
+    _, found = judged([path(0), path(1), still])
+    shown = [values["sharpe"] for values in found.agent_metrics]
+    assert np.isnan(shown[2])
+    assert found.sharpe.value == pytest.approx((shown[0] + shown[1]) / 3)
+    assert found.sharpe.low <= found.sharpe.value <= found.sharpe.high
+
+
 def test_of_several_paths_a_seed_shows_its_median():
     assert seeds.ratios([3.0, 1.0, 2.0, 0.0, -1.0, 5.0], 2) == (2.0, 0.0)
     assert seeds.ratios([3.0, 1.0], None) == (3.0, 1.0)
+    assert seeds.median_index([3.0, 1.0, 2.0, 0.0]) == 1, "of an even number the lower of the two in the middle"
+    assert seeds.median_index([5.0, np.nan, 1.0]) == 2
 
 
 def test_what_a_group_may_have_been_chosen_from_is_asked_by_what_each_seed_showed():

@@ -69,6 +69,15 @@ def test_cpcv_3_2_has_skfolios_published_rows():
             assert rows(training_runs(12, segments, purge_bars=purge, embargo_bars=embargo)).tolist() == train
 
 
+def test_a_purge_that_is_longer_than_what_stands_before_a_test_takes_all_of_that():
+    assert training_runs(12, (Segment(2, 4),), purge_bars=3, embargo_bars=0) == [Segment(7, 12)]
+
+
+def test_cpcv_purges_between_what_is_trained_on_and_what_chooses():
+    (fold, *_) = make_folds(spec("cpcv", folds=5, test_folds=1, purge_bars=3), 100)
+    assert (fold.train, fold.validation) == ((Segment(23, 77),), Segment(80, 100))
+
+
 def test_cpcv_3_2_gives_3_splits_and_2_paths():
     folds = make_folds(spec("cpcv", folds=3, test_folds=2), 12)
     assert [f.test for f in folds] == [
@@ -140,6 +149,9 @@ def test_no_fold_uses_a_row_twice_and_none_selects_inside_a_border(name, bars, p
             assert before.size == 0 or segment.start - before.max() > purge
             after = learnt[learnt >= segment.stop]
             assert after.size == 0 or after.min() - segment.stop >= (purge + embargo if name == "cpcv" else 0)
+        trained = rows(fold.train)
+        chosen_by = trained[trained < fold.validation.start]
+        assert chosen_by.size == 0 or fold.validation.start - chosen_by.max() > purge
         assert max(s.stop for s in (*fold.train, fold.validation, *fold.test)) <= bars
     if name == "cpcv":
         assert len(folds) == math.comb(n, k)

@@ -59,3 +59,39 @@ def test_a_configuration_of_ones_own_does_not_move_what_ships(tmp_path, monkeypa
     monkeypatch.setenv("WEALTHARENA_CONFIG_DIR", str(tmp_path))
     rules = strictness.limits_of(compose(["evaluation=easy"]).evaluation)
     assert strictness.looser(rules) == ("min_dsr 0.1 (0.95)", "cscv_blocks 4 (16)")
+
+
+KINDER_WHERE_MORE = {"participation", "margin_futures", "delisting_bars"}
+TAKEN = [
+    (group, name)
+    for group, names in (
+        ("costs", strictness.COSTS), ("limits", strictness.LIMITS), ("instrument", strictness.INSTRUMENT),
+    )
+    for name in names
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("group", "name"), TAKEN)
+def test_a_market_is_kinder_where_it_takes_less_or_denies_less_and_not_where_it_takes_more(group, name):
+    asset = compose(["asset=stocks"]).asset
+    part = getattr(asset, group)
+    ships = getattr(part, name)
+    less, more = (False, True) if isinstance(ships, bool) else (ships - 1, ships + 1)
+    kind, hard = (more, less) if name in KINDER_WHERE_MORE else (less, more)
+
+    def told(value):
+        return strictness.kinder_market(asset.model_copy(update={group: part.model_copy(update={name: value})}))
+
+    assert strictness.kinder_market(asset) is None
+    assert told(hard) is None
+    assert told(kind).startswith(f"The market is kinder than it ships: asset.{group}.{name} ")
+
+
+@pytest.mark.parametrize("name", strictness.LEAK_LIMITS)
+def test_data_that_are_asked_by_a_higher_limit_than_ships_are_told_and_by_the_shipped_one_not(name):
+    quality = compose(["data=auto"]).data.quality
+    ships = getattr(quality, name)
+    assert strictness.looser_leak_test(quality) == ()
+    assert strictness.looser_leak_test(quality.model_copy(update={name: ships / 2})) == ()
+    (told,) = strictness.looser_leak_test(quality.model_copy(update={name: ships * 2}))
+    assert told.startswith("they were asked by looser limits than ship, " + name)

@@ -70,10 +70,12 @@ def test_evidence_that_satisfies_every_rule_is_promotable(rules):
         ({"pbo": 0.3}, "pbo", "unproven"),
         ({"pbo": 0.6}, "pbo", "rejected"),
         ({"pbo": None}, "pbo", "unproven"),
+        ({"pbo": None, "configurations": 2}, "pbo", "unproven"),
         ({"annual_return": -0.01}, "profit", "rejected"),
         ({"worst_drawdown": -0.36}, "drawdown", "rejected"),
         ({"liquidated": True}, "drawdown", "rejected"),
         ({"seeds": 1}, "seeds", "unproven"),
+        ({"seeds": 4, "repeated": 1}, "seeds", "unproven"),
         ({"bars": 249, "years": 249 / 252}, "record", "unproven"),
         ({"bars": 5000, "years": 5000 / 98280}, "record", "unproven"),  # two weeks of minutes
         ({"bars": 119, "years": 119 / 12}, "record", "unproven"),
@@ -90,6 +92,7 @@ def test_evidence_that_satisfies_every_rule_is_promotable(rules):
         ({"assumed": "All shorts are paid 30.00% a year"}, "costs", "unproven"),
         ({"tested": 4}, "pbo", "unproven"),
         ({"annual_return": -0.004, "cash_return": -0.005}, "profit", "rejected"),
+        ({"annual_return": -0.005, "cash_return": -0.005}, "profit", "rejected"),
         ({"unadjusted_rolls": True}, "rolls", "unproven"),
         ({"hindsight": "its members are those of 2025-01-02"}, "universe", "unproven"),
         ({"searched": "study a saw bars up to 2025-01-02"}, "settings", "unproven"),
@@ -105,6 +108,49 @@ def test_each_rule_alone_can_hold_a_result_back(rules, change, rule, status):
     (ruling,) = [r for r in found.rulings if r.status != "promotable"]
     assert ruling.rule == rule
     assert found.reasons == (ruling.reason,)
+
+
+def beyond(value, way):
+    """Return the number next to a value: a whole one of a whole one."""
+    return value + way if isinstance(value, int) else math.nextafter(value, way * math.inf)
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "way", "better", "worse"),
+    [
+        ("sharpe_difference_low", 0.0, 1, "unproven", "promotable"),
+        ("dsr", 0.95, -1, "promotable", "unproven"),
+        ("dsr", 0.5, -1, "unproven", "rejected"),
+        ("pbo", 0.2, 1, "promotable", "unproven"),
+        ("pbo", 0.5, 1, "unproven", "rejected"),
+        ("worst_drawdown", -0.35, -1, "promotable", "rejected"),
+        ("seeds", 3, -1, "promotable", "unproven"),
+        ("years", 0.99, -1, "promotable", "unproven"),
+        ("bars", 120, -1, "promotable", "unproven"),
+        ("openings", 100, 1, "promotable", "unproven"),
+        ("fewest_trades", 30, -1, "promotable", "unproven"),
+        ("sharpe", 4.0, 1, "promotable", "unproven"),
+        ("cash_return", -0.01, -1, "promotable", "unproven"),
+    ],
+)
+def test_what_stands_at_a_limit_keeps_it_and_what_is_next_to_it_does_not(rules, name, at, way, better, worse):
+    assert judge(replace(GOOD, **{name: at}), rules).status == better
+    assert judge(replace(GOOD, **{name: beyond(at, way)}), rules).status == worse
+
+
+def test_an_interval_that_ends_at_zero_is_not_below_it_and_shares_that_are_allowed_are(rules):
+    interval = {"sharpe_difference": -1.0, "sharpe_difference_low": -2.0}
+    assert judge(replace(GOOD, **interval, sharpe_difference_high=0.0), rules).status == "unproven"
+    assert judge(replace(GOOD, **interval, sharpe_difference_high=beyond(0.0, -1)), rules).status == "rejected"
+    lapsed = (Unfilled("the agent", 0.1, "volume"),)
+    assert judge(replace(GOOD, unfilled=lapsed, invested={"buy_and_hold": 0.9}), rules).status == "promotable"
+
+
+def test_of_several_baselines_that_are_bought_once_the_one_that_bought_least_counts(rules):
+    both = rules.model_copy(update={"beats": ("buy_and_hold", "benchmark")})
+    found = judge(replace(GOOD, invested={"buy_and_hold": 0.95, "benchmark": 0.5, "another": 0.1}), both)
+    assert found.status == "unproven"
+    assert found.reasons[0].startswith("benchmark held 50%")
 
 
 def test_the_deflated_sharpe_ratio_says_what_it_is_deflated_by(rules):
@@ -321,3 +367,11 @@ def test_looser_rules_than_ship_are_told_first_and_move_no_status(rules):
         "whatever stands before it"
     )
     assert not any("looser" in reason for reason in judge(GOOD, rules.model_copy(update={"min_seeds": 5})).reasons)
+
+
+def test_lapsed_orders_are_told_wherever_they_stand_and_no_reason_is_told_twice(rules):
+    lapsed = (Unfilled("the agent", 0.4, "volume"),)
+    block = judge(replace(GOOD, unfilled=lapsed, annual_return=-1.0, seeds=1), rules).to_json()
+    told = next(rule["reason"] for rule in block["rules"] if rule["rule"] == verdict.FILLS)
+    assert verdict.shown(block, 1) == [block["reasons"][0], told]
+    assert verdict.shown(block, 3) == list(block["reasons"])

@@ -217,6 +217,7 @@ def test_stale_bars_are_refused_where_a_limit_is_given(manager: ProductionModelM
         ("24/7", "1d", "2026-11-25", "2026-11-29", 4),
         ("XNYS", "1d", "2026-11-27", "2026-11-27", 0),
         ("XNYS", "1w", "2026-11-09", "2026-11-30", 2),
+        ("24/7", "1w", "2026-11-09", "2026-11-30", 3),  # of seven days each
         ("XSHG", "1h", "2199-01-04T01:00", "2199-01-05T01:00", 24),  # nobody knows its sessions then
     ],
 )

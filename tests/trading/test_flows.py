@@ -92,6 +92,15 @@ def test_what_a_person_trades_by_hand_is_no_flow(tmp_path, hand):
         assert not any(row["flow"] for row in day.ledger.closes())
 
 
+@pytest.mark.parametrize(
+    ("kind", "flow"),
+    [("transfer", 106.0), ("other", 0.0), ("dividend", 0.0), ("interest", 0.0), ("fee", 0.0), ("split", 0.0)],
+)
+def test_of_what_is_told_a_transfer_alone_is_a_flow(kind, flow):
+    """A correction, interest or a fee is what the account made or lost."""
+    assert flows.told([{"kind": kind, "cash": 100.0, "units": 2.0, "symbol": "A"}], {"A": 3.0}) == flow
+
+
 def jump(told, implied, *, equity=100.0, gaps=None):
     before = {"told": 50.0, "cash": 50.0}
     now = Account(equity=equity, cash=50.0 + implied, told=50.0 + told)

@@ -90,6 +90,21 @@ def test_what_a_tilt_adds_to_its_anchor_is_what_was_chosen_among() -> None:
     assert strategies([tilts, whole]).tolist() == [[0.25, 1.0]] * 20
 
 
+def test_records_of_several_lengths_end_with_the_same_bar() -> None:
+    """A longer window of features begins later, and ends where all do."""
+    long, short = row(0, 0.0, returns=np.arange(5.0)), row(1, 0.0, returns=10.0 + np.arange(3.0))
+    assert strategies([long, short]).tolist() == [[2.0, 10.0], [3.0, 11.0], [4.0, 12.0]]
+
+
+def test_what_trials_and_seeds_vary_by_is_that_of_a_sample() -> None:
+    rng = np.random.default_rng(7)
+    trials = [row(i, float(i), returns=rng.normal(0, 1, 40)) for i in range(3)]
+    ratios = [significance.moments(trial.extra[RETURNS_KEY]).sharpe for trial in trials]
+    assert selection_bias(trials, blocks=8).sharpe_variance == pytest.approx(np.var(ratios, ddof=1))
+    assert Finalist(("a=1",), (1.0, 3.0)).spread == pytest.approx(np.sqrt(2.0))
+    assert Finalist(("a=1",), (1.0,)).spread == 0.0
+
+
 @pytest.mark.parametrize("bars", [10, 17, 40, 200])
 def test_a_search_has_one_probability_of_overfitting(bars: int) -> None:
     """The one in sweep.json and the one in the verdict, also where the record is short."""
