@@ -145,10 +145,10 @@ FAULTS: Final = (
     ),
     *_faults(
         "envs/actions.py", TILT,
-        ("idle = layout.tilt.band * np.maximum(np.abs(anchor), layout.tilt.equal_share(self.assets))", "idle = layout.tilt.band * np.minimum(np.abs(anchor), layout.tilt.equal_share(self.assets))"),
+        ("idle = tilt.band * np.maximum(np.abs(anchor), tilt.equal_share(self.assets))", "idle = tilt.band * np.minimum(np.abs(anchor), tilt.equal_share(self.assets))"),
         ("kept = np.where(trades, np.float32(0.0), held)", "kept = np.where(trades, held, np.float32(0.0))"),
         ("np.subtract(1.0, shares[:, 1:].sum(axis=-1), out=shares[:, 0])", "np.add(1.0, shares[:, 1:].sum(axis=-1), out=shares[:, 0])"),
-        ("asked += kept", "asked -= kept"),
+        ("wanted += kept", "wanted -= kept"),
         ("mean = count / np.maximum(inverse.sum(axis=-1, keepdims=True), TINY)", "mean = count * np.maximum(inverse.sum(axis=-1, keepdims=True), TINY)"),
     ),
     *_faults(

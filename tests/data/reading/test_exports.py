@@ -318,22 +318,6 @@ def test_securities_that_only_a_name_tells_apart_are_apart_or_asked_about(tmp_pa
     assert load_written(both, tmp_path / "both.csv").symbols == ("AAL", "AAPL")
 
 
-def test_what_a_folder_holds_besides_is_named(tmp_path: Path) -> None:
-    (tmp_path / "all" / "more").mkdir(parents=True)
-    _one().to_csv(tmp_path / "all" / "AAA.csv", index=False)
-    for name in ("BBB.csv.zip", "CCC.txt"):
-        (tmp_path / "all" / name).write_text("x")
-    (tmp_path / "all" / "DDD.csv").symlink_to(tmp_path / "nowhere.csv")
-    (tmp_path / "all" / ".hidden").write_text("x")
-    spec = with_data(compose(["data=files", "asset=etf"]), path=str(tmp_path / "all"))
-    panel = load(spec.asset, spec.data, seed=0)
-    assert panel.symbols == ("AAA",)
-    assert _said(panel, "4 of its entries are not read: BBB.csv.zip, CCC.txt, DDD.csv, more/")
-    (tmp_path / "all" / "AAA.csv").unlink()
-    with pytest.raises(DataError, match=r"holds no Parquet, Arrow or CSV file; it has BBB\.csv\.zip"):
-        load(spec.asset, spec.data, seed=0)
-
-
 def test_a_part_of_a_partitioned_set_has_the_symbol_of_its_folder(tmp_path: Path) -> None:
     (tmp_path / "symbol=AAA").mkdir()
     assert load_written(_one(), tmp_path / "symbol=AAA" / "part-0.parquet").symbols == ("AAA",)

@@ -207,3 +207,18 @@ def test_dates_of_any_arrow_type_and_zones_that_nobody_knows(tmp_path: Path) -> 
     pq.write_table(table.append_column("close", pa.array(np.arange(1.0, 10.0))), tmp_path / "SPY.parquet")
     with pytest.raises(DataError, match="is not a readable Parquet file: Mars/Phobos"):
         _of(tmp_path)
+
+
+def test_what_a_folder_holds_besides_is_named(tmp_path: Path) -> None:
+    (tmp_path / "all" / "more").mkdir(parents=True)
+    shares("AAA", bars=60).drop(columns="symbol").to_csv(tmp_path / "all" / "AAA.csv", index=False)
+    for name in ("BBB.csv.zip", "CCC.txt"):
+        (tmp_path / "all" / name).write_text("x")
+    (tmp_path / "all" / "DDD.csv").symlink_to(tmp_path / "nowhere.csv")
+    (tmp_path / "all" / ".hidden").write_text("x")
+    panel = _of(tmp_path / "all")
+    assert panel.symbols == ("AAA",)
+    assert _said(panel, "4 of its entries are not read: BBB.csv.zip, CCC.txt, DDD.csv, more/")
+    (tmp_path / "all" / "AAA.csv").unlink()
+    with pytest.raises(DataError, match=r"holds no Parquet, Arrow or CSV file; it has BBB\.csv\.zip"):
+        _of(tmp_path / "all")
