@@ -40,20 +40,16 @@ def targets_of(policy: Trained, market: Market, *, start: int, stop: int) -> Tar
     from wealtharena.agents.direct.windows import seen
     from wealtharena.agents.networks.members import Members
 
-    together, shown = (
-        Members([member.network for member in members], first.model.activation),
-        seen(market)[start : stop - 1],
-    )
-    answers = _answers(together, shown)
+    shown = seen(market)[start : stop - 1]
+    answers = _answers(Members([member.network for member in members], first.model.activation), shown)
     if first.action == Weights.name:
         weights = np.zeros((market.length, len(market.symbols)))
         weights[start : stop - 1] = answers.mean(axis=0)
         if isinstance(policy, EnsemblePolicy):
             policy.spreads.append(answers.std(axis=0, dtype=np.float64).sum(axis=-1))
         return weights
-    assert market.layout.feature_names[-2:] == ANCHOR_COLUMNS
     kind = Tilt(len(market.symbols), first.limits, market.layout)
-    anchor, sigma = (np.ascontiguousarray(shown[..., column].numpy()) for column in (-2, -1))
+    anchor, sigma = (one.contiguous().numpy() for one in shown[..., -len(ANCHOR_COLUMNS) :].unbind(-1))
     return _Answering(kind, answers, anchor, sigma, policy.spreads if isinstance(policy, EnsemblePolicy) else [])
 
 
@@ -76,14 +72,14 @@ class _Answering:
     def __init__(self, kind: Tilt, actions: Float32, anchor: Float32, sigma: Float32, spreads: list[Float64]) -> None:
         self.kind, self.anchor, self.spreads, self.at = kind, anchor, spreads, 0
         self.trades = sigma > 0.0
-        self.asked = np.stack([kind.asked(member, anchor=anchor, sigma=sigma) for member in actions])
+        self.asked = np.stack([kind.asked(member, self.trades, anchor=anchor, sigma=sigma) for member in actions])
         self.orders = np.empty_like(self.asked)
 
     def __call__(self, observation: Float32) -> Float64:
         assert self.kind.layout is not None
         at, self.at = self.at, self.at + 1
         held, orders = observation[:, self.kind.layout.weights], self.orders[:, at]
-        wanted = self.kind.beside_kept(self.asked[:, at], trades=self.trades[at], held=held)
+        wanted = self.kind.beside_kept(self.asked[:, at], self.trades[at], held=held)
         self.kind.part_way(wanted, anchor=self.anchor[at], held=held, out=orders)
         if self.at == len(self.anchor):
             self.spreads.append(self.orders.std(axis=0, dtype=np.float64).sum(axis=-1))

@@ -181,16 +181,18 @@ class Tilt(Weights):
         self, actions: npt.NDArray[Any], *, anchor: Float32Array, sigma: Float32Array, held: Float32Array
     ) -> Float32Array:
         """Return the weights a [N, A] that the account is led to; within the limits where the held ones are."""
-        return self.beside_kept(self.asked(actions, anchor=anchor, sigma=sigma), trades=sigma > 0.0, held=held)
-
-    def asked(self, actions: npt.NDArray[Any], *, anchor: Float32Array, sigma: Float32Array) -> Float32Array:
-        """Return the part of `wanted` that nothing held changes: clipped weights [N, A], 0 where nothing trades."""
         trades = sigma > 0.0
+        return self.beside_kept(self.asked(actions, trades, anchor=anchor, sigma=sigma), trades, held=held)
+
+    def asked(
+        self, actions: npt.NDArray[Any], trades: npt.NDArray[np.bool_], *, anchor: Float32Array, sigma: Float32Array
+    ) -> Float32Array:
+        """Return the part of `wanted` that nothing held changes: clipped weights [N, A], 0 where nothing trades."""
         tilts = np.where(trades, np.clip(actions, -1.0, 1.0), np.float32(0.0))
         asked = self._long(tilts, anchor) if self.limits.long_only else self._spread(tilts, anchor, sigma)
         return np.where(trades, np.clip(asked, *bounds(self.limits)), np.float32(0.0))
 
-    def beside_kept(self, asked: Float32Array, *, trades: npt.NDArray[np.bool_], held: Float32Array) -> Float32Array:
+    def beside_kept(self, asked: Float32Array, trades: npt.NDArray[np.bool_], *, held: Float32Array) -> Float32Array:
         """Return `wanted` of what is `asked`: what does not trade is kept, the others have the room that it leaves."""
         kept = np.where(trades, np.float32(0.0), held)
         room = np.maximum(np.float32(self.limits.max_gross) - np.abs(kept).sum(axis=-1, keepdims=True), 0.0)
