@@ -84,7 +84,7 @@ def launch(job: Job) -> Callable[[], int]:
             return show(error)
         except KeyboardInterrupt:
             return show(Interrupted("interrupted"))
-        except Exception as error:
+        except Exception as error:  # Hydra's and the system's are told in a line, all others end in their traceback
             told = _expected(error)
             if told is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
                 raise
@@ -273,7 +273,7 @@ def _job(job: Job, cfg: DictConfig, codes: Codes, full_error: bool) -> int:
         if full_error:
             raise ended from stop
         return codes.show(ended)
-    except Exception as error:
+    except Exception as error:  # as in `command`
         told = _expected(error)
         if told is None or full_error:
             raise

@@ -42,7 +42,7 @@ class Watch:
                 self._through = time.monotonic()
                 if self.mark is not None:
                     self.mark.touch()
-            except Exception:
+            except Exception:  # a look may fail in any way: the log has it, and its age shows that none gets through
                 logger.exception("the %s watcher failed and goes on", self.name)
 
     def age(self) -> float:

@@ -192,7 +192,7 @@ class ProductionModelManager:
             problem = self._behind(agent, served)
         except CheckpointError as error:
             return self._note(agent, str(error))
-        except Exception as error:
+        except Exception as error:  # of one agent, of any kind: the log has it, /ready names it, others are served
             logger.exception("%s cannot be taken up", agent)
             return self._note(agent, f"{agent} cannot be taken up: {type(error).__name__}")
         known = problem == self.problems.get(agent)

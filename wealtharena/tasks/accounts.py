@@ -147,10 +147,10 @@ def ledger_of(spec: ExperimentSpec) -> Iterator[Ledger]:
         with contextlib.closing(ledger):
             try:
                 yield ledger
-            except Exception:
+            except Exception:  # whatever refused the start: it goes on to whoever asked
                 refused = ledger.forget() if ledger.epoch > before else before == 0
                 raise
-    except Exception:
+    except Exception:  # the same, once the ledger is closed
         if refused:
             _clear(folder, there, epoch=before + 1)
         raise

@@ -249,7 +249,7 @@ def _watched(spec: ExperimentSpec, ledger: Ledger, *, baseline: Baseline, renewi
     ):
         try:
             yield watcher
-        except Exception as error:
+        except Exception as error:  # whatever ends the trading is told to people and goes on
             watcher.stopped(error)
             raise
 

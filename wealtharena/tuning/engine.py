@@ -191,7 +191,7 @@ def _fit(
             tuner.fit()
     except (KeyboardInterrupt, Interrupted):
         return True
-    except Exception:
+    except Exception:  # Tune's own of any kind: what made it stumble is raised in its place where that is known
         if searcher.unkept is None:
             require_writable(folder)  # on a full disk Tune stumbles over a line of its own that was cut off
             raise

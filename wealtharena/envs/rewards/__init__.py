@@ -43,7 +43,7 @@ def _try(function: Any, name: str) -> None:
     try:
         value, first, second = function(1.01, -0.01, 0.0, 0.0, 0.0, rules)
         float(value), float(first), float(second)
-    except Exception as error:
+    except Exception as error:  # of a package it may be any: it is named as the cause
         cause = str(error).strip().splitlines()[-1] if str(error) else ""
         raise ConfigError(
             f"{plugins.title(_ROOM, name)}: {name}(ratio, before, after, first, second, rules) does not give three numbers:"
