@@ -1,3 +1,4 @@
+import ast
 import multiprocessing
 import os
 import shutil
@@ -255,3 +256,28 @@ def test_machine_code_of_a_package_is_not_taken_for_that_of_a_copy_under_another
         monkeypatch.setattr(plugins, "_offered", lambda room, offered=offered: offered)
         found.add(folder_for(NUMBA_CACHE_DIR=tmp_path))
     assert len(found) == 2
+
+
+def used_in_compiled_code(path):
+    """Yield each name of another file of the package that a file's compiled functions read, with the module that it is from."""
+    tree = ast.parse(path.read_text())
+    of = {
+        alias.asname or alias.name: part.module
+        for part in tree.body
+        if isinstance(part, ast.ImportFrom) and str(part.module).startswith("wealtharena.")
+        for alias in part.names
+    }
+    makers = {name for name, module in of.items() if module == "wealtharena.envs.compiled"}
+    for part in tree.body:
+        marks = getattr(part, "decorator_list", ())
+        if any(isinstance(one, ast.Name) and one.id in makers for mark in marks for one in ast.walk(mark)):
+            yield from (
+                (one.id, of[one.id]) for line in part.body for one in ast.walk(line) if getattr(one, "id", "") in of
+            )
+
+
+def test_compiled_code_outside_this_room_reads_nothing_that_its_name_on_disk_does_not_cover():
+    """A constant of another file would stay what it was when that file changes: numba looks at a function's own file only."""
+    found = [pair for path in compiled.PACKAGE.rglob("*.py") for pair in used_in_compiled_code(path)]
+    assert {"ROUNDING", "RULE", "TINY"} <= {name for name, _ in found}
+    assert {module for _, module in found if not module.startswith("wealtharena.envs")} == set()

@@ -14,7 +14,7 @@ from wealtharena.config.specs.env import EnvSpec
 from wealtharena.envs import kernel
 from wealtharena.envs.actions import array_of, check_labels
 from wealtharena.envs.compiled import compile_status
-from wealtharena.envs.kernel.rows import ACCOUNT, BAR, RECORD, AccountRows, Float64
+from wealtharena.envs.kernel.rows import ACCOUNT, BAR, RECORD, ROUNDING, AccountRows, Float64
 from wealtharena.envs.market import Market
 from wealtharena.envs.paths import Paths, check_window, trades_of
 from wealtharena.envs.rules import Rules, rules_of
@@ -25,7 +25,6 @@ from wealtharena.errors import MarketError
 
 FORMAT: Final = 1
 _NO_LIMIT: Final = 1e18
-_LEAST_TRADE: Final = 1e-12  # of equity; what is less is rounding
 KEPT: Final = AccountRows._fields[: ACCOUNT.cost_factor + 1]  # what a step reads of an account; the rest it writes
 
 
@@ -358,7 +357,7 @@ def _without_limits(rules: Rules) -> Rules:
     vector = rules.vector.copy()
     vector[[RULE.max_gross, RULE.max_weight]] = _NO_LIMIT
     vector[RULE.long_only] = 0.0
-    vector[RULE.min_trade] = _LEAST_TRADE
+    vector[RULE.min_trade] = ROUNDING
     return replace(rules, vector=vector)
 
 

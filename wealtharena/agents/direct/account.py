@@ -12,18 +12,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from wealtharena.agents.networks.heads import TiltHead
-from wealtharena.envs.kernel.rows import BAR
+from wealtharena.envs.kernel.rows import BAR, ROUNDING
 from wealtharena.envs.market import Market
 from wealtharena.envs.rules import Rules
 from wealtharena.envs.vector import RULE
-
-ROUNDING: Final = 1e-12  # of equity: an order or a short that is no larger is none
 
 
 class Terms(NamedTuple):

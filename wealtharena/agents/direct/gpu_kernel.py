@@ -13,12 +13,13 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from wealtharena.agents.direct import account, kernel
+from wealtharena.agents.direct import kernel
 from wealtharena.envs import actions
+from wealtharena.envs.kernel import rows
 from wealtharena.envs.kernel.rows import BAR, BAR_ROWS
 from wealtharena.envs.vector import RULE
 
-ROUNDING = tl.constexpr(account.ROUNDING)
+ROUNDING = tl.constexpr(rows.ROUNDING)
 TINY = tl.constexpr(actions.TINY)
 LEAST = tl.constexpr(kernel.LEAST)
 ROWS = tl.constexpr(BAR_ROWS)

@@ -15,10 +15,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from wealtharena.agents.direct.account import ROUNDING
 from wealtharena.envs.actions import TINY
 from wealtharena.envs.compiled import compiled
-from wealtharena.envs.kernel.rows import BAR, Float64, Int64
+from wealtharena.envs.kernel.rows import BAR, ROUNDING, Float64, Int64
 from wealtharena.envs.vector import RULE
 
 LEAST: Final = float(np.finfo(np.float64).tiny)

@@ -151,3 +151,4 @@ SAME_STEP: Final = 2
 
 ACCOUNT_CLIP: Final = 100.0  # bound of the account part of an observation
 RATIO_FLOOR: Final = 1e-6  # least V' / V that a reward sees: ruin costs log(1e-6), not minus infinity
+ROUNDING: Final = 1e-12  # of equity: an order or a short that is no larger is none
