@@ -1,11 +1,20 @@
 """What is typed and read by nothing is refused, or told of, and what is read is neither."""
 
 import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from wealtharena.config import compose, unread
+from wealtharena.config import compose, plugins, unread
+from wealtharena.config.readers import rules
+from wealtharena.config.specs.base import Typed
 from wealtharena.errors import ConfigError
+
+NAMED = {"split.name", "algo.name", "env.action", "env.anchor", "env.reward.name"}  # by which any task describes itself
 
 
 def told(line: str) -> list[str]:
@@ -136,3 +145,72 @@ def test_a_run_that_goes_on_is_told_of_what_another_would_be_refused_for() -> No
     assert unread.told(compose(words), words, resumed=True) == [
         "backtest.window=all has no effect: task=train does not read backtest.window=all"
     ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "task=inspect asset=forex env.fill=next_open",
+        "task=inspect features=wide",
+        "task=audit asset=forex evaluation.baselines=[cash]",
+        "task=audit algo=direct",
+        "task=audit compute.envs=8",
+        "task=collect data=ecb asset=forex split.test_share=0.3",
+        "task=collect data=ecb asset=forex features=wide",
+        "task=collect data=ecb asset=forex tracking.report=true",
+        "task=report algo=direct",
+        "task=deploy features.clip=3",
+        "task=deploy evaluation.verdict.min_dsr=0.5",
+        "task=compare data=ecb",
+        "task=compare asset.costs.commission_bps=50",
+        "task=compare evaluation.stress.delay_bars=2",
+        "task=serve env.window=9",
+        "task=backtest env.episode_bars=100",
+        "task=backtest compute.num_cpus=1",
+    ],
+)
+def test_a_block_that_a_task_has_no_use_for_is_told(line: str) -> None:
+    (said,) = told(line)
+    assert line.rpartition(" ")[2] in said
+
+
+def _keys(spec: Typed, above: str = "") -> Iterator[tuple[str, tuple[int, str]]]:
+    for name in type(spec).model_fields:
+        value = spec.__dict__[name]
+        if isinstance(value, Typed):
+            yield from _keys(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", (id(spec), name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "line",
+    [
+        "task=inspect asset=forex data=simulated data.simulator.bars=600 universe.max_symbols=2",
+        "task=audit asset=forex data=simulated data.simulator.bars=600 universe.max_symbols=2",
+        "task=collect asset=forex data=ecb",
+        "task=deploy deploy.action=list",
+        "task=report returns=mine.csv",
+    ],
+)
+def test_what_a_task_is_said_to_have_no_use_for_is_not_looked_at(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    days = pd.bdate_range("2023-01-02", periods=300)
+    pd.DataFrame({"date": days, "return": 0.01 * np.sin(np.arange(300.0))}).to_csv("mine.csv", index=False)
+    spec = compose([*line.split(), f"data.root={tmp_path}"])
+    unused = {keys for keys, why in rules(spec) if why(spec).endswith(("has no use for it", "trains nothing"))}
+    looked, of_pydantic = set(), Typed.__getattribute__
+
+    def noted(self: Typed, name: str) -> Any:
+        looked.add((id(self), name))
+        return of_pydantic(self, name)
+
+    monkeypatch.setattr(Typed, "__getattribute__", noted)
+    plugins.load("tasks", spec.task).run(spec)
+    monkeypatch.setattr(Typed, "__getattribute__", of_pydantic)
+    seen = {key for key, place in _keys(spec) if place in looked}
+    assert {"data.interval", "paths.checkpoints", "evaluation.bootstrap_draws"} & seen
+    assert {key for key in seen for keys in unused if unread.is_of(key, keys)} <= NAMED

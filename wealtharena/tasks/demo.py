@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from wealtharena.config.readers import OF_EVERY_CLASS
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import override
-from wealtharena.config.unread import OF_EVERY_CLASS
 from wealtharena.errors import WealthArenaError
 from wealtharena.files import relative
 from wealtharena.tasks.console import screen
@@ -51,8 +51,8 @@ class Stage:
     """Where the demonstration plays: a folder of its own, and what all its steps are told."""
 
     folder: Path
-    asset: str
     common: tuple[str, ...]
+    of_class: tuple[str, ...]  # for the steps that are about one class of assets
 
     @classmethod
     def of(cls, spec: ExperimentSpec, folder: Path) -> Stage:
@@ -67,25 +67,27 @@ class Stage:
         }
         return cls(
             folder,
-            spec.asset.name,
             (
-                "data=simulated",
-                f"data.simulator.bars={spec.data.simulator.bars}",
                 f"seed={spec.seed}",
                 f"quiet={str(spec.quiet).lower()}",
                 f"log={spec.log}",
                 "tracking=quiet",
-                "tracking.report=true",
-                f"evaluation.bootstrap_draws={spec.evaluation.bootstrap_draws}",
                 *(override(key, str(folder / name)) for key, name in places.items()),
+            ),
+            (
+                f"asset={spec.asset.name}",
+                "data=simulated",
+                f"data.simulator.bars={spec.data.simulator.bars}",
+                f"evaluation.bootstrap_draws={spec.evaluation.bootstrap_draws}",
+                "tracking.report=true",
             ),
         )
 
     def command(self, task: str, *overrides: str, place: str = "") -> list[str]:
         """Return the command line of a step; its run's folder bears the task's name, or `place`."""
         place = override("hydra.run.dir", str(self.folder / (place or task)))
-        asset = [] if task in OF_EVERY_CLASS else [f"asset={self.asset}"]
-        return [sys.executable, "-m", "wealtharena", f"task={task}", *asset, *self.common, place, *overrides]
+        of_class = () if task in OF_EVERY_CLASS else self.of_class
+        return [sys.executable, "-m", "wealtharena", f"task={task}", *of_class, *self.common, place, *overrides]
 
     def play(self, task: str, *overrides: str, place: str = "") -> None:
         """Carry out a step; DemoError where it fails."""
