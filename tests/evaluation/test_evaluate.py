@@ -341,7 +341,7 @@ def test_no_record_is_long_enough_where_seeds_differ_by_more_than_the_advantage(
         beside = {"buy_and_hold": worlds.trajectory(market, name="buy_and_hold")}
         return comparison.compare_group(seeds, beside, rng=np.random.default_rng(1), draws=400)["buy_and_hold"]
 
-    assert sum(group(300).difference.sharpe.low > 0 for _ in range(3)) == 0
+    assert group(300).difference.sharpe.low <= 0
     assert np.isinf([group(5).years_needed for _ in range(10)]).sum() >= 8
 
 

@@ -58,7 +58,7 @@ def test_bars_give_the_weights_of_the_backtest_again(on_paper: OnPaper, asset: s
     layout, features = made.policy.layout, made.features
     history = served.metadata.min_history_bars
     start = history - 1
-    stop = start + 8
+    stop = start + 4
     seen = []
 
     def decide(observation: np.ndarray) -> np.ndarray:

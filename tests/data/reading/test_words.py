@@ -282,7 +282,7 @@ def test_a_word_that_says_nothing_of_money_makes_no_price(name: str) -> None:
     assert not parts_of(name)[1].telling
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(word=st.from_regex(r"[a-z]{2,8}( [a-z]{2,8})?", fullmatch=True), role=st.sampled_from(["close", "volume"]))
 def test_no_word_in_brackets_is_dropped_in_silence(tmp_path: Path, word: str, role: str) -> None:
     path = tmp_path / "0000.csv"
