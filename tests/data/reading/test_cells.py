@@ -139,3 +139,11 @@ def test_a_sign_before_some_prices_changes_no_price(tmp_path: Path, sign: str, s
         for name in _PRICES
     }
     np.testing.assert_array_equal(_load(_one().assign(**made), tmp_path / "AAA.csv").close[:, 0], _one()["close"])
+
+
+@pytest.mark.parametrize(
+    "cells", [[1.0, float("inf"), 2.0], [1.0, -float("inf"), 2.0], ["1", "1e999", "2"], ["1", "inf", "2"]]
+)
+def test_what_has_no_end_is_no_number_in_any_format(cells: list[Any]) -> None:
+    with pytest.raises(DataError, match=r"volume in row 2 is .*inf|1e999.*, not a number"):
+        to_numbers({"volume": pd.Series(cells)}, Ledger("bars.parquet"))

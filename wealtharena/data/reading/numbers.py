@@ -34,9 +34,20 @@ def to_numbers(columns: Mapping[str, pd.Series], ledger: Ledger) -> dict[str, pd
     """Return the columns as float64, NaN where a cell says that there is nothing.
 
     Raises:
-        DataError: a cell is no number, or the file does not show which mark is the decimal one.
+        DataError: a cell is no number, or infinite, or the file does not show which mark is the decimal one.
     """
     _require_real(columns, ledger.name)
+    made = _made(columns, ledger)
+    for name, values in made.items():
+        if (endless := np.isinf(values.to_numpy())).any():
+            row = int(endless.argmax())
+            raise DataError(
+                f"{ledger.name}: {name} in row {row + 1} is {values.iloc[row]}, not a number", hint="correct the file"
+            )
+    return made
+
+
+def _made(columns: Mapping[str, pd.Series], ledger: Ledger) -> dict[str, pd.Series]:
     if "split" in columns:
         columns = {**columns, "split": ratios(columns["split"], ledger.name)}
     written = {name: values for name, values in columns.items() if not _is_number(values)}
