@@ -140,6 +140,29 @@ def test_a_link_to_nothing_beside_the_configuration_is_passed_over(
     assert launch(lambda cfg: 0)() == 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("group", "content", "told", "begins"),
+    [
+        ("data", "source: files\npath: bars.csv\n", "data.root, data.interval, data.start and 13 more", "files"),
+        ("algo", "name: ppo\nclip: 0.1\n", "algo.learning_rate, algo.gamma, algo.tilt_log_std and 13 more", "ppo"),
+    ],
+)
+def test_a_file_of_ones_own_that_begins_with_none_of_ours_is_told_of_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: str, content: str, told: str, begins: str
+) -> None:
+    (tmp_path / group).mkdir()
+    (tmp_path / group / "mine.yaml").write_text(content)
+    monkeypatch.setenv("WEALTHARENA_CONFIG_DIR", str(tmp_path))
+    with pytest.raises(ConfigError) as refused:
+        compose([f"{group}=mine"])
+    assert str(refused.value).startswith(
+        f"{group}=mine: {group}/mine.yaml lacks {told}; begin it with `defaults: [{begins}]`"
+    )
+    (tmp_path / group / "mine.yaml").write_text(f"defaults: [{begins}]\n{content}")
+    assert compose([f"{group}=mine"]).algo.name == "ppo"
+
+
 @pytest.mark.parametrize("size", ["0", "-1"])
 def test_a_sweeper_that_takes_no_job_at_a_time_is_refused(size: str) -> None:
     with pytest.raises(ConfigError, match=r"hydra\.sweeper\.max_batch_size=.* must be null, or a whole number above 0"):

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from wealtharena.config.composition import PRIMARY, defaults_for, groups, literal
 from wealtharena.config.homes import field_of, home
+from wealtharena.config.paths import own_config_dirs
 from wealtharena.config.preset_files import no_preset
 from wealtharena.config.specs.base import InWords, RefusedBlocksError
 from wealtharena.config.spelling import key_of
@@ -101,7 +102,7 @@ def _of_block(problem: Problem) -> Problem:
 def problems_error(problems: Sequence[Problem], overrides: Sequence[str]) -> ConfigError:
     """Return one ConfigError that carries every problem of what was typed, one a line, each with a way out."""
     defaults = defaults_for(overrides)
-    told = _by_preset(_by_choice(problems, overrides), overrides)
+    told = _by_own_file(_by_preset(_by_choice(problems, overrides), overrides), overrides, defaults)
     lines = [(problem.text, _way_out(problem, overrides, defaults)) for problem in told]
     if len(lines) == 1:
         return ConfigError(lines[0][0], hint=lines[0][1])
@@ -140,6 +141,27 @@ def _by_preset(problems: Sequence[Problem], overrides: Sequence[str]) -> list[Pr
             rest = [one for one in told if one not in set_there]
             told = [Problem(block[:-1], text, hint=f"leave out {word}, or {' and '.join(presets)}"), *rest]
     return told
+
+
+def _by_own_file(problems: Sequence[Problem], overrides: Sequence[str], defaults: Mapping[str, Any]) -> list[Problem]:
+    """Return the problems, what a file of a person's own leaves out of its group as one: it begins with none of ours."""
+    told = list(problems)
+    for word in overrides:
+        group, choice = key_of(word), word.partition("=")[2]
+        block = f"{group.replace('/', '.')}."
+        lacking = [one for one in told if one.missing and one.key.startswith(block)]
+        if not lacking or not any((folder / group / f"{choice}.yaml").is_file() for folder in own_config_dirs()):
+            continue
+        ours = defaults.get(f"{block}name", defaults.get(f"{block}source", min(groups()[group])))
+        text = f"{word}: {group}/{choice}.yaml lacks {_some([one.key for one in lacking])}"
+        hint = f"begin it with `defaults: [{ours}]`, or another choice of {group}, and say only what differs"
+        told = [Problem(block[:-1], text, hint=hint), *(one for one in told if one not in lacking)]
+    return told
+
+
+def _some(keys: Sequence[str], most: int = 3) -> str:
+    shown = ", ".join(keys[:most])
+    return shown if len(keys) <= most else f"{shown} and {len(keys) - most} more"
 
 
 def composition_error(error: BaseException, overrides: Sequence[str]) -> ConfigError:
