@@ -1,6 +1,7 @@
 import ast
 import multiprocessing
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -280,4 +281,27 @@ def test_compiled_code_outside_this_room_reads_nothing_that_its_name_on_disk_doe
     """A constant of another file would stay what it was when that file changes: numba looks at a function's own file only."""
     found = [pair for path in compiled.PACKAGE.rglob("*.py") for pair in used_in_compiled_code(path)]
     assert {"ROUNDING", "RULE", "TINY"} <= {name for name, _ in found}
-    assert {module for _, module in found if not module.startswith("wealtharena.envs")} == set()
+    covered = {".".join(path.relative_to(compiled.PACKAGE.parent).with_suffix("").parts) for path in compiled.sources()}
+    read = {name if (name := f"{module}.{word}") in covered else module for word, module in found}
+    assert read - {module.removesuffix(".__init__") for module in covered} == set()
+
+
+def test_all_that_machine_code_is_made_from_has_its_part_in_where_it_is_kept_and_nothing_else(
+    folder_for, tmp_path, monkeypatch
+):
+    room = compiled.PACKAGE / "envs"
+    marked = {
+        path
+        for path in room.rglob("*.py")
+        if re.search(r"^@(compiled|kept|machine)\b", path.read_text(), flags=re.MULTILINE)
+    }
+    assert len(marked) > 8
+    assert marked <= set(compiled.sources())
+    assert not set((room / "baselines").glob("*.py")) & set(compiled.sources())
+    copy = shutil.copytree(room, tmp_path / "envs")
+    monkeypatch.setattr(compiled, "__file__", str(copy / "compiled.py"))
+    before = folder_for(NUMBA_CACHE_DIR=tmp_path)
+    (copy / "baselines" / "contrary.py").write_text('"""A baseline."""')
+    assert folder_for(NUMBA_CACHE_DIR=tmp_path) == before
+    (copy / "rewards" / "calm.py").write_text('"""A reward."""')
+    assert folder_for(NUMBA_CACHE_DIR=tmp_path) != before

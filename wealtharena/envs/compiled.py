@@ -38,6 +38,12 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 machine: Callable[[Callable[..., Any]], Any] = intrinsic  # a function that emits machine code where it is called
 
 PACKAGE = Path(__file__).parents[1]
+# what machine code is made from, of this room: the functions and what they read; a test looks that none is left out
+MADE_FROM = (
+    "kernel",
+    "rewards",
+    *(f"{name}.py" for name in ("actions", "compiled", "logarithm", "observation", "tiles", "vector")),
+)
 PATIENCE_SECONDS = 300.0  # how long another process may compile before this one does it too
 _WRITING_SECONDS = 10.0
 COMPILING = "compiling the market kernel (once on this machine, some 20 seconds)"
@@ -49,13 +55,13 @@ def cache_folder() -> Path | None:
     """Return the folder of the compiled kernel, made if need be; None where no place can be written.
 
     It lies below NUMBA_CACHE_DIR, or XDG_CACHE_HOME, or ~/.cache, or the system's temporary folder, whichever can be
-    written first, and never inside the installed package. Its name carries a digest of every source file of this room
-    and of numba's version, and of packages that offer rewards, whole and by name, because numba itself looks at one file only and would go on using a
+    written first, and never inside the installed package. Its name carries a digest of all that it is made from,
+    of numba's version, and of packages that offer rewards, whole and by name, because numba itself looks at one file only and would go on using a
     kernel whose reward, or what that calls, has changed.
     """
     offered = plugins.modules_offered("envs.rewards")  # machine code names its module: of a renamed copy there is none
     digest = hashlib.sha256("\n".join((numba.__version__, *offered)).encode())
-    for source in (*sorted(Path(__file__).parent.rglob("*.py")), *plugins.sources_offered("envs.rewards")):
+    for source in (*sources(), *plugins.sources_offered("envs.rewards")):
         digest.update(source.read_bytes())
     name = f"kernel-{digest.hexdigest()[:16]}"
     for root in _roots():
@@ -67,6 +73,16 @@ def cache_folder() -> Path | None:
         except OSError:
             continue
     return None
+
+
+def sources() -> list[Path]:
+    """Return the files of this room that machine code is made from, in the order of their names."""
+    room = Path(__file__).parent
+    return sorted(
+        path
+        for name in MADE_FROM
+        for path in ((room / name).rglob("*.py") if (room / name).is_dir() else [room / name])
+    )
 
 
 def _roots() -> Iterator[Path]:
