@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from wealtharena.data.reading.columns import parts_of, role_of
@@ -33,6 +34,7 @@ def plain(name: str) -> str:
     return text.lower().replace(" ", "_").replace("-", "_")
 
 
+@lru_cache(maxsize=4096)  # most cells near a header are asked about, and in turn
 def is_return(name: str) -> bool:
     """Return whether a column's name says that it holds returns."""
     return re.sub(_PCT, "", plain(name)) in RETURNS or re.fullmatch(_NUMBERED, plain(name)) is not None
@@ -48,6 +50,7 @@ def is_sure(name: str) -> bool:
     return is_return(name) or plain(_without_money(name)) in LEVELS
 
 
+@lru_cache(maxsize=4096)
 def is_level(name: str) -> bool:
     """Return whether a column's name says that it holds a level, as that of a close does in any language."""
     if is_return(name):

@@ -88,6 +88,8 @@ def months_of(names: Sequence[str]) -> dict[int, int]:
 
     Words are of one language. Nothing where a month is lacking.
     """
+    if len(names) < 12:
+        return {}
     words = [_bare(_UNIT.sub("", name.strip())) for name in names]
     for known in (MONTHS, _NUMBERED, *(months for _, months in _LANGUAGES)):
         found = {place: known[word] for place, word in enumerate(words) if word in known}
