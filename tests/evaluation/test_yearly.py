@@ -62,7 +62,7 @@ def changed(row: int, place: int, cell: str) -> list[list[str]]:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_table_of_years_by_months_is_its_monthly_returns(tmp_path: Path, data: st.DataObject) -> None:
     begins, count = data.draw(st.integers(0, 11)), data.draw(st.integers(13, 60))
