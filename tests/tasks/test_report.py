@@ -46,7 +46,9 @@ def test_returns_alone_are_measured_without_a_verdict_and_without_positions(
     assert 'id="positions"' not in page
     (unit,) = (note for note in record["notes"] if "returns are taken as shares" in note)
     assert "returns are taken as shares" in page
-    assert "returns_unit=percent" in " ".join(capsys.readouterr().out.split()), unit
+    out = " ".join(capsys.readouterr().out.split())
+    assert "returns_unit=percent" in out, unit
+    assert "No baselines beside it" in out
     assert "returns read from my.csv" in page
     assert not Path("results/ledger.jsonl").exists(), "nothing of ours was looked at"
 
@@ -88,7 +90,9 @@ def test_a_baseline_that_is_drawn_is_the_mean_of_its_draws_here_too(
     assert random["seeds"] == 4
     assert random["sharpe_low"] < random["sharpe"] < random["sharpe_high"]
     assert "turnover" not in random, "nothing is known of the orders behind a record, and none is shown beside it"
-    assert "random (mean of 4)" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "random (mean of 4)" in out
+    assert "No baselines" not in out
     assert "Random is the mean of 4 draws" in page
     assert record["baselines"]["buy_and_hold"]["invested"] > 0.9
 

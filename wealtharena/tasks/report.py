@@ -33,6 +33,7 @@ NOTE: Final = (
     "How these returns were made is not known here: whether costs are in them, whether anything looked ahead, and how many "
     "others were tried. So there is no verdict."
 )
+NO_PRICES: Final = "No baselines beside it: they take prices of the same time, as by data=yahoo asset=etf or data=files data.path=prices.csv."
 
 
 def run(spec: ExperimentSpec) -> int:
@@ -168,4 +169,6 @@ def show(content: dict[str, Any], folder: Path) -> None:
     out.print(console.comparison_table(content))
     for note in content["notes"]:
         out.print(f"- {note}", style="dim")
+    if not content["baselines"]:
+        out.print(f"- {NO_PRICES}", style="dim")
     console.report(folder)
