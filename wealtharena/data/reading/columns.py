@@ -202,14 +202,13 @@ def _say_unpaid(
     Beside `dividends` it is said where these have none: special ones. So it is where one contains payouts: Compustat's
     total return factor, CRSP's return beside the one without them.
     """
-    names = {plain(column): frame.iloc[:, place].astype("string") for place, column in enumerate(frame.columns)}
+    places = {plain(column): place for place, column in enumerate(frame.columns)}
+    names = {name: frame.iloc[:, places[name]].astype("string") for name in ("trfd", "ret", "retx") if name in places}
     paying = "trfd" in names and names["trfd"].nunique() > 1
     paying |= {"ret", "retx"} <= set(names) and bool((names["ret"] != names["retx"]).fillna(value=False).any())
     paid = pd.to_numeric(dividends[0][1].astype("string"), errors="coerce").fillna(0).to_numpy() if dividends else 0.0
     if passed and paying and not dividends:
-        ledger.note(
-            f"{'trfd' if 'trfd' in names else 'ret'} contains payouts that no column names: none of them is paid"
-        )
+        ledger.note(f"{next(iter(names))} contains payouts that no column names: none of them is paid")
     for place, column in enumerate(frame.columns):
         if str(column) not in passed or not _PAYOUTS.search(plain(column)):
             continue
@@ -395,6 +394,6 @@ def _take_adjusted(found: dict[str, list[tuple[str, pd.Series]]], ledger: Ledger
 def _is_blank(values: pd.Series) -> bool:
     """Return whether a column holds nothing at all."""
     if pd.api.types.is_string_dtype(values) or values.dtype == object:
-        text = values.astype("string").str.strip().fillna("")
-        return bool(len(values)) and bool((text == "").all())
+        texts = (part.astype("string").str.strip().fillna("") for part in (values.iloc[:64], values.iloc[64:]))
+        return bool(len(values)) and all((text == "").all() for text in texts)  # the first cells tell of nearly all
     return bool(len(values)) and bool(values.isna().all())
