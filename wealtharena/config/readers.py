@@ -29,12 +29,12 @@ OF_EVERY_CLASS: Final = ("deploy", "serve", "compare")  # tasks that are about t
 _MACHINES: Final = ("compute=", *(f"compute.{key}" for key in ("address", "num_cpus", "envs", "runners", "learners")))
 _LEARNING: Final = ("algo.", "model", "reward", "env.episode_bars", "env.random_start", "env.randomisation", *_MACHINES)
 _AGENTS: Final = ("data", "universe", "features", "env", "split", "evaluation", "algo", "asset.")
-# what a task has no use for as a whole
+# what a task has no use for as a whole; where things are kept may be said to all
 _NO_USE: Final[Mapping[str, tuple[str, ...]]] = {
-    "inspect": ("features", "env", "split", "evaluation", "paths", "algo"),
-    "collect": ("env", "split", "evaluation", "paths", "algo"),
-    "audit": ("split", "evaluation", "paths", "algo", "model", *_MACHINES),
-    "report": ("split", "paths", "algo"),
+    "inspect": ("features", "env", "split", "evaluation", "algo"),
+    "collect": ("env", "split", "evaluation", "algo"),
+    "audit": ("split", "evaluation", "algo", "model", *_MACHINES),
+    "report": ("split", "algo"),
     "deploy": _AGENTS,
     "serve": _AGENTS,
     "compare": (
