@@ -130,6 +130,8 @@ def test_what_a_choice_never_reads_is_told(line: str) -> None:
         "task=deploy tracking.wandb.registry=models/crypto tracking.wandb.entity=mine",
         "task=backtest tracking.wandb.mode=disabled",
         "tracking.mirrors=[tensorboard]",
+        "task=compare data.root=elsewhere paths.results=elsewhere",
+        "task=inspect paths.checkpoints=elsewhere paper.root=elsewhere",
         "sweep=ppo tracking=quiet",
         "backtest.checkpoints=[] backtest.baseline=null",
         "asset.benchmark=ETH-USD",

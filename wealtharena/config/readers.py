@@ -28,7 +28,10 @@ _TRAINED: Final = (
 OF_EVERY_CLASS: Final = ("deploy", "serve", "compare")  # tasks that are about the agents of all of them
 _MACHINES: Final = ("compute=", *(f"compute.{key}" for key in ("address", "num_cpus", "envs", "runners", "learners")))
 _LEARNING: Final = ("algo.", "model", "reward", "env.episode_bars", "env.random_start", "env.randomisation", *_MACHINES)
-_AGENTS: Final = ("data", "universe", "features", "env", "split", "evaluation", "algo", "asset.")
+_AGENTS: Final = (
+    *("data=", *(f"data.{name}" for name in DataSpec.model_fields if name != "root")),
+    *("universe", "features", "env", "split", "evaluation", "algo", "asset."),
+)
 # what a task has no use for as a whole; where things are kept may be said to all
 _NO_USE: Final[Mapping[str, tuple[str, ...]]] = {
     "inspect": ("features", "env", "split", "evaluation", "algo"),
