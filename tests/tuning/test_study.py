@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import json
-import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,11 +9,11 @@ from typing import Any
 import optuna
 import pytest
 
-from tests.tuning.toy import Toy, run, sweep_spec
+from tests.tuning.objectives import Toy
+from tests.tuning.toy import run, sweep_spec
 from wealtharena.config import compose
 from wealtharena.config.specs.experiment import SEEDS, seed_after
 from wealtharena.errors import ConfigError, TrainingError
-from wealtharena.tuning import engine
 from wealtharena.tuning.engine import scheduler_of
 from wealtharena.tuning.rows import Rows, collect
 from wealtharena.tuning.search import FINISHED_KEY, STEP_KEY, StudySearch, open_study, reached
@@ -156,48 +152,6 @@ def test_a_score_that_was_changed_in_the_study_is_told(tmp_path: Path, end: dict
         collect(opened(made.path), made.rows)
     (tmp_path / "study.trials" / "0.json").write_text('{"evaluation": 2}')  # of before scores were kept there
     assert collect(opened(made.path), made.rows)[0].score == 2.5
-
-
-@pytest.mark.slow
-def test_a_search_ends_where_what_a_trial_earned_cannot_be_kept_and_goes_on_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Tune prints what a searcher raises and goes on: a full disk would leave a search that is complete without its trials."""
-    with monkeypatch.context() as patched:
-        written = Rows.write
-
-        def full(rows: Rows, number: int, state: str, result: Mapping[str, Any]) -> None:
-            if number == 1:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "1.json")
-            written(rows, number, state, result)
-
-        patched.setattr(Rows, "write", full)
-        with pytest.raises(OSError, match=r"No space left on device: '1\.json'"):
-            run(sweep_spec(trials=3), Toy(), tmp_path, identity={"data.bars": "f"})
-    assert not logging.getLogger("ray.tune").isEnabledFor(logging.ERROR)  # Ray has no traceback of its own above it
-    found = run(sweep_spec(trials=3), Toy(), tmp_path, identity={"data.bars": "f"})
-    assert [row.state for row in found.trials] == ["COMPLETE"] * 3
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("full", [True, False])
-def test_what_tune_stumbles_over_on_a_full_disk_is_told_as_that(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: bool
-) -> None:
-    """A line of its own that was cut off is a JSONDecodeError to it."""
-
-    def cut(self: object) -> None:
-        json.loads("{")
-
-    def without_room(folder: Path) -> None:
-        if full:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
-
-    monkeypatch.setattr("ray.tune.Tuner.fit", cut)
-    monkeypatch.setattr(engine, "require_writable", without_room)
-    with pytest.raises(OSError if full else json.JSONDecodeError) as told:
-        run(sweep_spec(trials=3), Toy(), tmp_path, identity={"data.bars": "f"})
-    assert not full or told.value.filename == str(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,68 +1,18 @@
-"""A toy search that a test can run, kill and resume: the score is a parabola in x, or noise."""
+"""A toy search that a test can run, kill and resume."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from tests.tuning.objectives import STEPS, Toy
 from wealtharena.config.specs.agent import ComputeSpec
 from wealtharena.config.specs.sweep import SweepSpec
-from wealtharena.tuning.engine import Report, SearchResult, search
+from wealtharena.tuning.engine import SearchResult, search
 from wealtharena.tuning.rows import TrialRow
-
-STEPS = 4
-
-
-class Toy:
-    """Reports `-(x - 0.3)^2`, better with every step.
-
-    Trial numbers in `broken` raise, those in `blank` report NaN, those in `killed` end as the system's OOM killer ends a
-    process, and those in `endless` wait to be ended.
-    """
-
-    def __init__(
-        self,
-        *,
-        broken: Sequence[int] = (),
-        blank: Sequence[int] = (),
-        killed: Sequence[int] = (),
-        endless: Sequence[int] = (),
-        delay_seconds: float = 0.0,
-    ) -> None:
-        self.broken, self.blank, self.killed = tuple(broken), tuple(blank), tuple(killed)
-        self.endless, self.delay_seconds = tuple(endless), delay_seconds
-
-    def __call__(self, overrides: Sequence[str], *, number: int, report: Report, shared: Any) -> None:
-        x = float(dict(item.split("=") for item in overrides)["x"])
-        if number in self.broken:
-            raise ValueError(f"trial {number} is broken on purpose")
-        for step in range(STEPS):
-            time.sleep(self.delay_seconds)
-            score = float("nan") if number in self.blank else -((x - 0.3) ** 2) * (1 + 1 / (step + 1))
-            report(score, {})
-            if number in self.killed:
-                os.kill(os.getpid(), signal.SIGKILL)
-            if number in self.endless:
-                time.sleep(600)
-
-
-class Noise:
-    """Reports the Sharpe ratio of returns that no configuration has a hand in, and the returns."""
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-
-    def __call__(self, overrides: Sequence[str], *, number: int, report: Report, shared: Any) -> None:
-        returns = np.random.default_rng([self.seed, number]).normal(0, 0.01, 500)
-        report(float(returns.mean() / returns.std(ddof=1) * np.sqrt(252)), {"x_validation_returns": returns.tolist()})
 
 
 class Watcher:

@@ -100,7 +100,7 @@ def _start(compute: ComputeSpec, quiet: dict[str, Any]) -> None:
         cpus = compute.num_cpus or max(usable_cores(), compute.runners + compute.learners + 1)
         try:
             # no thread may start it: its processes die with the thread that began them
-            with told("Ray to start"), _in_a_group_of_its_own():
+            with told("Ray to start"), _in_a_group_of_its_own(), unwatched():
                 ray.init(address="local", num_cpus=cpus, include_dashboard=False, runtime_env=own_python(), **quiet)
         except Exception as error:  # where a machine is slow Ray raises that very class
             raise _not_started(error) from error
@@ -158,6 +158,25 @@ def _in_a_group_of_its_own() -> Iterator[None]:
         yield
     finally:
         services.ConsolePopen = plain  # type: ignore[misc]  # as above
+
+
+@contextlib.contextmanager
+def unwatched() -> Iterator[None]:
+    """Let a Ray that starts in the body have neither its dashboard's process nor the one that reads logs for drivers.
+
+    The one starts without its page, too, and the other where nobody has asked for logs: each imports Ray anew, and a start waits
+    for the first. Errors come from elsewhere.
+    """
+    from ray._private import node
+
+    plain: Any = node.Node
+    started = plain.start_api_server, plain.start_log_monitor
+    plain.start_api_server = lambda self, **_: setattr(self, "_webui_url", "")  # as a Ray has it that serves no page
+    plain.start_log_monitor = lambda self: None
+    try:
+        yield
+    finally:
+        plain.start_api_server, plain.start_log_monitor = started
 
 
 def _require_addresses(limit: int) -> None:

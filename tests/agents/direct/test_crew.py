@@ -79,8 +79,8 @@ def spread(learners: int) -> DirectEngine:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_learners_on_a_cluster_learn_what_one_here_learns_and_outlive_each_other(
-    nodes: tuple[Any, Any],
+def test_a_learner_on_a_cluster_learns_what_one_here_learns_and_ends_the_run_once_it_says_nothing(
+    nodes: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, alone = spread(0), spread(1)
     assert isinstance(here.crew, Here)
@@ -88,8 +88,18 @@ def test_learners_on_a_cluster_learn_what_one_here_learns_and_outlive_each_other
     for built in (here, alone):
         built.iterate()
     assert same(numbers(here), numbers(alone))
+
+    monkeypatch.setattr(crew, "ANSWER_SECONDS", 0.0)
+    with pytest.raises(TrainingError, match="no learner answers"):
+        alone.iterate()
     alone.close()
 
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_learners_on_a_cluster_learn_what_one_here_learns_and_outlive_each_other(nodes: tuple[Any, Any]) -> None:
+    here = spread(0)
+    here.iterate()
     both = spread(2)
     both.chances[1].set_state(both.chances[0].get_state())  # the same windows for both: their mean is either's
     both.iterate()
@@ -119,16 +129,6 @@ def test_learners_on_a_cluster_learn_what_one_here_learns_and_outlive_each_other
         both.iterate()
     assert "resume=" in str(ended.value.hint)
     both.close()
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-def test_learners_that_say_nothing_end_the_run(nodes: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    built = spread(1)
-    monkeypatch.setattr(crew, "ANSWER_SECONDS", 0.0)
-    with pytest.raises(TrainingError, match="no learner answers"):
-        built.iterate()
-    built.close()
 
 
 @pytest.mark.slow
