@@ -115,6 +115,10 @@ def _serve() -> None:
     for name in sys.argv[1:]:
         import_module(name)
     compose(())  # every fork has read the files of configuration then
+    if "numba" in sys.modules:  # which takes half a second at the first call of anything compiled
+        registry = import_module("numba.core.registry")
+        registry.cpu_target.typing_context.refresh()
+        registry.cpu_target.target_context.refresh()
     gc.freeze()  # what was imported is in nobody's way
     for line in sys.stdin:
         call = json.loads(line)

@@ -214,7 +214,7 @@ def test_a_letter_that_a_streams_encoding_lacks_ends_no_run(monkeypatch: pytest.
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(kept, encoding))
     monkeypatch.setattr(sys, "argv", list(sys.argv))
     try:
-        exec(SAYS, {})  # noqa: S102 - as the process above
+        exec(SAYS, {})  # as the process above
         sys.stdout.flush()
     finally:
         speech.use("text")

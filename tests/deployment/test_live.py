@@ -47,7 +47,7 @@ def test_promotions_drop_no_request_and_mix_no_versions_at_a_free_port(tmp_path:
         askers = [threading.Thread(target=ask, args=(address,)) for _ in range(3)]
         for asker in askers:
             asker.start()
-        for _ in range(4):
+        for _ in range(2):
             promote(store, AGENT, "v2")
             _until(lambda: seen[-1][1] == "v2")
             rollback(store, AGENT)

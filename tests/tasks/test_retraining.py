@@ -127,9 +127,7 @@ def stopped(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize(
-    ("split", "end"), [("holdout", "2018-12-31"), ("walk_forward split.folds=2", "2023-12-29")]
-)
+@pytest.mark.parametrize(("split", "end"), [("holdout", "2018-12-31"), ("walk_forward split.folds=2", "2023-12-29")])
 def test_weights_that_have_learnt_from_a_test_window_begin_no_training(
     small: Small, finished: Finished, split: str, end: str
 ) -> None:
