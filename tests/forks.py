@@ -62,6 +62,30 @@ class Fork(ForkProcess):
         return _Forking(process_obj)
 
 
+def called(words: Sequence[str], folder: Path, *, out: str = ".out", err: str = ".err") -> tuple[int | None, str, str]:
+    """Run the command line in a fork of this process, in a folder, and return its exit code and what it has printed.
+
+    What it prints may go elsewhere, as `speak_to` has it; of that nothing is returned.
+    """
+    from wealtharena.cli import main
+
+    def play() -> None:
+        os.chdir(folder)
+        speak_to(out, err)
+        sys.argv = ["run.py", *words]
+        code = main()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        sys.exit(code)
+
+    one = Fork(target=play)
+    one.start()
+    one.join(LIMIT_SECONDS)
+    said = [(folder / name).read_text() if (folder / name).is_file() else "" for name in (out, err)]
+    return one.exitcode, *said
+
+
 class Forks:
     """A process that imports `modules` and then forks for every call; close it when done.
 

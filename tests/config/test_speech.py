@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.forks import called
 from tests.reporting.made_up import report_data
 from wealtharena.config import speech
 from wealtharena.config.ending import show
@@ -116,19 +117,6 @@ def test_a_glance_is_not_told_how_long_it_took(capsys) -> None:
     assert capsys.readouterr().out == "Took 1 min 15 s.\n"
 
 
-def whole_job(*words: str, place: Path) -> subprocess.CompletedProcess[str]:
-    """Play the command in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "wealtharena", *words],
-        cwd=place,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-
-
 BACKTEST = (
     "task=backtest", "asset=etf", "data=simulated", "data.simulator.bars=400", "backtest.baseline=cash",
     "evaluation.bootstrap_draws=200", "evaluation.baselines=[buy_and_hold,cash]",
@@ -137,16 +125,24 @@ BACKTEST = (
 
 @pytest.mark.slow
 def test_a_whole_quiet_job_prints_its_verdict_where_its_report_is_and_no_more(tmp_path: Path) -> None:
-    done = whole_job("quiet=true", *BACKTEST, place=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    verdict, line = done.stdout.splitlines()
+    code, said, trouble = called(("quiet=true", *BACKTEST), tmp_path)
+    assert (code, trouble) == (0, "")
+    verdict, line = said.splitlines()
     assert verdict == "Verdict: rejected  SIMULATED DATA "
     assert (tmp_path / line.removeprefix("Report: ")).is_file()
 
 
 @pytest.mark.slow
 def test_every_line_of_a_whole_job_is_an_object_and_the_last_tells_its_end(tmp_path: Path) -> None:
-    done = whole_job("log=json", *BACKTEST, place=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "wealtharena", "log=json", *BACKTEST],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     found = lines(done.stdout)
     assert (found[-1]["event"], found[-1]["task"], found[-1]["exit_code"]) == ("end", "backtest", 0)
@@ -155,9 +151,9 @@ def test_every_line_of_a_whole_job_is_an_object_and_the_last_tells_its_end(tmp_p
 
 @pytest.mark.slow
 def test_a_refusal_is_one_object_on_standard_error(tmp_path: Path) -> None:
-    done = whole_job("log=json", "algo.clip=3", place=tmp_path)
-    (found,) = lines(done.stderr)
-    assert (done.returncode, found["event"], found["hint"]) == (2, "error", "try algo.clip=0.2")
+    code, _, trouble = called(("log=json", "algo.clip=3"), tmp_path)
+    (found,) = lines(trouble)
+    assert (code, found["event"], found["hint"]) == (2, "error", "try algo.clip=0.2")
 
 
 @pytest.mark.slow

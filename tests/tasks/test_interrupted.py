@@ -16,9 +16,8 @@ import pytest
 
 from benchmarks.attacks import moments
 from tests.envs.markets import market_of, panel_of, spec_of
-from tests.forks import CLOSED, UNREAD, Fork, speak_to
+from tests.forks import CLOSED, UNREAD, called
 from tests.tasks.conftest import SMALL, record
-from wealtharena.cli import main
 from wealtharena.config import compose
 from wealtharena.envs.simulate import simulate
 from wealtharena.errors import FirewallError, UsedFolderError, WealthArenaError
@@ -225,19 +224,9 @@ def test_a_job_whose_output_nobody_reads_comes_to_its_end(tmp_path: Path) -> Non
 def test_a_job_comes_to_its_end_wherever_its_output_goes(
     tmp_path: Path, job: tuple[str, ...], out: str, err: str
 ) -> None:
-    def play() -> None:
-        os.chdir(tmp_path)
-        speak_to(out, err)
-        sys.argv = ["run.py", *job, *SPEAKING]
-        code = main()
-        sys.stdout.flush()
-        sys.exit(code)
-
     with moments.quiet_environment():
-        one = Fork(target=play)
-        one.start()
-        one.join(240)
-    assert_whole(tmp_path, one.exitcode, (tmp_path / ".err").read_text() if err != CLOSED else "")
+        code, _, said = called((*job, *SPEAKING), tmp_path, out=out, err=err)
+    assert_whole(tmp_path, code, said)
 
 
 def test_a_run_of_several_folds_goes_on_by_the_steps_of_a_fold() -> None:
