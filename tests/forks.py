@@ -22,6 +22,8 @@ from tests import quicker
 from wealtharena.config import compose
 
 LIMIT_SECONDS = 240
+ROOT = Path(__file__).parents[1]
+UNREAD, CLOSED = "| true", ">&-"  # as a shell says them
 
 
 def runs(pid: int) -> bool:
@@ -60,22 +62,55 @@ class Fork(ForkProcess):
         return _Forking(process_obj)
 
 
+def called(words: Sequence[str], folder: Path, *, out: str = ".out", err: str = ".err") -> tuple[int | None, str, str]:
+    """Run the command line in a fork of this process, in a folder, and return its exit code and what it has printed.
+
+    What it prints may go elsewhere, as `speak_to` has it; of that nothing is returned.
+    """
+    from wealtharena.cli import main
+
+    def play() -> None:
+        os.chdir(folder)
+        speak_to(out, err)
+        sys.argv = ["run.py", *words]
+        code = main()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        sys.exit(code)
+
+    one = Fork(target=play)
+    one.start()
+    one.join(LIMIT_SECONDS)
+    said = [(folder / name).read_text() if (folder / name).is_file() else "" for name in (out, err)]
+    return one.exitcode, *said
+
+
 class Forks:
-    """A process that imports `modules` and then forks for every call; close it when done."""
+    """A process that imports `modules` and then forks for every call; close it when done.
 
-    def __init__(self, *modules: str) -> None:
+    What it imports it finds in the folder `root` and where `path`, a PYTHONPATH, says.
+    """
+
+    def __init__(self, *modules: str, root: Path = ROOT, path: str = "") -> None:
         command = [sys.executable, "-m", "tests.forks", *modules]
-        root = Path(__file__).parents[1]
-        self._server = subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        env = os.environ | ({"PYTHONPATH": path} if path else {})
+        both = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self._server = subprocess.Popen(command, cwd=root, env=env, text=True, **both)
 
-    def run(self, folder: Path, script: Path, words: Sequence[str], *, env: Mapping[str, str]) -> Any:
-        """Run `python script words...` in a folder and environment, and return it completed, as subprocess.run does."""
-        out, err = folder / ".stdout", folder / ".stderr"
+    def run(
+        self, folder: Path, script: Path, words: Sequence[str], *, env: Mapping[str, str], out: str | None = None
+    ) -> Any:
+        """Run `python script words...` in a folder and environment, and return it completed, as subprocess.run does.
+
+        What it prints may go to `out`, a file or what UNREAD and CLOSED stand for, instead.
+        """
+        kept, err = folder / ".stdout", folder / ".stderr"
         call = {
             "folder": str(folder),
             "argv": [str(script), *words],
             "env": dict(env),
-            "out": str(out),
+            "out": out or str(kept),
             "err": str(err),
         }
         assert self._server.stdin is not None
@@ -88,8 +123,9 @@ class Forks:
         guard.cancel()
         assert answer, f"no answer within {LIMIT_SECONDS} s: {err.read_text()}"
         code = int(answer)
-        said = [path.read_text() for path in (out, err)]
-        out.unlink(), err.unlink()
+        said = [path.read_text() if path.exists() else "" for path in (kept, err)]
+        for path in (kept, err):
+            path.unlink(missing_ok=True)
         return subprocess.CompletedProcess(call["argv"], code, *said)
 
     def close(self) -> None:
@@ -103,6 +139,10 @@ def _serve() -> None:
     for name in sys.argv[1:]:
         import_module(name)
     compose(())  # every fork has read the files of configuration then
+    if "numba" in sys.modules:  # which takes half a second at the first call of anything compiled
+        registry = import_module("numba.core.registry")
+        registry.cpu_target.typing_context.refresh()
+        registry.cpu_target.target_context.refresh()
     gc.freeze()  # what was imported is in nobody's way
     for line in sys.stdin:
         call = json.loads(line)
@@ -122,9 +162,8 @@ def _job(call: dict[str, Any]) -> int:
     os.chdir(call["folder"])
     os.environ.clear()
     os.environ.update(call["env"])
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((nothing, 0), (_written(call["out"]), 1), (_written(call["err"]), 2)):
-        os.dup2(source, target)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    speak_to(call["out"], call["err"])
     sys.argv = list(call["argv"])
     sys.path[0] = str(Path(call["argv"][0]).parent)
     code: Any = 0
@@ -140,13 +179,29 @@ def _job(call: dict[str, Any]) -> int:
         code = 1
     threading._shutdown()  # as the end of a process has it: launchers end their workers in these two
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
     return int(code or 0)
 
 
-def _written(path: str) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+def speak_to(out: str, err: str) -> None:
+    """Let this process print where these say: into a file, a pipe that nobody reads (UNREAD), or nowhere (CLOSED)."""
+    for number, name, where in ((1, "stdout", out), (2, "stderr", err)):
+        if where == CLOSED:
+            os.close(number)
+            setattr(sys, name, None)  # as Python finds it
+            continue
+        os.dup2(_opened(where), number)
+        setattr(sys, name, os.fdopen(number, "w", buffering=-1 if number == 1 else 1, closefd=False))
+
+
+def _opened(where: str) -> int:
+    if where != UNREAD:
+        return os.open(where, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
+from omegaconf import OmegaConf
 from omegaconf.base import Box, Node
 
 from wealtharena.agents.memory import free_bytes
@@ -48,6 +49,7 @@ def prepare() -> None:
     if not hasattr(source.load_config, "__wrapped__"):
         source.load_config = _once(source.load_config)
         ConfigLoaderImpl._embed_result_config = staticmethod(_once_embedded(ConfigLoaderImpl._embed_result_config))
+        ConfigLoaderImpl.load_sweep_config = _once_a_job(ConfigLoaderImpl.load_sweep_config)
         packaged: Any = SourcesRegistry.instance().resolve("pkg")
         for name in ("is_config", "is_group", "load_config"):
             setattr(packaged, name, _once_of_hydra(getattr(packaged, name)))
@@ -111,6 +113,22 @@ def _once_embedded(embed: Any) -> Any:
         if key[0] is None:
             return embed(loaded, package)
         return _copied(kept, key, lambda: embed(loaded, package))
+
+    return quick
+
+
+def _once_a_job(load: Any) -> Any:
+    """Return what composes a job of a grid once for Hydra's look at all of them and for its beginning."""
+    kept: dict[tuple[Any, ...], bytes] = {}
+    held: list[Any] = []  # so that no other has their identity
+
+    @functools.wraps(load)
+    def quick(self: Any, master_config: Any, sweep_overrides: list[str]) -> Any:
+        held.append((self, master_config))
+        key = (id(self), id(master_config), *sweep_overrides)
+        made = _copied(kept, key, lambda: load(self, master_config, sweep_overrides))
+        OmegaConf.copy_cache(from_config=master_config, to_config=made)  # moments are all jobs'
+        return made
 
     return quick
 

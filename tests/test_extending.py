@@ -11,13 +11,15 @@ import json
 import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import pytest
+
+from benchmarks.attacks import moments
+from tests.forks import Forks
 
 pytestmark = pytest.mark.slow
 
@@ -207,11 +209,11 @@ ALGORITHM = {
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> House:
-    """Return `run(*command)`: run a command on a fresh copy of the package in which all drafts stand."""
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """Yield `run(script, *words)`: run a script on a fresh copy of the package in which all drafts stand."""
     place = tmp_path_factory.mktemp("house")
     for name in ("wealtharena", "conf", "sweeps"):
-        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, place / name)  # with what Python has compiled, which stays that of the files
     shutil.copy(ROOT / "run.py", place)
     for draft in (PROVIDER, BASELINE, REWARD, ALGORITHM):
         for name, text in draft.items():
@@ -219,25 +221,22 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
             assert not target.exists(), f"{name} exists: a draft adds files and changes none"
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(dedent(text).lstrip())
+    forks = Forks(*moments.MODULES, root=place, path=os.pathsep.join([str(place), str(ROOT)]))
+    (place / "where.py").write_text("import wealtharena; print(wealtharena.__file__)")
 
-    def run(*command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *command],
-            cwd=place,
-            env=os.environ | {"PYTHONPATH": str(place)},
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
+    def run(script: str | Path, *words: str) -> subprocess.CompletedProcess[str]:
+        quietly = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        found: subprocess.CompletedProcess[str] = forks.run(place, place / script, words, env=quietly)
+        return found
 
-    return run
+    assert run("where.py").stdout == f"{place / 'wealtharena' / '__init__.py'}\n"
+    yield run
+    forks.close()
 
 
 def test_a_provider_is_one_file_one_yaml_and_one_test(house: House) -> None:
     done = house(
-        "-m",
-        "pytest",
+        Path(pytest.__file__).with_name("__main__.py"),
         "-q",
         "-p",
         "no:cacheprovider",

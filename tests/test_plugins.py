@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from benchmarks.attacks import moments
+from tests.forks import Forks
 from wealtharena.config import plugins
 from wealtharena.errors import ConfigError
 
@@ -27,23 +29,23 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Return `run(*words)`: run.py in a folder of its own, with the example's package installed away from this Python."""
-    work = tmp_path_factory.mktemp("plugins")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which the example's package is installed, away from this Python."""
+    folder = tmp_path_factory.mktemp("plugins") / "site"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
     subprocess.run(
-        [*pip, "--target", str(work / "site"), str(ROOT / "examples" / "plugin")],
+        [*pip, "--disable-pip-version-check", "--target", str(folder), str(ROOT / "examples" / "plugin")],
         check=True, capture_output=True, timeout=240,
     )  # fmt: skip
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(work / "site"), str(ROOT)])}
+    return folder
 
-    def call(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, str(ROOT / "run.py"), *words],
-            cwd=work, env=environment, capture_output=True, text=True, timeout=240, check=False,
-        )  # fmt: skip
 
-    return call
+@pytest.fixture(scope="module")
+def run(site: Path) -> Iterator[Run]:
+    """Yield `run(*words)`: run.py beside the package, in forks of one process that has imported ours."""
+    forks = Forks(*moments.MODULES, "wealtharena.tasks.paper", path=os.pathsep.join([str(site), str(ROOT)]))
+    yield lambda *words: forks.run(site.parent, ROOT / "run.py", words, env=os.environ)
+    forks.close()
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +90,12 @@ def test_a_package_s_broker_and_risk_rule_trade_on_paper(run: Run, trained: Path
     assert list(tmp_path.rglob("orders.jsonl"))
 
 
-def test_choices_of_a_package_are_listed_and_a_wrong_block_is_refused(run: Run) -> None:
-    said = run("--help").stdout
+def test_choices_of_a_package_are_listed_and_a_wrong_block_is_refused(site: Path, run: Run) -> None:
+    said = subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), "--help"],
+        cwd=site.parent, env=os.environ | {"PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])},
+        capture_output=True, text=True, timeout=240, check=False,
+    ).stdout  # fmt: skip
     assert all(name in said for name in ("clockwork", "spo", "calm", "logged"))
     refused = run("task=backtest", "backtest.baseline=cash", "+risk.own.few={symbols: 0, action: skip}")
     assert refused.returncode == 2

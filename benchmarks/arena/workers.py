@@ -31,7 +31,7 @@ class Worker:
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["benchmarks.arena.command"])  # more than a second of imports, once
+        context.set_forkserver_preload(["benchmarks.arena.preloaded"])  # some seconds, once
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs,))
         with _undisturbed():

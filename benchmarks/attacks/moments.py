@@ -49,21 +49,38 @@ class Played:
     moments: int
 
 
+# what a whole job imports, and what its export, bootstrap and picture load when they come to it
+MODULES = (
+    "wealtharena.cli",
+    "wealtharena.tasks.train",
+    "wealtharena.tasks.backtest",
+    "wealtharena.tasks.judging",
+    "wealtharena.tasks.deploy",
+    "wealtharena.tasks.keeping",
+    "wealtharena.registry.publish",
+    "wealtharena.agents.algorithms.ppo",
+    "wealtharena.agents.on_policy.engine",
+    "ray.rllib.algorithms.ppo.ppo_catalog",
+    "ray.rllib.algorithms.ppo.torch.default_ppo_torch_rl_module",
+    "wealtharena.data.loading",
+    "wealtharena.tracking.tracker",
+    "wealtharena.reporting.plots",
+    "wealtharena.tasks.collect",
+    "wealtharena.tasks.sweep",
+    "torch.onnx",
+    "onnx",
+    "onnxruntime",
+    "arch",
+    "matplotlib.figure",
+)
+
+
 def ready() -> None:
     """Import what the jobs need, once for all forks."""
     import importlib
 
-    for name in ("cli", "tasks.train", "tasks.judging", "tasks.deploy", "tasks.keeping", "registry.publish"):
-        importlib.import_module(f"wealtharena.{name}")
-    for name in ("agents.algorithms.ppo", "tracking.tracker", "reporting.plots", "tasks.collect", "tasks.sweep"):
-        importlib.import_module(f"wealtharena.{name}")
-    for name in (
-        "torch.onnx",
-        "onnx",
-        "arch",
-        "matplotlib.figure",
-    ):
-        importlib.import_module(name)  # what an export, a bootstrap and a picture load when they come to it
+    for name in MODULES:
+        importlib.import_module(name)
 
 
 @dataclass(frozen=True)

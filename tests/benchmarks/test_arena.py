@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from benchmarks.arena import board, command, courses, entries, page, play
-from tests.forks import Fork
+from tests.forks import LIMIT_SECONDS, Fork
 from tests.training.test_killed import First
 from wealtharena.config.paths import conf_dir
 from wealtharena.training import train
 from wealtharena.training.checkpoints import load_state
+from wealtharena.training.job import Silent
 
 pytestmark = pytest.mark.slow
 
@@ -94,31 +95,30 @@ def test_a_cell_is_trained_measured_and_not_played_twice(tmp_path: Path, monkeyp
         played(tmp_path, entries.Entrant("ppo", "", (*PPO, "algo.clip=0.1")))
 
 
-def begin(out: Path, steps: tuple[str, ...]) -> None:
-    played(out, entries.Entrant("ppo", "", steps))
+class Kills(Silent):
+    """Kills its process behind the second state of a training that was to have four."""
+
+    def on_iteration(self, record: Mapping) -> None:
+        if record["iteration"] == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_killed_cell_goes_on_and_ends_in_what_it_would_have_been(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps = (*PPO[:-2], "train.env_steps=24576", "train.evaluations=6")
-    whole = played(tmp_path / "whole", entries.Entrant("ppo", "", steps))
-    one = Fork(target=begin, args=(tmp_path / "cut", steps))
+    who = entries.Entrant("ppo", "", (*PPO[:-1], "train.evaluations=4"))
+    whole = played(tmp_path / "whole", who)
+    listener: Silent = Kills()
+    monkeypatch.setattr(play, "train", lambda job, **_: train(job, listener=listener))
+    one = Fork(target=played, args=(tmp_path / "cut", who))
     one.start()
-    try:
-        last = time.monotonic() + 120
-        while not list((tmp_path / "cut").glob("work/*/0/trainer/state.pt")) and time.monotonic() < last:
-            time.sleep(0.02)
-        assert one.is_alive()
-    finally:
-        os.kill(one.pid, signal.SIGKILL)
-        one.join(60)
+    one.join(LIMIT_SECONDS)
+    assert one.exitcode == -signal.SIGKILL
     assert not list((tmp_path / "cut").glob("cells/*"))
     (state,) = (tmp_path / "cut").glob("work/*/0/trainer/state.pt")
-    reached, first = load_state(state.parents[1])["engine"]["env_steps"], First()
-    monkeypatch.setattr(play, "train", lambda job, listener: train(job, listener=first))
-    again = played(tmp_path / "cut", entries.Entrant("ppo", "", steps))
-    assert first.record["env_step"] > reached > 0
+    reached, listener = load_state(state.parents[1])["engine"]["env_steps"], First()
+    again = played(tmp_path / "cut", who)
+    assert listener.record["env_step"] > reached > 0
     assert again["returns"] == whole["returns"]
 
 

@@ -80,11 +80,13 @@ def probe(tmp_path: Path, forks: Forks):
     script = tmp_path / "probe.py"
     script.write_text(PROBE)
 
-    def call(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def call(
+        *arguments: str, env: dict[str, str] | None = None, out: str | None = None, whole: bool = False
+    ) -> subprocess.CompletedProcess[str]:
         environment = bare() | (env or {})
-        if PARALLEL[0] not in arguments:
-            return forks.run(tmp_path, script, arguments, env=environment)
-        return subprocess.run(  # how a process with workers ends is a part of the point
+        if not whole:
+            return forks.run(tmp_path, script, arguments, env=environment, out=out)
+        return subprocess.run(  # where it is a part of the point how a process ends that has workers
             [sys.executable, str(script), *arguments],
             cwd=tmp_path,
             env=environment,

@@ -15,7 +15,7 @@ import yaml
 
 import wealtharena
 from tests.config.conftest import PARALLEL, PROBE, bare
-from tests.forks import runs
+from tests.forks import UNREAD, runs
 
 pytestmark = pytest.mark.slow
 
@@ -154,7 +154,7 @@ def test_an_unknown_launcher_is_answered_with_the_choices(probe) -> None:
 
 def test_jobs_in_processes_of_their_own_keep_folders_threads_and_the_worst_code(probe, tmp_path: Path) -> None:
     env = {"PYTHONPATH": str(Path(__file__).parents[2])}  # workers are new processes, and import this checkout
-    done = probe("-m", *PARALLEL, "seed=99,1,2,99", "compute.torch_threads=7", env=env)
+    done = probe("-m", *PARALLEL, "seed=99,1,2,99", "compute.torch_threads=7", env=env, whole=True)
     jobs = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert done.returncode == 1
     assert done.stderr.count("error: no rows; ask for more") == 1
@@ -165,7 +165,7 @@ def test_jobs_in_processes_of_their_own_keep_folders_threads_and_the_worst_code(
 
 
 def test_a_killed_process_of_a_grid_is_one_line(probe) -> None:
-    done = probe("-m", *PARALLEL, "seed=96,1")
+    done = probe("-m", *PARALLEL, "seed=96,1", whole=True)
     assert done.returncode == 1
     assert "error: the process of a job was killed" in done.stderr
     assert "Traceback" not in done.stderr
@@ -268,27 +268,35 @@ def test_a_part_of_the_configuration_is_printed_or_told_to_be_no_part(probe) -> 
     assert probe("--cfg", "job", "--package", "data.path").stdout == "null\n"
 
 
-@pytest.mark.parametrize("question", ["--help", "--version", "--cfg job", "--info defaults", "--hydra-help"])
-def test_an_answer_that_cannot_be_given_is_a_line_at_most(tmp_path: Path, question: str) -> None:
+FULL = "error: standard output cannot be written: No space left on device; "
+
+
+@pytest.mark.parametrize("question", ["--help", "--version", "--cfg job", "--hydra-help"])
+def test_an_answer_that_cannot_be_given_is_a_line_at_most(probe, question: str) -> None:
+    for end, told in {UNREAD: "", "/dev/full": FULL}.items():
+        done = probe(*question.split(), out=end)
+        assert (done.returncode, len(done.stderr.splitlines())) == (bool(told), bool(told))
+        assert done.stderr.startswith(told)
+
+
+@pytest.mark.parametrize("question", ["--cfg job", "--info defaults"])
+def test_a_process_whose_answer_cannot_be_given_ends_so_too(tmp_path: Path, question: str) -> None:
+    """At its end Python itself writes what is left."""
     (tmp_path / "probe.py").write_text(PROBE)
     command = f"set -o pipefail; {shlex.quote(sys.executable)} probe.py {question}"
-    for end, told in {
-        "| true": "",
-        ">/dev/full": "error: standard output cannot be written: No space left on device; ",
-    }.items():
+    for end, told in {"| true": "", ">/dev/full": FULL}.items():
         shell = ["bash", "-c", f"{command} {end}"]
         done = subprocess.run(shell, cwd=tmp_path, env=bare(), capture_output=True, text=True, timeout=120, check=False)
         said = told if question != "--info defaults" else ""  # which is written by a logger
-        assert done.returncode == bool(said)
-        assert len(done.stderr.splitlines()) == bool(said)
+        assert (done.returncode, len(done.stderr.splitlines())) == (bool(said), bool(said))
         assert done.stderr.startswith(said)
 
 
-@pytest.mark.parametrize("word", ["quiet=true", "quiet=True"])
-def test_a_quiet_grid_has_no_lines_of_its_launcher(probe, word: str) -> None:
+def test_a_quiet_grid_has_no_lines_of_its_launcher(probe) -> None:
     assert "HYDRA" in probe("-m", "seed=1,2").stdout
-    quiet = probe("-m", word, "seed=1,2")
-    assert (quiet.returncode, "HYDRA" in quiet.stdout, quiet.stderr) == (0, False, "")
+    for word in ("quiet=true", "quiet=True"):
+        quiet = probe("-m", word, "seed=1,2")
+        assert (quiet.returncode, "HYDRA" in quiet.stdout, quiet.stderr) == (0, False, "")
 
 
 def test_a_preset_that_chooses_what_is_not_there_is_told_by_a_question_too(probe, tmp_path: Path) -> None:

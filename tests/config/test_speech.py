@@ -1,4 +1,5 @@
 import ast
+import io
 import json
 import logging
 import os
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.forks import called
 from tests.reporting.made_up import report_data
 from wealtharena.config import speech
 from wealtharena.config.ending import show
@@ -115,32 +117,32 @@ def test_a_glance_is_not_told_how_long_it_took(capsys) -> None:
     assert capsys.readouterr().out == "Took 1 min 15 s.\n"
 
 
-def whole_job(word: str, place: Path) -> subprocess.CompletedProcess[str]:
-    """Play a small backtest as a process of its own that speaks as `word` says."""
-    words = ("task=backtest", "asset=etf", "data=simulated", "data.simulator.bars=400", "backtest.baseline=cash")
-    return subprocess.run(
-        [sys.executable, "-m", "wealtharena", word, *words, "evaluation.bootstrap_draws=200"],
-        cwd=place,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+BACKTEST = (
+    "task=backtest", "asset=etf", "data=simulated", "data.simulator.bars=400", "backtest.baseline=cash",
+    "evaluation.bootstrap_draws=200", "evaluation.baselines=[buy_and_hold,cash]",
+)  # fmt: skip
 
 
 @pytest.mark.slow
 def test_a_whole_quiet_job_prints_its_verdict_where_its_report_is_and_no_more(tmp_path: Path) -> None:
-    done = whole_job("quiet=true", tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    verdict, line = done.stdout.splitlines()
+    code, said, trouble = called(("quiet=true", *BACKTEST), tmp_path)
+    assert (code, trouble) == (0, "")
+    verdict, line = said.splitlines()
     assert verdict == "Verdict: rejected  SIMULATED DATA "
     assert (tmp_path / line.removeprefix("Report: ")).is_file()
 
 
 @pytest.mark.slow
 def test_every_line_of_a_whole_job_is_an_object_and_the_last_tells_its_end(tmp_path: Path) -> None:
-    done = whole_job("log=json", tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "wealtharena", "log=json", *BACKTEST],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     found = lines(done.stdout)
     assert (found[-1]["event"], found[-1]["task"], found[-1]["exit_code"]) == ("end", "backtest", 0)
@@ -149,17 +151,9 @@ def test_every_line_of_a_whole_job_is_an_object_and_the_last_tells_its_end(tmp_p
 
 @pytest.mark.slow
 def test_a_refusal_is_one_object_on_standard_error(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "wealtharena", "log=json", "algo.clip=3"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    (found,) = lines(done.stderr)
-    assert (done.returncode, found["event"], found["hint"]) == (2, "error", "try algo.clip=0.2")
+    code, _, trouble = called(("log=json", "algo.clip=3"), tmp_path)
+    (found,) = lines(trouble)
+    assert (code, found["event"], found["hint"]) == (2, "error", "try algo.clip=0.2")
 
 
 @pytest.mark.slow
@@ -187,25 +181,37 @@ def job(cfg):
     console.screen().print("株式 ü")
     return 0
 
-speech.use(sys.argv.pop())
 sys.argv[1:] = ["--version"]
 launch(job)()  # opens the streams
-job(None)
+for log in ("text", "json"):
+    speech.use(log)
+    job(None)
 """
+WRITTEN = {"ascii": r"\u682a\u5f0f \xfc", "cp1252": r"\u682a\u5f0f ü", "utf-8": "株式 ü"}
+
+
+def assert_said(said: bytes, encoding: str) -> None:
+    _, text, line = said.decode(encoding).splitlines()
+    assert text == WRITTEN[encoding]
+    assert json.loads(line)["text"] == "株式 ü"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
-def test_a_letter_that_a_streams_encoding_lacks_ends_no_run(encoding: str) -> None:
-    environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
+def test_a_letter_that_a_streams_encoding_lacks_ends_no_process() -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", SAYS], env=environment, capture_output=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert_said(done.stdout, "cp1252")
 
-    def said(log: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-c", SAYS, log], env=environment, capture_output=True, check=False, timeout=120
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.decode(encoding).splitlines()[-1]
 
-    written = {"ascii": r"\u682a\u5f0f \xfc", "cp1252": r"\u682a\u5f0f ü", "utf-8": "株式 ü"}
-    assert said("text") == written[encoding]
-    assert json.loads(said("json"))["text"] == "株式 ü"
+@pytest.mark.parametrize("encoding", WRITTEN)
+def test_a_letter_that_a_streams_encoding_lacks_ends_no_run(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    kept = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(kept, encoding))
+    monkeypatch.setattr(sys, "argv", list(sys.argv))
+    try:
+        exec(SAYS, {})  # as the process above
+        sys.stdout.flush()
+    finally:
+        speech.use("text")
+    assert_said(kept.getvalue(), encoding)

@@ -27,7 +27,10 @@ pytestmark = pytest.mark.slow
 WEIGHTS = {"v1": 0.5, "v2": 0.9}
 
 
-def test_promotions_drop_no_request_and_mix_no_versions(tmp_path: Path) -> None:
+FREE = "serve.port=0"  # the system chooses a port, and the service tells it: `live` asks there for its health
+
+
+def test_promotions_drop_no_request_and_mix_no_versions_at_a_free_port(tmp_path: Path) -> None:
     store = stocked(tmp_path)
     save(store, "v2", verdict="promotable", weights=(WEIGHTS["v2"], 0.0, 0.0))
     seen: list[tuple[int, str, float]] = []
@@ -40,11 +43,11 @@ def test_promotions_drop_no_request_and_mix_no_versions(tmp_path: Path) -> None:
                 answer = reply.json()
                 seen.append((reply.status_code, answer["version"], answer["predictions"][0]["weights"]["BTC-USD"]))
 
-    with live(tmp_path, workers=2) as (address, process):
+    with live(tmp_path, workers=2, overrides=(FREE,)) as (address, process):
         askers = [threading.Thread(target=ask, args=(address,)) for _ in range(3)]
         for asker in askers:
             asker.start()
-        for _ in range(4):
+        for _ in range(2):
             promote(store, AGENT, "v2")
             _until(lambda: seen[-1][1] == "v2")
             rollback(store, AGENT)
@@ -79,13 +82,13 @@ def _metric(address: str, prefix: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(prefix))
 
 
-def test_a_request_under_way_is_answered_before_the_server_stops(
+def test_a_request_under_way_is_answered_before_the_server_at_a_free_port_stops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stocked(tmp_path)
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
-    with live(tmp_path) as (address, process):
+    with live(tmp_path, overrides=(FREE,)) as (address, process):
         host, port = address.removeprefix("http://").split(":")
         body = json.dumps({"features": FEATURES}).encode()
         head = f"POST /agents/{AGENT}/predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\nexpect: 100-continue\r\n\r\n"
@@ -116,13 +119,6 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
     assert "cannot be listened on: Address already in use; choose another serve.port" in done.stderr.replace("\n", " ")
     assert done.stderr.count("error: ") == 1
     assert not list(tmp_path.glob("outputs/*/*"))
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_free_port_is_taken_and_told(tmp_path: Path, workers: int) -> None:
-    stocked(tmp_path)
-    with live(tmp_path, workers=workers, overrides=("serve.port=0",)) as (address, _):
-        assert httpx.get(f"{address}/health", timeout=20).json() == {"status": "ok"}
 
 
 def _refuses(host: str, port: int) -> bool:

@@ -11,12 +11,13 @@ import pytest
 
 from tests.data.market_stub import sample
 from tests.data.market_stub.fixtures import make_spec, server, stub  # noqa: F401 - fixtures, found by name
+from tests.trading.killing import elsewhere
 from wealtharena.config import compose
 from wealtharena.data import fixings
 from wealtharena.data.collecting import Collector
 from wealtharena.data.store import Healing, Store
 from wealtharena.errors import DataError
-from wealtharena.tasks import collect, multirun, sweep, train
+from wealtharena.tasks import collect, dispatch, multirun, sweep, train
 from wealtharena.tasks.record import RunContext
 
 ROOT = Path(__file__).parents[2]
@@ -138,24 +139,10 @@ def test_an_interruption_keeps_what_is_finished_and_goes_on_next_time(
     assert {row["symbol"] for row in stub.log("yahoo") if row["symbol"]} == {"ETH-USD", "SOL-USD"}
 
 
-def command(stub, tmp_path, *more):
-    return [
-        sys.executable,
-        str(ROOT / "run.py"),
-        "task=collect",
-        "asset=crypto",
-        "data=yahoo",
-        f"data.manners.base_url={stub.url('yahoo')}",
-        "data.manners.requests_per_second=100",
-        "data.symbols=[BTC-USD,ETH-USD,SOL-USD]",
-        *more,
-    ]
-
-
-def wait_for(path, process, seconds=90):
+def wait_for(path, ended, seconds=90):
     end = time.monotonic() + seconds
     while not path.exists():
-        assert process.poll() is None, "ended too early"
+        assert not ended(), "ended too early"
         assert time.monotonic() < end
         time.sleep(0.02)
 
@@ -170,33 +157,27 @@ def heard():
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("heard")
-def test_the_command_survives_kill_9_and_ctrl_c_and_fetches_only_what_is_missing(stub, tmp_path):
+def test_the_command_survives_kill_9_and_ctrl_c_and_fetches_only_what_is_missing(stub, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     stub.fault("yahoo", "slow", delay=0.3)
+    source = ("data=yahoo", f"data.manners.base_url={stub.url('yahoo')}", "data.manners.requests_per_second=100")
+    words = ("task=collect", "asset=crypto", *source, f"data.symbols=[{','.join(COINS)}]")
     processed = tmp_path / "data" / "processed" / "crypto"
-    first = subprocess.Popen(
-        command(stub, tmp_path), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    wait_for(processed / "BTC-USD.parquet", first)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
+    first = elsewhere(lambda: dispatch(compose(words)))
+    wait_for(processed / "BTC-USD.parquet", lambda: not first.is_alive())
+    first.kill()
+    first.join(90)
+    assert first.exitcode == -signal.SIGKILL
     assert len(Store(tmp_path / "data").read("crypto", "BTC-USD", "1d").table) == sample.DAYS
-    second = subprocess.Popen(
-        command(stub, tmp_path),
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    wait_for(processed / "ETH-USD.parquet", second)
+    command = [sys.executable, str(ROOT / "run.py"), *words]
+    second = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    wait_for(processed / "ETH-USD.parquet", lambda: second.poll() is not None)
     second.send_signal(signal.SIGINT)
     out, _ = second.communicate(timeout=90)
     assert second.returncode == 130, out
     assert "Interrupted" in out
     stub.clear()
-    third = subprocess.run(
-        command(stub, tmp_path), cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert third.returncode == 0, third.stdout + third.stderr
+    assert dispatch(compose(words)) == 0
     asked = {row["symbol"] for row in stub.log("yahoo") if row["symbol"]}
     assert asked == {"SOL-USD"}
     store = Store(tmp_path / "data")

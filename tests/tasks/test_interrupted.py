@@ -16,6 +16,7 @@ import pytest
 
 from benchmarks.attacks import moments
 from tests.envs.markets import market_of, panel_of, spec_of
+from tests.forks import CLOSED, UNREAD, called
 from tests.tasks.conftest import SMALL, record
 from wealtharena.config import compose
 from wealtharena.envs.simulate import simulate
@@ -34,14 +35,20 @@ QUICK = (*moments.SMALL, "tracking.report=false", "evaluation.baselines=[buy_and
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], int]:
+def imported() -> None:
+    """Read and load here what is there in every fork then."""
+    with moments.quiet_environment():
+        moments.ready()
+        compose(QUICK)
+        spec = spec_of()
+        simulate(market_of(panel_of([1.0, 2.0, 3.0]), spec), np.ones((3, 1)), spec=spec)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, imported: None) -> tuple[dict[str, Any], int]:
     """Return the end of a run that nobody interrupted, and how many moments it has."""
     folder = tmp_path_factory.mktemp("whole")
     with moments.quiet_environment():
-        moments.ready()
-        compose(QUICK)  # what is read and loaded here is there in every fork
-        spec = spec_of()
-        simulate(market_of(panel_of([1.0, 2.0, 3.0]), spec), np.ones((3, 1)), spec=spec)
         played = moments.play(folder, QUICK)
     assert played.code == 0, played.said
     return moments.end_of(folder), played.moments
@@ -194,17 +201,32 @@ PLAYED = (
     "data.simulator.bars=800",
     "tracking.report=false",
 )
+SPEAKING = ("tracking=default", "hydra.run.dir=run")
 
 
-@pytest.mark.parametrize(
-    ("job", "end"), [(QUICK, "2>&- | true"), (PLAYED, "| true"), (PLAYED, ">&-"), (PLAYED, "log=json | true")]
-)
-def test_a_job_whose_output_nobody_reads_comes_to_its_end(tmp_path: Path, job: tuple[str, ...], end: str) -> None:
-    command = shlex.join([sys.executable, str(ROOT / "run.py"), *job, "tracking=default", "hydra.run.dir=run"])
-    shell = ["bash", "-c", f"set -o pipefail; {command} {end}"]
+def assert_whole(folder: Path, code: int | None, said: str) -> None:
+    assert (code, said) == (0, "")
+    assert record(folder / "run")["status"] == "completed"
+
+
+def test_a_job_whose_output_nobody_reads_comes_to_its_end(tmp_path: Path) -> None:
+    command = shlex.join([sys.executable, str(ROOT / "run.py"), *PLAYED, *SPEAKING])
+    shell = ["bash", "-c", f"set -o pipefail; {command} | true"]
     done = subprocess.run(shell, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert record(tmp_path / "run")["status"] == "completed"
+    assert_whole(tmp_path, done.returncode, done.stderr)
+
+
+@pytest.mark.usefixtures("imported")
+@pytest.mark.parametrize(
+    ("job", "out", "err"),
+    [(QUICK, UNREAD, CLOSED), (PLAYED, CLOSED, ".err"), ((*PLAYED, "log=json"), UNREAD, ".err")],
+)
+def test_a_job_comes_to_its_end_wherever_its_output_goes(
+    tmp_path: Path, job: tuple[str, ...], out: str, err: str
+) -> None:
+    with moments.quiet_environment():
+        code, _, said = called((*job, *SPEAKING), tmp_path, out=out, err=err)
+    assert_whole(tmp_path, code, said)
 
 
 def test_a_run_of_several_folds_goes_on_by_the_steps_of_a_fold() -> None:

@@ -4,8 +4,6 @@ import datetime as dt
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 from tests.data.market_stub.fixtures import server, stub  # noqa: F401 - fixtures of the loopback services
 from tests.tasks.test_backtest import checkpoint
 from tests.tasks.test_paper import MARKET, ledger_says
+from tests.trading.killing import elsewhere
 from wealtharena.config import compose
 from wealtharena.data import provider
 from wealtharena.errors import ConfigError
@@ -122,23 +121,22 @@ def test_what_does_not_go_together_is_refused_before_anything_is_opened(run, her
 
 
 def test_after_a_kill_of_the_process_all_go_on(run, here):
-    command = [sys.executable, "-m", "wealtharena", "task=paper", *SHARED, listed(CRYPTO, ETF)]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    process = subprocess.Popen([*command, "paper.speed=1000000"], env=environment, stdout=subprocess.DEVNULL)
+    process = elsewhere(lambda: run(listed(CRYPTO, ETF), "paper.speed=1000000"))
     until = time.monotonic() + 240
     folders = [Path("paper") / name / "default" for name in NAMES]
-    while time.monotonic() < until and process.poll() is None:
+    while time.monotonic() < until and process.is_alive():
         if all(
             (one / "ledger.sqlite").exists() and ledger_says(lambda ledger: ledger.last_close(), one) is not None
             for one in folders
         ):
             break
-        time.sleep(0.1)
+        time.sleep(0.02)
     os.kill(process.pid, signal.SIGSTOP)  # it would come to its end while a busy machine tries the second
     with pytest.raises(ConfigError, match="another process trades etf"):
         run(listed(ETF))
     os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
     before = [len(ledger_says(lambda ledger: ledger.closes(), one)) for one in folders]
     assert run(listed(CRYPTO, ETF), folder="again") == 0
     for name, count in zip(NAMES, before, strict=True):

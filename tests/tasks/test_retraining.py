@@ -28,6 +28,12 @@ pytestmark = pytest.mark.slow
 
 Small = Callable[..., tuple[int, Path]]
 OLD = ("data=ecb", "data.start=2016-01-01", "data.end=2022-12-30", "train.env_steps=1024", "train.evaluations=1")
+TWO = (" ".join(OLD), " ".join((*OLD, "seed=1")))  # jobs that many tests begin with: each runs once
+Finished = Callable[..., list[Path]]
+
+
+def versions_of(folders: list[Path]) -> list[str]:
+    return [str(record(folder)["run_id"]) for folder in folders]
 
 
 def promote(version: str) -> None:
@@ -81,13 +87,12 @@ def test_a_retraining_repeats_production_on_newer_data_and_must_beat_it(
     assert [named["risk_free_per_year"] for named in asked] == [0.03], "the hurdle of production's configuration"
 
 
-def test_a_warm_start_begins_with_the_incumbents_weights(small: Small) -> None:
+def test_a_warm_start_begins_with_the_incumbents_weights(finished: Finished) -> None:
     from wealtharena.agents.engine import warm_up
     from wealtharena.agents.policy import load_policy
 
     store = ModelCheckpoint("checkpoints")
-    _, first = small(*OLD)
-    loaded = store.load_checkpoint("forex", record(first)["run_id"])
+    loaded = store.load_checkpoint("forex", versions_of(finished(*TWO))[0])
     policy = load_policy(loaded.files.folder)
     for parameter in policy.network.parameters():
         torch.nn.init.zeros_(parameter)
@@ -97,14 +102,20 @@ def test_a_warm_start_begins_with_the_incumbents_weights(small: Small) -> None:
         torch.testing.assert_close(value, saved[name])
 
 
-def test_a_warm_start_is_a_configuration_of_the_version_that_it_begins_with(small: Small) -> None:
+def test_a_warm_start_is_a_configuration_of_the_version_that_it_begins_with(
+    small: Small, finished: Finished, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Seeds that began with the weights of two versions were judged together, as seeds of one configuration."""
     hashes = list[str]()
-    versions = [record(small(*OLD, f"seed={seed}")[1])["run_id"] for seed in (0, 1)]
+    versions = versions_of(finished(*TWO))
+    monkeypatch.setattr(train, "train_view", stopped)  # the run has said by then what it is
     for version in versions:
         promote(version)
         for warm in ("true", "false"):
-            _, folder = small("train.retrain=forex", f"train.warm_start={warm}", *OLD[3:], "data.end=2023-12-29")
+            before = set(tmp_path.glob("outputs/*/*"))
+            with pytest.raises(KeyboardInterrupt):
+                small("train.retrain=forex", f"train.warm_start={warm}", *OLD[3:], "data.end=2023-12-29")
+            (folder,) = set(tmp_path.glob("outputs/*/*")) - before
             run = record(folder)
             assert run.get("begun_with") == (version if warm == "true" else None)
             hashes.append(run["config_hash"])
@@ -112,14 +123,16 @@ def test_a_warm_start_is_a_configuration_of_the_version_that_it_begins_with(smal
     assert hashes[1] == hashes[3], "the incumbents differ in their seeds alone"
 
 
-@pytest.mark.parametrize(
-    ("split", "end"), [(("split=holdout",), "2018-12-31"), (("split=walk_forward", "split.folds=2"), "2023-12-29")]
-)
+def stopped(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("split", "end"), [("holdout", "2018-12-31"), ("walk_forward split.folds=2", "2023-12-29")])
 def test_weights_that_have_learnt_from_a_test_window_begin_no_training(
-    small: Small, split: tuple[str, ...], end: str
+    small: Small, finished: Finished, split: str, end: str
 ) -> None:
     """Agents that had seen their test in another life were judged on it as on bars that nobody knows."""
-    version = record(small(*OLD, *split)[1])["run_id"]
+    version = versions_of(finished(*TWO) if split == "holdout" else finished(f"{TWO[0]} split={split}"))[0]
     promote(version)
     words = ("train.retrain=forex", *OLD[3:], f"data.end={end}")
     with pytest.raises(ConfigError, match=rf"{version} has learnt from bars up to 20\d\d-"):
@@ -135,12 +148,11 @@ def test_weights_that_have_learnt_from_a_test_window_begin_no_training(
 
 
 def test_a_warm_start_that_goes_on_begins_with_what_it_was_begun_with(
-    small: Small, monkeypatch: pytest.MonkeyPatch
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Folds after a promotion began with the weights of another version than the hash of the run says."""
     begun = list[Path | None]()
-    versions = [record(small(*OLD, f"seed={seed}")[1])["run_id"] for seed in (0, 1)]
-
+    versions = versions_of(finished(*TWO))
     promote(versions[0])
     words = (*SMALL, "train.retrain=forex", "train.warm_start=true", *OLD[3:], "data.end=2023-12-29", "data=ecb")
 
@@ -164,18 +176,14 @@ def test_without_production_there_is_nothing_to_retrain(tmp_path: Path, monkeypa
 
 @pytest.mark.parametrize("end", ["withdrawn", "sees otherwise"])
 def test_a_retraining_ends_though_production_changed_while_it_trained(
-    small: Small, monkeypatch: pytest.MonkeyPatch, end: str
+    finished: Finished, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     """One whose incumbent was withdrawn had opened its test window, could not be compared, and was lost."""
     store, words = (
         ModelCheckpoint("checkpoints"),
         (*SMALL, "train.retrain=forex", *OLD[3:], "data=ecb", "data.end=2023-12-29"),
     )
-    versions = [record(small(*OLD, *more)[1])["run_id"] for more in ((), ("features=compact",))]
-
-    def stopped(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
+    versions = versions_of(finished(TWO[0], f"{TWO[0]} features=compact"))
     promote(versions[0])
     context = RunContext(Path("again").resolve(), words)
     with monkeypatch.context() as patch:
@@ -270,9 +278,8 @@ def test_newer_bars_may_lie_in_another_file(small: Small, tmp_path: Path) -> Non
     assert config["data"]["path"] == f"{tmp_path}/new.parquet"
 
 
-def test_a_file_is_no_newer_data_of_another_source(small: Small) -> None:
-    _, first = small(*OLD)
-    version = record(first)["run_id"]
+def test_a_file_is_no_newer_data_of_another_source(small: Small, finished: Finished) -> None:
+    version = versions_of(finished(*TWO))[0]
     promote(version)
     with pytest.raises(ConfigError, match=rf"{version} was trained on data=ecb, not on a file"):
         small("train.retrain=forex", "data=files", "data.path=new.parquet", "train.env_steps=1024")
