@@ -179,6 +179,7 @@ def test_each_symbol_of_a_folder_pays_the_dividends_that_its_own_prices_lack() -
     assert (found["SPY"].value, found["QQQ"].value) == ("all", "splits")
     found = adjustments({"SPY": contains, "QQQ": falls}, setting="auto", known={"SPY": "all"})
     assert (found["SPY"].value, found["QQQ"].value) == ("all", "splits")
+    assert (found["SPY"].note, found["QQQ"].note) == (True, False)
     found = adjustments({"SPY": contains, "QQQ": falls}, setting="auto", known={})
     assert (found["SPY"].value, found["QQQ"].value) == ("all", "splits")
     found = adjustments({"IWM": slightly, "QQQ": falls}, setting="auto", known={})
@@ -186,6 +187,18 @@ def test_each_symbol_of_a_folder_pays_the_dividends_that_its_own_prices_lack() -
     with pytest.raises(DataError, match="dividends of IWM, and its prices do not show"):
         adjustments({"IWM": slightly, "SPY": contains, "QQQ": falls}, setting="auto", known={})
     assert "yet prices fall on 12 ex-dates" in adjustments({"QQQ": falls}, setting="all", known={})["QQQ"].words
+    for setting in ("none", "splits"):
+        answer = adjustments({"SPY": contains}, setting=setting, known={})["SPY"]
+        assert (answer.note, "yet prices do not fall on 12 ex-dates" in answer.words) == (True, True)
+
+
+def test_prices_that_jump_on_the_date_of_a_split_and_contain_their_dividends_are_paid_none_again() -> None:
+    table = _paying(0.02, falls=False, seed=1).assign(split=np.where(np.arange(800) == 400, 4.0, 0.0))
+    table.loc[:399, ["close", "dividend"]] *= 4.0
+    assert adjustments({"SPY": table}, setting="auto", known={})["SPY"].value == "all"
+    table = _paying(0.02, falls=True, seed=1).assign(split=table["split"])
+    table.loc[:399, ["close", "dividend"]] *= 4.0
+    assert adjustments({"SPY": table}, setting="auto", known={})["SPY"].value == "none"
 
 
 @pytest.mark.slow
