@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wealtharena.prediction import bars
 from wealtharena.prediction.answers import Origin, Predictions
 from wealtharena.prediction.explain import explain
+from wealtharena.prediction.inputs import InputError
 
 ORIGIN = Origin("fx", "v1", "paper", "unproven", simulated=True, symbols=("A", "B"))
 
@@ -77,3 +79,14 @@ def test_a_decision_that_is_short_leaves_more_cash_than_equity() -> None:
     found = explain(policy)  # type: ignore[arg-type]  # as above
     assert [one.weight for one in found.holdings] == [pytest.approx(0.0), pytest.approx(-0.8)]
     assert found.cash == pytest.approx(1.8)
+
+
+def test_each_symbol_has_the_history_that_is_needed_of_its_own_bars() -> None:
+    """Beside a symbol with a long one, the bars that another lacks are rows without a price."""
+    needs: Any = SimpleNamespace(symbols=("A", "B"), min_history_bars=5)
+    close = np.ones((7, 2))
+    close[:2, 1] = np.nan, 0.0
+    bars._check_history(needs, close)
+    close[2, 1] = np.nan
+    with pytest.raises(InputError, match=r"bars\.B: has 4 bars, the agent needs 5"):
+        bars._check_history(needs, close)
