@@ -47,7 +47,7 @@ class Taking:
     def __init__(self, *orders, state="trading", ends_after=1, known=True):
         self.intents = {one.client_id: one for one in orders}
         self.now, self.ends_after, self.known = state, ends_after, known
-        self.asked, self.waited, self.strange = [], [], {}
+        self.asked, self.waited, self.strange, self.posts, self.marked = [], [], {}, [], {}
         self.ledger = self.broker = self
 
     def state(self):
@@ -85,6 +85,18 @@ class Taking:
     def intervene(self, bar, found):
         self.strange |= {one.rule: dict(one.numbers) for one in found}
 
+    def at_once(self):
+        return contextlib.nullcontext()
+
+    def mark(self, changes):
+        self.marked = {name: word for name, (word, _) in changes.items()}
+
+    def positions(self):
+        return {"A": -3.0, "B": 3.0}
+
+    def post(self, title, text):
+        self.posts.append(text.partition(":")[0])
+
     strangers = "adopt"
 
 
@@ -110,6 +122,23 @@ def test_an_order_that_does_not_end_leaves_the_account_unknown(known, told):
     with pytest.raises(UnreachableError, match=f"the order of 2024-05-02 in A .*{told}"):
         reconcile._take_old_back(desk, BARS[2])
     assert (desk.asked, desk.waited) == (["old"] * 4, [1.0, 2.0, 4.0])
+
+
+@pytest.mark.parametrize(("state", "told"), [("reducing", ["A"]), ("trading", [])])
+def test_what_was_never_booked_expires_and_what_was_acknowledged_exists_whatever_is_answered(state, told):
+    """Who takes an order that is open for one that never was has it filled behind his back."""
+    orders = [order("open", 1, "open"), order("new", 1, "new"), order("sent", 1, "sending"), order("now", 2, "new")]
+    desk = Taking(*orders, replace(order("buys", 1, "new"), symbol="B"), state=state)
+    desk.order_by_client_id = lambda name: None
+    assert reconcile.follow(desk, BARS[2]) == []
+    assert desk.marked == dict.fromkeys(("new", "sent", "buys"), "expired")
+    assert desk.posts == told  # of what was to close something
+
+
+def test_what_a_broker_refuses_after_it_had_booked_it_is_returned():
+    desk = Taking(order("old", 1), order("new", 2))
+    desk.order_by_client_id = lambda name: BookedOrder(name, "A", 3.0, 0.0, "rejected" if name == "new" else "open")
+    assert [one.client_id for one in reconcile.follow(desk, BARS[2])] == ["new"]
 
 
 def test_a_bar_is_charged_for_all_that_was_traded_paid_and_kept_in_kind():
