@@ -174,3 +174,34 @@ def test_rates_of_other_currencies_are_kept_from_close_to_close_and_what_they_ma
     account = Account(equity=140.0, cash=-160.0, rates={"USD": 1.6})
     found, told = reconcile._charged(SimpleNamespace(ledger=ledger), close, account, {"A": 30.0}, {})
     assert (found.flow, told) == (0.0, [])
+
+
+@pytest.mark.parametrize(
+    ("looks", "known", "waited"), [(0, True, []), (2, True, [1.0, 2.0]), (9, False, [1.0, 2.0, 4.0])]
+)
+def test_an_account_is_not_known_while_executions_of_its_orders_are_not_told(monkeypatch, looks, known, waited):
+    """Positions may fit meanwhile, where neither has heard of them."""
+    for name in ("check_same", "_begun", "_take_old_back", "take_over", "_references"):
+        monkeypatch.setattr(reconcile, name, lambda *what: None)
+    for name in ("fees", "splits"):
+        monkeypatch.setattr(reconcile.unsaid, name, lambda *what: None)
+    monkeypatch.setattr(reconcile, "_charged", lambda trader, close, account, held, gaps: (account, []))
+    asked = []
+
+    def lacking(*, dust):
+        asked.append(dust)
+        return {"order": 1.0} if len(asked) <= looks else {}
+
+    ledger = SimpleNamespace(
+        lacking=lacking,
+        positions=lambda: {},
+        write_note=lambda name, text: None,
+        assign=lambda bar, prices, *, decided: None,
+    )
+    broker = SimpleNamespace(
+        capabilities=SimpleNamespace(dust=1e-9), positions=lambda: {}, account=lambda: Account(100.0, 100.0)
+    )
+    waits = []
+    trader = SimpleNamespace(ledger=ledger, broker=broker, wait=waits.append, at=lambda point: None)
+    found = reconcile._outside(trader, SimpleNamespace(bar=BARS[1], bar_before=BARS[0]))
+    assert (found is not None, waits) == (known, waited)

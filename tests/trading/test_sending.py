@@ -1,8 +1,10 @@
 """Orders on their way by hand: what opens something, what goes again and how large, what is closed, what people are told."""
 
 import contextlib
+from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from wealtharena.trading import sending
@@ -68,6 +70,15 @@ class Desk:
 
     def post(self, title, text):
         self.posts.append((title, text))
+
+    def acted_on(self):
+        return frozenset("S")
+
+    def executed(self, names):
+        return {}
+
+    def unassigned(self):
+        return []
 
     def at_once(self):
         return contextlib.nullcontext()
@@ -250,3 +261,67 @@ def test_a_refusal_for_want_of_money_alone_is_tried_smaller():
     assert tried == [100.0]
     assert list(refused(order(units=100.0), True).values()) == ["rejected"] * 2
     assert tried == [100.0, 100.0, 95.0]
+
+
+def sized(*, has, units, flips=True):
+    """Return the orders of one symbol at a price of 10: units, leg and status of each."""
+    desk = Desk()
+    desk.broker.capabilities = replace(desk.broker.capabilities, flips=flips)
+    market = SimpleNamespace(symbols=("A",), prices=np.array([[10.0]]))
+    close = SimpleNamespace(market=market, marks={"A": 10.0}, bar=BAR)
+    found = sending.intents_of(desk, close, held=np.array([has]), orders=np.array([units]), equity=1000.0)
+    return [(one.units, one.leg, one.status) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("has", "units", "orders"),
+    [
+        (0.0, 0.5, [(0.5, 1, "cancelled")]),  # worth 5, of which the broker takes 10
+        (0.0, 1.0, [(1.0, 1, "new")]),
+        (0.0, -0.5, [(-0.5, 1, "cancelled")]),
+        (3.0, 0.5, [(0.5, 1, "cancelled")]),
+        (3.0, -0.5, [(-0.5, 1, "new")]),  # however small, it closes
+        (-3.0, 0.5, [(0.5, 1, "new")]),
+        (3.0, 0.0, []),
+    ],
+)
+def test_what_opens_something_is_worth_what_the_broker_takes(has, units, orders):
+    assert sized(has=has, units=units) == orders
+
+
+def test_an_order_through_zero_is_two_where_the_broker_takes_no_other():
+    assert sized(has=3.0, units=-5.0) == [(-5.0, 1, "new")]
+    assert sized(has=3.0, units=-5.0, flips=False) == [(-3.0, 1, "new"), (-2.0, 2, "new")]
+    assert sized(has=3.0, units=-3.5, flips=False) == [(-3.0, 1, "new"), (-0.5, 2, "cancelled")]
+    assert sized(has=3.0, units=-3.0, flips=False) == [(-3.0, 1, "new")]
+    assert sized(has=-3.0, units=5.0, flips=False) == [(3.0, 1, "new"), (2.0, 2, "new")]
+
+
+@pytest.mark.parametrize(
+    ("state", "off"),
+    [
+        ("trading", ["split"]),  # in units of before it
+        ("reducing", ["buys", "grows", "split"]),
+        ("halted", ["buys", "sells", "grows", "split", "closes"]),
+    ],
+)
+def test_what_may_not_go_on_is_stopped_by_what_the_account_does_now(state, off):
+    meant = {
+        "buys": order("B", 1.0), "sells": order("A", -3.0), "grows": order("A", 1.0, attempt=2),
+        "split": order("S", -1.0), "closes": order("S", -1.0, attempt=CLOSING),
+    }  # fmt: skip
+    desk = Desk(*meant.values(), held={"A": 3.0, "S": 1.0}, state=state)
+    assert sending.stopped(desk) == [meant[name] for name in off]
+
+
+def test_an_order_is_outgrown_by_what_is_held_unexplained_at_two_looks_in_a_row():
+    desk = Desk(
+        order("A", -10.0), order("B", -2.0), order("C", -30.0, attempt=CLOSING), held={"A": 10.0, "B": 2.0, "C": 30.0}
+    )
+    found = []
+    for theirs in ({"A": 9.0}, {"A": 1.0}, {"A": 1.0, "C": 60.0}, {"C": 60.0}, {}):
+        there = {**desk.held, **theirs}
+        desk.broker.positions = lambda there=there: there
+        sending.outgrow(desk)
+        found.append(sorted(sending._looked(desk)["outgrown"]))
+    assert found == [[], [], ["A/1/1"], ["A/1/1"], ["A/1/1"]]  # what closes all goes on where as much is held
