@@ -65,6 +65,9 @@ def test_an_agent_that_answers_beyond_its_limits_is_set_aside_until_its_stage_ch
     with pytest.raises(CheckpointError, match="set aside"):
         manager.get_model_prediction(AGENT, ZEROS)
     assert manager.refresh() == []
+    save(store, "s2", agent="etf")  # the history goes on, and nothing on this agent's stages
+    assert manager.refresh() == []
+    assert manager.serving(AGENT) is None
     assert manager.get_model_prediction("etf", ZEROS)
     rollback(store, AGENT)
     manager.refresh()
