@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.trading.days import days
 from wealtharena.trading import flows, reading
-from wealtharena.trading.broker import Account, Fill
+from wealtharena.trading.broker import Account
 from wealtharena.trading.ledger import Ledger
 
 pytestmark = pytest.mark.slow  # each goes through days at a broker's server
@@ -122,15 +122,6 @@ def jump(told, implied, *, equity=100.0, gaps=None):
 )
 def test_only_what_cash_and_equity_both_show_is_a_flow(told, implied, gaps, expected):
     assert jump(told, implied, gaps=gaps) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("units", [5.0, -5.0])
-def test_cash_that_a_trade_its_cost_and_an_event_explain_is_no_flow(units):
-    before, fill = {"told": 50.0, "cash": 50.0}, Fill(1, "x", "id", "", "A", units, 2.0, 2.0, 4.0)
-    cash = 50.0 - 2.0 * units - 4.0 + 3.0
-    now = Account(equity=100.0, cash=cash, told=cash)
-    assert flows.untold(before, now, [fill], [{"cash": 3.0}], gaps={}, marks={"A": 2.0}) == 0.0
-    assert flows.untold(before, now, [], [{"cash": 3.0}], gaps={}, marks={"A": 2.0}) == cash - 53.0
 
 
 amounts = st.floats(min_value=-0.9, max_value=5.0)

@@ -88,11 +88,11 @@ def execution(name, side, shares, *, at=AT, account="DU1", ref="id", commission=
 
 def test_executions_are_the_accounts_own_oldest_first_and_what_is_sold_is_below_zero():
     rows = [
-        execution("b.01", "SLD", 2.0, at=AT + dt.timedelta(minutes=1)), execution("a.01", "BOT", 3.0),
+        execution("a.01", "SLD", 2.0, at=AT + dt.timedelta(minutes=1)), execution("b.01", "BOT", 3.0),
         execution("c.01", "BOT", 9.0, account="DU2"),
     ]  # fmt: skip
     made = told(broker(), reqExecutionsAsync=rows, fills={one.execution.execId: one for one in rows})
-    assert [(one.execution_id, one.units, one.cost) for one in made.fills(0)] == [("a", 3.0, 6.0), ("b", -2.0, 6.0)]
+    assert [(one.execution_id, one.units, one.cost) for one in made.fills(0)] == [("b", 3.0, 6.0), ("a", -2.0, 6.0)]
 
 
 def test_an_order_that_is_neither_open_nor_completed_is_what_its_executions_make_of_it():

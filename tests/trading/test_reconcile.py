@@ -5,9 +5,11 @@ import json
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from wealtharena.trading import reconcile
+from wealtharena.envs.kernel.rows import BAR, BAR_ROWS
+from wealtharena.trading import flows, reconcile
 from wealtharena.trading.broker import Account, BookedOrder, Fill, UnreachableError
 from wealtharena.trading.ledger import Intent, Ledger
 
@@ -205,3 +207,19 @@ def test_an_account_is_not_known_while_executions_of_its_orders_are_not_told(mon
     trader = SimpleNamespace(ledger=ledger, broker=broker, wait=waits.append, at=lambda point: None)
     found = reconcile._outside(trader, SimpleNamespace(bar=BARS[1], bar_before=BARS[0]))
     assert (found is not None, waits) == (known, waited)
+
+
+@pytest.mark.parametrize("units", [5.0, -5.0])
+def test_cash_that_a_trade_its_cost_and_an_event_explain_is_no_flow(units):
+    before, fill = {"told": 50.0, "cash": 50.0}, Fill(1, "x", "id", "", "A", units, 2.0, 2.0, 4.0)
+    cash = 50.0 - 2.0 * units - 4.0 + 3.0
+    now = Account(equity=100.0, cash=cash, told=cash)
+    assert flows.untold(before, now, [fill], [{"cash": 3.0}], gaps={}, marks={"A": 2.0}) == 0.0
+    assert flows.untold(before, now, [], [{"cash": 3.0}], gaps={}, marks={"A": 2.0}) == cash - 53.0
+
+
+def test_a_bar_that_fills_nothing_is_no_reference_for_what_was_paid():
+    bars = np.zeros((2, BAR_ROWS, 2))
+    bars[-1, BAR.fill] = 10.0, 0.0
+    close = SimpleNamespace(market=SimpleNamespace(bars=bars, symbols=("A", "B")))
+    assert reconcile._references(close) == {"A": 10.0}

@@ -192,6 +192,7 @@ def test_a_symbol_is_closed_nine_times_between_two_closes(times, again):
         ([order(attempt=CLOSING + 7, status="cancelled")], False),
         ([order(attempt=1, status="rejected")], False),  # what goes at once was not tried yet
         ([order(attempt=CLOSING, status="rejected"), order(attempt=CLOSING + 1, status="open")], False),
+        ([order(attempt=1, status="open"), order(attempt=CLOSING, status="rejected")], False),  # that may close it yet
         ([order("B", attempt=CLOSING, status="rejected")], False),  # not held any more
     ],
 )
@@ -325,3 +326,11 @@ def test_an_order_is_outgrown_by_what_is_held_unexplained_at_two_looks_in_a_row(
         sending.outgrow(desk)
         found.append(sorted(sending._looked(desk)["outgrown"]))
     assert found == [[], [], ["A/1/1"], ["A/1/1"], ["A/1/1"]]  # what closes all goes on where as much is held
+
+
+def test_what_may_have_been_sent_is_not_called_taken_back():
+    """Whether an order that got no answer was taken the broker has to say."""
+    desk, marked = Desk(order("A"), order("B", status="sending"), order("C", status="open"), state="halted"), {}
+    desk.mark = marked.update
+    sending.send(desk, BAR)
+    assert marked == {"A/1/1": ("cancelled", "halted")}

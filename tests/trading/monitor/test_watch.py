@@ -135,3 +135,21 @@ def test_numbers_are_written_once_a_second_and_a_folder_that_takes_none_is_said_
         for _ in range(3):
             monitors.write({}, now=True)
     assert len([one for one in caplog.records if "cannot be written" in one.message]) == 1
+
+
+def test_a_reference_is_of_windows_as_long_as_those_that_are_compared_and_seldom_passed_at_a_look(monkeypatch):
+    sizes = []
+
+    def psi(counts, shares):
+        sizes.append(counts.sum())
+        return np.array([[float(len(sizes))]])
+
+    monkeypatch.setattr(drift, "_psi", psi)
+    monkeypatch.setattr(drift, "DRAWS", 1001)
+    rng = np.random.default_rng(0)
+    training = rng.normal(size=(70, 3, 1))
+    found = drift.reference(training, ("f",), bars_per_year=40.0, false_alarms=1 - 0.9**4, rng=rng)
+    assert found is not None
+    assert (found.sessions, set(sizes)) == (10, {30.0})  # of three symbols
+    assert found.scale[0] == pytest.approx(1 + 1000 * 0.9)  # four looks a year
+    assert found.limit == pytest.approx(1.0)
