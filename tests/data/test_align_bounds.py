@@ -17,7 +17,7 @@ CRYPTO = compose(["asset=crypto", "data=files"])
 
 
 def _panel(spec: object, *bars: Bars) -> Panel:
-    return align(bars, spec.asset, spec.data, source="test", simulated=False)  # type: ignore[attr-defined]  # a spec
+    return align(bars, spec.asset, spec.data, source="test", simulated=False)
 
 
 @pytest.mark.parametrize(("early", "late", "kept"), [(5, 5, 10), (4, 5, 5), (30, 100, 130), (29, 100, 100)])

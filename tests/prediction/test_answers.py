@@ -62,7 +62,7 @@ class Leaning:
 
 
 def test_an_effect_is_the_weight_less_what_it_is_with_the_signal_at_its_average_over_the_window() -> None:
-    found = explain(Leaning())  # type: ignore[arg-type]  # as much of a policy as it asks for
+    found = explain(Leaning())
     assert [(one.symbol, one.weight) for one in found.holdings] == [
         ("A", pytest.approx(0.0)),
         ("B", pytest.approx(0.0)),
@@ -76,7 +76,7 @@ def test_an_effect_is_the_weight_less_what_it_is_with_the_signal_at_its_average_
 def test_a_decision_that_is_short_leaves_more_cash_than_equity() -> None:
     policy = Leaning()
     policy.probe.features[-1, 1, :, 0] = 0.0
-    found = explain(policy)  # type: ignore[arg-type]  # as above
+    found = explain(policy)
     assert [one.weight for one in found.holdings] == [pytest.approx(0.0), pytest.approx(-0.8)]
     assert found.cash == pytest.approx(1.8)
 

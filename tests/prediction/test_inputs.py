@@ -52,7 +52,7 @@ def test_a_feature_or_a_state_beyond_all_bounds_is_refused_on_either_side(number
         inputs.features_row(POLICY, [[[0.0], [number]], [[0.0], [0.0]]], field="features")
     carrying = SimpleNamespace(start_states=lambda rows: {"memory": np.zeros((rows, 2), np.float32)})
     with pytest.raises(InputError, match=r"state\.memory: holds a number beyond 1e30"):
-        inputs.states_of(carrying, [{"memory": [0.0, number]}], ["state"])  # type: ignore[arg-type]  # as much as is asked
+        inputs.states_of(carrying, [{"memory": [0.0, number]}], ["state"])
 
 
 def test_the_environments_observation_is_put_back_to_raw_features_and_its_portfolio_judged() -> None:
@@ -76,7 +76,7 @@ def test_each_question_of_several_is_asked_with_its_own_portfolio_and_the_limit_
         Question(features=zeros),
         Question(bars="bars", portfolio={"A": 0.5}),
         Question(features=zeros, portfolio={}),
-    ]  # type: ignore[arg-type]  # any table
+    ]
     found = from_questions(POLICY, asked, fields=("0.", "1.", "2."), max_stale_bars=3)
     assert found.flat_portfolio_assumed == [True, False, False]
     assert found.portfolio[:, :3].tolist() == [[0.0, 0.0, 1.0], [0.5, 0.0, 0.5], [0.0, 0.0, 1.0]]

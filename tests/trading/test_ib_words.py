@@ -159,7 +159,7 @@ def test_money_is_that_of_the_account_and_cash_in_its_own_currency_is_not_abroad
 )
 @pytest.mark.parametrize(("units", "action"), [(3.0, "BUY"), (-3.0, "SELL")])
 def test_an_order_says_its_side_and_goes_to_the_auction_of_a_daily_bar(opening, symbol, urgent, sent, units, action):
-    pytest.importorskip("ib_async")
+    pytest.importorskip("ib_async", reason="comes with the extra `ib`: pip install -e '.[ib]'")
     found = broker(symbol, **opening)._instructed(Order("id", symbol, units, urgent=urgent))
     assert (found.action, found.totalQuantity, found.orderType, found.tif) == (action, 3.0, *sent)
     assert (found.account, found.orderRef) == ("DU1", "id")
