@@ -9,8 +9,9 @@ import pytest
 
 from tests.evaluation import worlds
 from wealtharena.evaluation import groups, leaderboard, tables
+from wealtharena.evaluation.evidence import PLAYED, TEST_WINDOW
 from wealtharena.evaluation.groups import Group, Paths
-from wealtharena.evaluation.ledger import Ledger
+from wealtharena.evaluation.ledger import Ledger, RunIdentity
 from wealtharena.evaluation.records import RunResult
 
 TESTED, TRAINED = ["2022-01-01", "2023-02-05"], ["2018-01-01", "2021-12-30"]
@@ -56,6 +57,44 @@ def test_a_ledger_that_knows_of_less_than_a_record_takes_nothing_away(tmp_path):
     found = Group((run(evidence={"configurations": 7, "openings": 5}),))
     trials, looks, own = leaderboard.counted(found, Ledger(tmp_path / "ledger.jsonl"))
     assert (trials.configurations, looks, own) == (7, 5, 1)
+
+
+def test_the_looks_of_a_configuration_are_those_of_the_ledger_and_no_fewer_than_its_seeds(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    seeds = tuple(run(f"r{seed}", seed=seed) for seed in range(2))
+    window = leaderboard.window_of(seeds[0])
+    for name, config in (("r0", "c1"), ("b1", "c1"), ("b2", "c1"), ("b3", "c2")):
+        ledger.record_opening(RunIdentity(name, config, "etf", "backtest"), window=window, fold=0)
+    assert leaderboard.counted(Group(seeds), ledger)[1:] == (4, 3)
+    assert leaderboard.counted(Group(seeds), None)[1:] == (1, 2)
+
+
+def test_a_seed_counts_once_whatever_it_replaced_and_a_window_is_called_what_it_is():
+    again = leaderboard.facts_of(Group((run(), run("r1", seed=1)), older=(run("before"),)), None)
+    assert (again.seeds, again.window) == (2, TEST_WINDOW)
+    played = {"backtest": {"window": "test"}}
+    assert leaderboard.facts_of(Group((backtest(),)), None).window == PLAYED
+    assert leaderboard.facts_of(Group((run(task="backtest", **played),)), None).window == TEST_WINDOW
+
+
+@pytest.mark.parametrize(
+    ("evidence", "rate"),
+    [
+        ({"risk_free_floor": 0.02, "risk_free_per_year": 0.05}, 0.02),  # of dated rates the least that counts
+        ({"risk_free_floor": 0.0, "risk_free_per_year": 0.05}, 0.0),
+        ({"risk_free_per_year": 0.05}, 0.05),
+        ({}, 0.0),
+    ],
+)
+def test_the_rate_of_cash_is_the_floor_of_dated_ones_where_a_record_has_it(evidence, rate):
+    assert leaderboard.risk_free_of(evidence) == rate
+
+
+def test_seeds_stand_in_the_order_of_their_numbers_and_one_without_a_number_is_itself():
+    runs = [run("a", seed=10), run("c", seed=None), run("b", seed=2), run("d", seed=None)]
+    (found,) = groups.group(runs)
+    assert [one.run_id for one in found.runs] == ["b", "a", "c", "d"]
+    assert found.older == ()
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
