@@ -11,6 +11,7 @@ import pytest
 
 from tests.data.reading.test_cases import load_written, shares
 from wealtharena.data import Panel
+from wealtharena.data.reading import payouts
 from wealtharena.data.reading.adjustment import adjustments
 from wealtharena.errors import DataError
 
@@ -199,6 +200,35 @@ def test_prices_that_jump_on_the_date_of_a_split_and_contain_their_dividends_are
     table = _paying(0.02, falls=True, seed=1).assign(split=table["split"])
     table.loc[:399, ["close", "dividend"]] *= 4.0
     assert adjustments({"SPY": table}, setting="auto", known={})["SPY"].value == "none"
+
+
+def test_of_several_splits_most_decide_and_not_the_largest() -> None:
+    """A source that missed one of three has the others applied."""
+    table = _table(2.0, 1.0, 1)["AAA"]
+    table.loc[[50, 150], "split"] = 2.0, 20.0
+    table.loc[:149, "close"] *= 20.0
+    assert adjustments({"AAA": table}, setting="auto", known={})["AAA"].value == "splits"
+
+
+def test_a_payout_of_more_than_half_the_price_tells_nothing_of_the_others() -> None:
+    """One in pence among pounds would say that prices contain them all."""
+    table = _paying(0.02, falls=True, seed=2)
+    table.loc[10, "dividend"] = 90.0
+    assert adjustments({"QQQ": table}, setting="auto", known={})["QQQ"].value == "splits"
+
+
+def test_the_money_of_a_row_that_pays_nothing_is_that_of_no_dividend() -> None:
+    """Some exports fill the column in every row with the money of the account."""
+    frame = pd.DataFrame({"Dividend Currency": ["USD", "AUD", "USD"], "dividend": [0.0, 0.9, np.nan]})
+    told = payouts.stated(
+        frame,
+        np.ones(3, dtype=bool),
+        [("dividend", frame["dividend"])],
+        frame[["dividend"]],
+        {"BHP.AX": np.arange(3)},
+        "x",
+    )
+    assert told == {"BHP.AX": "AUD"}
 
 
 @pytest.mark.slow
