@@ -84,3 +84,13 @@ def test_each_question_of_several_is_asked_with_its_own_portfolio_and_the_limit_
     assert (found.as_of, found.notes) == ([None, "bars 3", None], [(), ("repaired",), ()])
     with pytest.raises(InputError, match=r"^1\.portfolio\.weights\.C: unknown symbol"):
         from_questions(POLICY, [asked[0], Question(features=zeros, portfolio={"C": 1.0})], fields=("0.", "1."))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_state_has_as_many_numbers_and_a_batch_as_many_states_as_there_are(count: int) -> None:
+    carrying: Any = SimpleNamespace(start_states=lambda rows: {"memory": np.zeros((rows, 2), np.float32)})
+    with pytest.raises(InputError, match=rf"state\.memory: has {count} numbers, expected 2"):
+        inputs.states_of(carrying, [{"memory": [0.0] * count}], ["state"])
+    with pytest.raises(InputError, match=r"state\.memory: is not one of each of 2 decisions"):
+        observations._by_row({"memory": np.zeros((count, 2))}, 2)
+    assert observations._by_row({"memory": [1.0, 2.0]}, 2) == [{"memory": 1.0}, {"memory": 2.0}]

@@ -33,6 +33,13 @@ def test_a_window_is_looked_at_when_it_is_full_and_each_session_counts_in_one():
     assert window.index == pytest.approx((2 / 3 - 0.5) * np.log(4 / 3) + (1 / 3 - 0.5) * np.log(2 / 3))
 
 
+def test_a_window_alarms_above_its_limit_and_not_at_it():
+    index = halves().index(np.ones((3, 2, 1)))[0]
+    assert [told(Window(halves(limit)), 1.0, 1.0, 1.0)[-1] for limit in (index * 0.999, index, index * 1.001)] == [
+        True, False, False,
+    ]  # fmt: skip
+
+
 def test_a_value_on_the_edge_of_two_bins_lies_in_the_upper_as_it_did_in_training():
     """Weights are nothing most of the time, and that is an edge."""
     assert halves().counts(np.zeros((1, 2, 1)))[0, :2].tolist() == [0.0, 2.0]
