@@ -118,3 +118,23 @@ def test_weeks_that_may_be_different_ones_are_refused(asset: str, other: str) ->
     with pytest.raises(DataError, match="do not show which of them are the same") as caught:
         _panel(_bars(one, "A"), _bars(two, "B"), asset=asset)
     assert "under one day" in str(caught.value)
+
+
+def _ns(*days: str) -> np.ndarray:
+    return pd.DatetimeIndex(days).as_unit("ns").asi8
+
+
+def test_a_week_ends_on_its_usual_day_a_later_label_where_it_has_one_and_a_month_named_by_its_middle_there() -> None:
+    thursdays = ("2024-02-01", "2024-02-08", "2024-02-16")  # the last is a Friday
+    np.testing.assert_array_equal(periods.last_days(_ns(*thursdays), "1w", "XNYS"), _ns(*thursdays))
+    middles = ("2024-01-15", "2024-02-15", "2024-03-15")
+    np.testing.assert_array_equal(periods.last_days(_ns(*middles), "1mo", "XNYS"), _ns(*middles))
+    firsts = ("2024-02-01", "2024-03-01")
+    np.testing.assert_array_equal(periods.last_days(_ns(*firsts), "1mo", "XNYS"), _ns("2024-02-29", "2024-03-28"))
+
+
+@pytest.mark.parametrize("other", ["2024-02-01", "2024-02-29"])
+def test_a_month_named_by_its_middle_is_not_known_for_that_of_another_label(other: str) -> None:
+    """It may go from the fifteenth to the fourteenth."""
+    with pytest.raises(DataError, match="the months of its symbols are labelled by different days"):
+        periods.under_one_label([_ns("2024-02-15"), _ns(other)], "1mo", always=False)

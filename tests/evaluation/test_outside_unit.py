@@ -10,6 +10,7 @@ import pytest
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.errors import DataError
 from wealtharena.evaluation import outside
+from wealtharena.evaluation.percent import Sizes
 
 DAYS = pd.bdate_range("2018-01-01", periods=1500)
 
@@ -58,6 +59,20 @@ def test_returns_that_are_all_whole_per_cents_as_shares_are_asked_about(tmp_path
     with pytest.raises(DataError, match="may be per cents or shares"):
         outside.read(written(tmp_path, drawn(0.0, 0.3, years=2).round(2)))
     assert outside.read(written(tmp_path, drawn(0.0, 0.3, years=2).round(3))).equity[0] == 100.0
+
+
+@pytest.mark.parametrize(("size", "count", "coarse"), [(0.02, 20, True), (0.02, 18, False), (0.08, 20, False)])
+def test_whole_per_cents_are_a_sign_where_they_are_many_and_coarse_beside_the_moves(size, count, coarse) -> None:
+    """A year of monthly returns is often written so, and so is that of a coin which moves by eight at a time."""
+    values = np.tile([size, -size, 0.0], count // 2)
+    assert Sizes.of(values, years=10.0).coarse is coarse
+    assert not Sizes.of(values + 0.001, years=10.0).coarse
+
+
+def test_what_returns_would_be_as_per_cents_is_a_hundredth_of_what_they_are_as_shares() -> None:
+    found = Sizes(volatility=16.0, mean=-8.0, years=1.0, coarse=False)
+    assert found.told("percent") == "vary by 16.00% a year around a mean of -8.00%"
+    assert found.told("share") == "vary by 1600.0% a year around a mean of -800.0%"
 
 
 def test_a_title_that_speaks_of_per_cents_is_asked_about(tmp_path: Path) -> None:

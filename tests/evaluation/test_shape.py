@@ -34,6 +34,7 @@ def test_alpha_and_beta_are_those_of_a_regression_of_the_excess_returns() -> Non
     assert found["correlation"] == pytest.approx(line.rvalue, rel=1e-12)
     apart = LEANING - THEIRS
     assert found["information_ratio"] == pytest.approx(apart.mean() / apart.std(ddof=1) * math.sqrt(252.0), rel=1e-12)
+    assert found["tracking_error"] == pytest.approx(apart.std(ddof=1) * math.sqrt(252.0), rel=1e-12)
 
 
 def test_a_record_set_against_itself_has_beta_one_and_no_alpha() -> None:
@@ -75,6 +76,21 @@ def test_drawdowns_are_told_from_the_peak_to_the_day_it_is_reached_again() -> No
         (pytest.approx(-0.1), "2020-01-02", "2020-01-03", "2020-01-05", 3),
     ]
     assert shape.worst_drawdowns(np.array([1.0, 2.0, 3.0]), DAYS[:3]) == ()
+
+
+def test_drawdowns_within_the_day_are_told_with_their_hours() -> None:
+    hours = np.datetime64("2020-01-01T23", "ns") + np.arange(4) * np.timedelta64(1, "h")
+    (found,) = shape.worst_drawdowns(np.array([100.0, 90.0, 80.0, 100.0]), hours)
+    assert (found.began, found.bottom, found.recovered) == ("2020-01-01T23:00", "2020-01-02T01:00", "2020-01-02T02:00")
+
+
+@pytest.mark.parametrize(("names", "beats", "to"), [
+    (("buy_and_hold", "momentum", "benchmark"), ("momentum",), "benchmark"),
+    (("buy_and_hold", "momentum"), ("benchmark", "momentum"), "momentum"),
+    (("cash", "buy_and_hold"), ("momentum",), "buy_and_hold"), (("cash",), ("momentum",), "cash"), ((), ("momentum",), None),
+])  # fmt: skip
+def test_a_record_is_set_against_its_benchmark_else_what_it_must_beat(names, beats, to) -> None:
+    assert shape.benchmark_of(names, beats) == to
 
 
 @pytest.mark.slow

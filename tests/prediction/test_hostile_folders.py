@@ -65,6 +65,9 @@ def test_an_agent_that_answers_beyond_its_limits_is_set_aside_until_its_stage_ch
     with pytest.raises(CheckpointError, match="set aside"):
         manager.get_model_prediction(AGENT, ZEROS)
     assert manager.refresh() == []
+    save(store, "s2", agent="etf")  # the history goes on, and nothing on this agent's stages
+    assert manager.refresh() == []
+    assert manager.serving(AGENT) is None
     assert manager.get_model_prediction("etf", ZEROS)
     rollback(store, AGENT)
     manager.refresh()
@@ -89,6 +92,14 @@ def test_the_limits_hold_of_a_batch_what_they_hold_of_each_answer(rows: list[lis
     ]
     assert [limits.hold(row[np.newaxis]) for row in weights] == expected
     assert limits.hold(weights) is all(expected)
+
+
+@pytest.mark.parametrize("row", [[0.75, 0.75, 0.0], [0.5, -0.25, 0.0], [0.8, 0.0, 0.0], [np.nan, 0.0, 0.0]])
+def test_one_answer_beyond_the_limits_makes_its_whole_batch_unfit(row: list[float]) -> None:
+    limits, fit = AnswerLimits(low=0.0, high=0.75, gross=1.0), [0.5, 0.5, 0.0]
+    assert limits.hold(np.array([fit, fit], dtype=np.float32))
+    for batch in ([row, fit], [fit, row], [row]):
+        assert not limits.hold(np.array(batch, dtype=np.float32))
 
 
 @pytest.mark.parametrize("portfolio", [np.full(6, 1e6), np.full(6, np.inf)])

@@ -131,3 +131,9 @@ def test_a_scaler_that_is_none_leaves_the_old_version_answering(store: ModelChec
     assert manager.refresh() == [AGENT]
     assert manager.get_model_prediction(AGENT, ZEROS).version == "v1"
     assert "scaler.json" in manager.problems[AGENT]
+
+
+def test_a_problem_that_stays_is_news_once(tmp_path: Path) -> None:
+    manager = ProductionModelManager(tmp_path)
+    assert [manager._note("etf", words) for words in ("a", "a", "b", "b")] == [True, False, True, False]
+    assert manager.problems == {"etf": "b"}

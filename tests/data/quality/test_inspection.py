@@ -184,9 +184,10 @@ def test_a_real_crash_is_no_split_and_stays(judge, good, market, share, overnigh
         np.testing.assert_array_equal(bars.table["close"], bad["close"])
 
 
-def test_a_recorded_split_that_part_of_the_history_missed_is_applied(judge, good):
-    bad = scaled(good, good.index[:140], 3.0)
-    bad.loc[145, "split"] = 3.0
+@pytest.mark.parametrize("ratio", [3.0, 1.5])
+def test_a_recorded_split_that_part_of_the_history_missed_is_applied(judge, good, ratio):
+    bad = scaled(good, good.index[:140], ratio)
+    bad.loc[145, "split"] = ratio
     bars, findings = judge(bad)
     np.testing.assert_allclose(bars.table["close"], good["close"], rtol=1e-12)
     assert "not applied throughout" in findings["splits"].detail
@@ -202,10 +203,12 @@ def test_a_recorded_split_that_is_applied_changes_nothing(judge, good):
 
 def test_an_unadjusted_source_is_adjusted_by_its_records(judge, good):
     bad = scaled(good, good.index[:145], 3.0, volume=1 / 3)
-    bad.loc[145, "split"], bad.loc[50, "dividend"] = 3.0, 0.9
+    bad.loc[145, "split"], bad.loc[[50, 145], "dividend"] = 3.0, 0.9
     bars, _ = judge(bad, adjusted="none")
     np.testing.assert_allclose(bars.table["close"], good["close"], rtol=1e-12)
-    assert bars.table["dividend"][50] == pytest.approx(0.3)
+    assert bars.table["dividend"][[50, 145]].tolist() == pytest.approx(
+        [0.3, 0.9]
+    )  # its own date's is of shares after it
     assert bars.adjusted == "splits"
 
 

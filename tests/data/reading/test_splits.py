@@ -11,6 +11,7 @@ import pytest
 
 from tests.data.reading.test_cases import load_written, shares
 from wealtharena.data import Panel
+from wealtharena.data.reading import payouts
 from wealtharena.data.reading.adjustment import adjustments
 from wealtharena.errors import DataError
 
@@ -179,6 +180,7 @@ def test_each_symbol_of_a_folder_pays_the_dividends_that_its_own_prices_lack() -
     assert (found["SPY"].value, found["QQQ"].value) == ("all", "splits")
     found = adjustments({"SPY": contains, "QQQ": falls}, setting="auto", known={"SPY": "all"})
     assert (found["SPY"].value, found["QQQ"].value) == ("all", "splits")
+    assert (found["SPY"].note, found["QQQ"].note) == (True, False)
     found = adjustments({"SPY": contains, "QQQ": falls}, setting="auto", known={})
     assert (found["SPY"].value, found["QQQ"].value) == ("all", "splits")
     found = adjustments({"IWM": slightly, "QQQ": falls}, setting="auto", known={})
@@ -186,6 +188,47 @@ def test_each_symbol_of_a_folder_pays_the_dividends_that_its_own_prices_lack() -
     with pytest.raises(DataError, match="dividends of IWM, and its prices do not show"):
         adjustments({"IWM": slightly, "SPY": contains, "QQQ": falls}, setting="auto", known={})
     assert "yet prices fall on 12 ex-dates" in adjustments({"QQQ": falls}, setting="all", known={})["QQQ"].words
+    for setting in ("none", "splits"):
+        answer = adjustments({"SPY": contains}, setting=setting, known={})["SPY"]
+        assert (answer.note, "yet prices do not fall on 12 ex-dates" in answer.words) == (True, True)
+
+
+def test_prices_that_jump_on_the_date_of_a_split_and_contain_their_dividends_are_paid_none_again() -> None:
+    table = _paying(0.02, falls=False, seed=1).assign(split=np.where(np.arange(800) == 400, 4.0, 0.0))
+    table.loc[:399, ["close", "dividend"]] *= 4.0
+    assert adjustments({"SPY": table}, setting="auto", known={})["SPY"].value == "all"
+    table = _paying(0.02, falls=True, seed=1).assign(split=table["split"])
+    table.loc[:399, ["close", "dividend"]] *= 4.0
+    assert adjustments({"SPY": table}, setting="auto", known={})["SPY"].value == "none"
+
+
+def test_of_several_splits_most_decide_and_not_the_largest() -> None:
+    """A source that missed one of three has the others applied."""
+    table = _table(2.0, 1.0, 1)["AAA"]
+    table.loc[[50, 150], "split"] = 2.0, 20.0
+    table.loc[:149, "close"] *= 20.0
+    assert adjustments({"AAA": table}, setting="auto", known={})["AAA"].value == "splits"
+
+
+def test_a_payout_of_more_than_half_the_price_tells_nothing_of_the_others() -> None:
+    """One in pence among pounds would say that prices contain them all."""
+    table = _paying(0.02, falls=True, seed=2)
+    table.loc[10, "dividend"] = 90.0
+    assert adjustments({"QQQ": table}, setting="auto", known={})["QQQ"].value == "splits"
+
+
+def test_the_money_of_a_row_that_pays_nothing_is_that_of_no_dividend() -> None:
+    """Some exports fill the column in every row with the money of the account."""
+    frame = pd.DataFrame({"Dividend Currency": ["USD", "AUD", "USD"], "dividend": [0.0, 0.9, np.nan]})
+    told = payouts.stated(
+        frame,
+        np.ones(3, dtype=bool),
+        [("dividend", frame["dividend"])],
+        frame[["dividend"]],
+        {"BHP.AX": np.arange(3)},
+        "x",
+    )
+    assert told == {"BHP.AX": "AUD"}
 
 
 @pytest.mark.slow
