@@ -25,7 +25,7 @@ from wealtharena.trading.trader import Trader
 
 pytestmark = pytest.mark.slow
 
-BARS, CLEAN = 60, 8  # the last ones without a fault, so that what is on its way arrives
+BARS, CLEAN = 90, 8  # the last ones without a fault, so that what is on its way arrives
 SKEW = dt.timedelta(seconds=90)
 DECIDES = dt.timedelta(
     hours=3, seconds=30

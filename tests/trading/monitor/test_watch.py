@@ -141,7 +141,7 @@ def test_numbers_are_written_once_a_second_and_a_folder_that_takes_none_is_said_
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             monitors.write({}, now=True)
-    assert len([one for one in caplog.records if "cannot be written" in one.message]) == 1
+    assert len([one for one in caplog.records if "cannot be written" in one.getMessage()]) == 1
 
 
 def test_a_reference_is_of_windows_as_long_as_those_that_are_compared_and_seldom_passed_at_a_look(monkeypatch):
