@@ -74,9 +74,7 @@ def called(words: Sequence[str], folder: Path, *, out: str = ".out", err: str = 
         speak_to(out, err)
         sys.argv = ["run.py", *words]
         code = main()
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
-                stream.flush()
+        flush()
         sys.exit(code)
 
     one = Fork(target=play)
@@ -139,10 +137,8 @@ def _serve() -> None:
     for name in sys.argv[1:]:
         import_module(name)
     compose(())  # every fork has read the files of configuration then
-    if "numba" in sys.modules:  # which takes half a second at the first call of anything compiled
-        registry = import_module("numba.core.registry")
-        registry.cpu_target.typing_context.refresh()
-        registry.cpu_target.target_context.refresh()
+    if "numba" in sys.modules:
+        import_module("benchmarks.arena.tables").fill()
     gc.freeze()  # what was imported is in nobody's way
     for line in sys.stdin:
         call = json.loads(line)
@@ -179,10 +175,15 @@ def _job(call: dict[str, Any]) -> int:
         code = 1
     threading._shutdown()  # as the end of a process has it: launchers end their workers in these two
     atexit._run_exitfuncs()
+    flush()
+    return int(code or 0)
+
+
+def flush() -> None:
+    """Write out what this process has printed, where it has somewhere to print."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
-    return int(code or 0)
 
 
 def speak_to(out: str, err: str) -> None:

@@ -1,13 +1,7 @@
-"""What the process begins with that all of an arena's processes are forks of: what a cell imports, and numba's tables of what it knows.
+"""What the process begins with that all of an arena's processes are forks of: what a cell imports, and numba's tables."""
 
-Numba fills these at the first call of anything compiled, which takes each process half a second.
-"""
-
-from numba.core.registry import cpu_target
-
-from benchmarks.arena import command
+from benchmarks.arena import command, tables
 
 __all__ = ["command"]
 
-cpu_target.typing_context.refresh()
-cpu_target.target_context.refresh()
+tables.fill()

@@ -49,7 +49,7 @@ class Played:
     moments: int
 
 
-# what a whole job imports, and what its export, bootstrap and picture load when they come to it
+# what a whole job imports, and what its export and picture load when they come to it
 MODULES = (
     "wealtharena.cli",
     "wealtharena.tasks.train",
@@ -70,7 +70,6 @@ MODULES = (
     "torch.onnx",
     "onnx",
     "onnxruntime",
-    "arch",
     "matplotlib.figure",
 )
 

@@ -28,7 +28,7 @@ _TRAINED: Final = (
 OF_EVERY_CLASS: Final = ("deploy", "serve", "compare")  # tasks that are about the agents of all of them
 _MACHINES: Final = ("compute=", *(f"compute.{key}" for key in ("address", "num_cpus", "envs", "runners", "learners")))
 _LEARNING: Final = ("algo.", "model", "reward", "env.episode_bars", "env.random_start", "env.randomisation", *_MACHINES)
-_AGENTS: Final = (
+_OF_A_RUN: Final = (  # what is no matter of agents that are trained
     *("data=", *(f"data.{name}" for name in DataSpec.model_fields if name != "root")),
     *("universe", "features", "env", "split", "evaluation", "algo", "asset."),
 )
@@ -38,10 +38,10 @@ _NO_USE: Final[Mapping[str, tuple[str, ...]]] = {
     "collect": ("env", "split", "evaluation", "algo"),
     "audit": ("split", "evaluation", "algo", "model", *_MACHINES),
     "report": ("split", "algo"),
-    "deploy": _AGENTS,
-    "serve": _AGENTS,
+    "deploy": _OF_A_RUN,
+    "serve": _OF_A_RUN,
     "compare": (
-        *(part for part in _AGENTS if part != "evaluation"),
+        *(part for part in _OF_A_RUN if part != "evaluation"),
         *("evaluation.baselines", "evaluation.momentum_bars", "evaluation.lookback_bars"),
         *("evaluation.rebalance_bars", "evaluation.random_seeds", "evaluation.stress"),
     ),
