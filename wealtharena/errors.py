@@ -37,12 +37,11 @@ class DataError(WealthArenaError):
 class ProviderError(DataError):
     """A provider refused or failed; the message names provider, symbol, cause and remedy."""
 
-    def __init__(self, provider: str, symbol: str, cause: str, *, hint: str = "", retryable: bool = False) -> None:
+    def __init__(self, provider: str, symbol: str, cause: str, *, hint: str = "") -> None:
         super().__init__(f"{provider}: {symbol}: {cause}", hint=hint)
         self.provider = provider
         self.symbol = symbol
         self.cause = cause
-        self.retryable = retryable
 
 
 class MarketError(WealthArenaError):

@@ -23,7 +23,7 @@ from wealtharena.config.spelling import key_of
 from wealtharena.config.suggest import nearest
 from wealtharena.config.unknown import name_of_another, unknown_key, way_out
 from wealtharena.errors import ConfigError
-from wealtharena.shown import without_home
+from wealtharena.shown import some, without_home
 
 _TYPES = {
     "int_parsing": "a whole number",
@@ -153,15 +153,10 @@ def _by_own_file(problems: Sequence[Problem], overrides: Sequence[str], defaults
         if not lacking or not any((folder / group / f"{choice}.yaml").is_file() for folder in own_config_dirs()):
             continue
         ours = defaults.get(f"{block}name", defaults.get(f"{block}source", min(groups()[group])))
-        text = f"{word}: {group}/{choice}.yaml lacks {_some([one.key for one in lacking])}"
+        text = f"{word}: {group}/{choice}.yaml lacks {some([one.key for one in lacking], 3)}"
         hint = f"begin it with `defaults: [{ours}]`, or another choice of {group}, and say only what differs"
         told = [Problem(block[:-1], text, hint=hint), *(one for one in told if one not in lacking)]
     return told
-
-
-def _some(keys: Sequence[str], most: int = 3) -> str:
-    shown = ", ".join(keys[:most])
-    return shown if len(keys) <= most else f"{shown} and {len(keys) - most} more"
 
 
 def composition_error(error: BaseException, overrides: Sequence[str]) -> ConfigError:

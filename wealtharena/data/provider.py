@@ -143,7 +143,7 @@ class BusyError(ProviderError):
     def __init__(
         self, provider: str, symbol: str, cause: str, *, hint: str = "", retry_after: float | None = None
     ) -> None:
-        super().__init__(provider, symbol, cause, hint=hint, retryable=True)
+        super().__init__(provider, symbol, cause, hint=hint)
         self.retry_after = retry_after
 
 

@@ -71,16 +71,15 @@ def paired_bootstrap(
     confidence: float = 0.95,
     block_bars: float | None = None,
     studentised: bool = True,
-    risk_free: float = 0.0,
 ) -> PairedDifference:
     """Return how far `returns` [n] beat `baseline` [n], with intervals and p-values; never NaN for n >= 8 finite pairs.
 
     `studentised` divides each draw's deviation by that draw's own standard error (Ledoit and Wolf 2008, with a Bartlett
     kernel as wide as the mean block) and takes a symmetric interval; otherwise the percentile interval. The block length
-    is automatic unless given. A series that never moves has Sharpe 0. `risk_free` is a rate a bar. Raises ValueError for
+    is automatic unless given. A series that never moves has Sharpe 0. Raises ValueError for
     series of other lengths or days, fewer than 8 bars, and NaN or infinity.
     """
-    pair = _pair(returns, baseline) - risk_free
+    pair = _pair(returns, baseline)
     if block_bars is None:
         block_bars = optimal_block_bars(influence(pair[0], pair[1]))
     lags = min(math.ceil(block_bars), MAX_LAGS, pair.shape[1] // 4)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from wealtharena.config.specs.runs import VerdictSpec
 from wealtharena.envs.shortfall import REMEDIES
 from wealtharena.evaluation.evidence import AGENT, ANCHOR, Evidence, Unfilled
+from wealtharena.shown import some
 
 MOST_DIGITS = 12  # of a figure that stands near its limit
 NAMED = 5  # runs that a reason names
@@ -47,15 +48,13 @@ def _side(value: float, bound: float) -> int:
 
 def left_out_reason(run_ids: Sequence[str]) -> str:
     """Return which completed runs a judged group lacks, in words."""
-    named, more = ", ".join(run_ids[:NAMED]), len(run_ids) - NAMED
     runs = f"{len(run_ids)} completed run{'s' if len(run_ids) != 1 else ''}"
-    return f"{runs} of this configuration on this window left out: {named}{f' and {more} more' if more > 0 else ''}."
+    return f"{runs} of this configuration on this window left out: {some(run_ids, NAMED)}."
 
 
 def edited_reason(runs: Sequence[str]) -> str:
     """Return which recorded runs nothing vouches for, in words."""
-    more = len(runs) - NAMED
-    return f"Nothing vouches for {'; '.join(runs[:NAMED])}{f'; and {more} more' if more > 0 else ''}."
+    return f"Nothing vouches for {some(runs, NAMED, '; ')}."
 
 
 def patience(evidence: Evidence) -> str:

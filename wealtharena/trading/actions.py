@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from wealtharena.trading.broker import Event
+from wealtharena.trading.situation import TOLERANCE
 
 Prices = Mapping[str, float]
 EARLIER: Final = 20  # bars that are looked at beside the last
@@ -120,7 +121,7 @@ def rescaled(units: float, ratio: float, *, lot: float) -> tuple[float, float]:
     whole = units * ratio
     if not lot:
         return whole, 0.0
-    kept = math.trunc(whole / lot + math.copysign(1e-9, whole)) * lot
+    kept = math.trunc(whole / lot + math.copysign(TOLERANCE, whole)) * lot
     return kept, whole - kept
 
 

@@ -9,10 +9,10 @@ from typing import Any, Final
 from wealtharena.trading.broker import FINAL, Event, Fill
 from wealtharena.trading.database import transaction
 from wealtharena.trading.guard import Intervention
+from wealtharena.trading.situation import TOLERANCE
 
 CLOSING: Final = 3  # the first attempt to close all between two closes; at other orders a second is one made smaller
-_SAME: Final = 1e-9  # of a quote; what differs by less is rounding
-_DUST: Final = 1e-6  # units, likewise
+_DUST: Final = 1e-6  # units; what differs by less is rounding
 
 
 class Books:
@@ -82,8 +82,8 @@ class Books:
         )
         self._db.executemany(
             f"""UPDATE intents SET filled = ({executed}),
-                status = CASE WHEN abs(({executed})) >= abs(units) * (1 - 1e-9) THEN 'filled' ELSE 'partly' END
-                WHERE client_id = ? AND epoch = ? AND status IN ({ends}) AND abs(({executed})) > abs(filled) * (1 + 1e-9)""",
+                status = CASE WHEN abs(({executed})) >= abs(units) * (1 - {TOLERANCE}) THEN 'filled' ELSE 'partly' END
+                WHERE client_id = ? AND epoch = ? AND status IN ({ends}) AND abs(({executed})) > abs(filled) * (1 + {TOLERANCE})""",
             [(name, self.epoch) for name in sorted(orders)],
         )
 
@@ -123,7 +123,7 @@ class Books:
         for one in fills:
             where = (self.epoch, one.execution_id)
             row = self._db.execute("SELECT * FROM fills WHERE epoch = ? AND execution_id = ?", where).fetchone()
-            if row is None or row["quote"] <= 0.0 or abs(one.quote - row["quote"]) <= _SAME * row["quote"]:
+            if row is None or row["quote"] <= 0.0 or abs(one.quote - row["quote"]) <= TOLERANCE * row["quote"]:
                 continue
             price = one.quote * row["price"] / row["quote"]
             cash = row["units"] * (row["price"] - price)

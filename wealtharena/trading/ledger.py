@@ -17,6 +17,7 @@ from wealtharena.trading.database import LedgerError, connect, let_go_on_error, 
 from wealtharena.trading.guard import Intervention, State
 from wealtharena.trading.outbox import Posts
 from wealtharena.trading.schema import STEPS
+from wealtharena.trading.situation import TOLERANCE
 
 FILE: Final = "ledger.sqlite"
 IntentStatus = Literal["new", "sending", "open", "filled", "partly", "expired", "cancelled", "rejected", "shadow"]
@@ -278,9 +279,9 @@ class Ledger(Books, Closes, Posts):
         if last is None:
             return []
         rows = self._db.execute(
-            """SELECT client_id FROM intents WHERE epoch = ? AND bar = ? AND abs(filled) - coalesce((SELECT
+            f"""SELECT client_id FROM intents WHERE epoch = ? AND bar = ? AND abs(filled) - coalesce((SELECT
                sum(abs(units)) FROM fills WHERE fills.epoch = intents.epoch AND fills.client_id = intents.client_id),
-               0.0) > max(?, 1e-9 * abs(filled))""",
+               0.0) > max(?, {TOLERANCE} * abs(filled))""",
             (self.epoch, last.bar, dust),
         )
         return [row["client_id"] for row in rows]

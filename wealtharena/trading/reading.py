@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from wealtharena.envs.trajectory import LEAST_ORDER
 from wealtharena.trading.database import LedgerError, look_at
+from wealtharena.trading.situation import TOLERANCE
 from wealtharena.trading.standing import NOTE, STANDS
 from wealtharena.trading.switch import FILE as KILL
 from wealtharena.trading.switch import asked
@@ -29,7 +30,6 @@ _WAIT_SECONDS: Final = 1.0
 _POINTS: Final = 240  # of a line of equity
 _ROWS: Final = 10  # newest orders and interventions
 _SEARCHED: Final = 1000  # newest orders among which those that are more than rounding are looked for
-_RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
 UNFIT: Final = (ValueError, TypeError, LookupError, AttributeError)  # what a cell ends in that somebody has edited
 
 
@@ -140,7 +140,7 @@ def since_close(closed: Mapping[str, float], held: Mapping[str, float]) -> str:
     ('What was booked since then leaves 2 SPY.', 'What was booked since then leaves nothing.', '')
     """
     both = {name: (closed.get(name, 0.0), held.get(name, 0.0)) for name in {*closed, *held}}
-    if all(abs(now - then) <= _RELATIVE * max(abs(now), abs(then)) for then, now in both.values()):
+    if all(abs(now - then) <= TOLERANCE * max(abs(now), abs(then)) for then, now in both.values()):
         return ""
     left = ", ".join(f"{units:,.6g} {name}" for name, units in sorted(held.items()))
     return f"What was booked since then leaves {left or 'nothing'}."

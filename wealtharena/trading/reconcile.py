@@ -32,7 +32,6 @@ from wealtharena.trading.trader import Trader
 
 logger = logging.getLogger(__name__)
 PAUSES: Final = (1.0, 2.0, 4.0)  # seconds before a broker outside is asked again for what does not fit yet
-_RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
 _FOREIGN: Final = "foreign"  # a note: cash in other currencies at the last close, with its rates
 _BEFORE: Final = "before"  # a note: ids of what had happened at the broker when the account was opened
 

@@ -14,13 +14,12 @@ from wealtharena.trading.broker import BookedOrder, NotYetError, Order, Rejected
 from wealtharena.trading.desk import Close
 from wealtharena.trading.guard import State
 from wealtharena.trading.ledger import NOTHING_LEFT, PENDING, Decision, Intent, IntentStatus, client_id
-from wealtharena.trading.situation import Floats, counted
+from wealtharena.trading.situation import TOLERANCE, Floats, counted
 from wealtharena.trading.trader import Trader
 from wealtharena.trading.unsaid import gaps_of
 
 _FIRST: Final = 1
 _ATTEMPTS: Final = 9  # to close a symbol between two closes
-_RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
 _STUCK: Final = "stuck"  # a note: a bar, and of which symbols people were told at it that they do not get closed
 _REFUSED: Final = "refused"  # the same of orders that a broker refused
 _LITTLE: Final = 0.01  # of equity: such orders may be too small for a broker, at each close
@@ -286,7 +285,7 @@ def _opens(one: Intent, held: float, *, executed: float, dust: float) -> bool:
     Of what is filled either the order or its executions may be told first.
     """
     left = one.units - max(one.filled, executed, key=abs)
-    return held * left >= 0.0 or abs(left) > abs(held) + max(dust, _RELATIVE * abs(held))
+    return held * left >= 0.0 or abs(left) > abs(held) + max(dust, TOLERANCE * abs(held))
 
 
 def _send_leg(trader: Trader, waiting: list[Intent], *, fresh: frozenset[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from wealtharena.envs.trajectory import LEAST_ORDER
 
 Floats = npt.NDArray[np.float64]
-TOLERANCE = 1e-9  # of a limit; what is above by less is rounding
+TOLERANCE: Final = 1e-9  # of a limit, a position or a quote: what differs by less is rounding
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from wealtharena.trading.actions import EARLIER, OWN_SPLIT, Prices, splits_between
 from wealtharena.trading.broker import Event, Fill
 from wealtharena.trading.desk import Close
 from wealtharena.trading.guard import Intervention
+from wealtharena.trading.situation import TOLERANCE
 from wealtharena.trading.trader import Trader
-
-_RELATIVE: Final = 1e-9  # of a position; what differs by less is rounding
 
 
 def gaps_of(ours: Mapping[str, float], theirs: Mapping[str, float], *, dust: float) -> dict[str, float]:
     """Return what the broker holds beside our executions, by symbol."""
     gaps = {name: theirs.get(name, 0.0) - ours.get(name, 0.0) for name in sorted({*ours, *theirs})}
     size = {name: max(abs(ours.get(name, 0.0)), abs(theirs.get(name, 0.0))) for name in gaps}
-    return {name: gap for name, gap in gaps.items() if abs(gap) > max(dust, _RELATIVE * size[name])}
+    return {name: gap for name, gap in gaps.items() if abs(gap) > max(dust, TOLERANCE * size[name])}
 
 
 def fees(trader: Trader, held: Mapping[str, float]) -> None:

@@ -17,6 +17,7 @@ from wealtharena.trading.broker import Account, BookedOrder, Capabilities, Event
 from wealtharena.trading.brokers.shadow import Silent
 from wealtharena.trading.database import ToldFull, connect, look_at, transaction
 from wealtharena.trading.notes import STEP, Notes, marks_of, row_of
+from wealtharena.trading.situation import TOLERANCE
 
 if TYPE_CHECKING:  # a configuration is read without the kernel
     from wealtharena.config.specs.env import EnvSpec
@@ -274,7 +275,7 @@ class PaperBroker(Silent):
             name = f"{bar}/{symbol}/{'order' if asked else 'forced'}"
             fills.append((name, client_id, bar, symbol, units, price, quote, cost))
             if order is not None:
-                whole = abs(units - order["units"]) <= 1e-9 * abs(order["units"])
+                whole = abs(units - order["units"]) <= TOLERANCE * abs(order["units"])
                 ends.append((units, "filled" if whole else "partly", client_id))
         self._db.executemany(
             """INSERT INTO fills (execution_id, client_id, bar, symbol, units, price, quote, cost)
