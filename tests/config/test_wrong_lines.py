@@ -97,6 +97,15 @@ def test_a_group_takes_no_list(word: str, monkeypatch: pytest.MonkeyPatch, capsy
         ("paper.end=20240131", "paper.end=20240131 must be text; try paper.end=2024-01-31"),
         ("paths.checkpoints=", "paths.checkpoints= must have at least 1 letter; try paths.checkpoints=checkpoints"),
         ("data.path=", "data.path= must have at least 1 letter; try data.path=null"),
+        (
+            "data.symbols=[A,1E5]",
+            "data.symbols.1=1E5 must be text; put it in quotes of its own, as in 'data.symbols=[\"1E5\"]'",
+        ),
+        (
+            "data.symbols=[NULL]",
+            "data.symbols.0=NULL must be text; put it in quotes of its own, as in 'data.symbols=[\"NULL\"]'",
+        ),
+        ("data.symbols=600519", "data.symbols=600519 must be a list, such as [a,b]; try 'data.symbols=[600519]'"),
     ],
 )
 def test_a_refusal_says_what_was_typed(word: str, told: str) -> None:
@@ -126,6 +135,17 @@ def test_a_preset_that_is_none_is_one_line(
     monkeypatch.setattr("sys.argv", ["run.py", "experiment=own.yaml"])
     assert launch(lambda cfg: 0)() == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_symbol_that_yaml_reads_as_a_number_is_not_told_to_be_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own.yaml").write_text("data:\n  symbols: [0700, ON]\n")
+    with pytest.raises(ConfigError) as refused:
+        compose(["experiment=own.yaml"])
+    lines = str(refused.value).splitlines()
+    assert [line.partition("; ")[2] for line in lines] == ["put what is written there in quotes of its own"] * 2
 
 
 @pytest.mark.slow

@@ -44,6 +44,15 @@ def test_a_record_of_another_shape_is_a_failed_run_that_says_where(tmp_path: Pat
     assert found.content["error"]["message"].startswith(f"run.json: {name} is not ")
 
 
+@pytest.mark.parametrize("sharpe", ["1" + "0" * 400, "-1" + "0" * 400, "[" * 100_000])
+def test_a_record_with_what_no_figure_can_be_is_a_failed_run(tmp_path: Path, sharpe: str) -> None:
+    content = json.dumps({**RECORD, "metrics": {"test": {"sharpe": "X"}}}).replace('"X"', sharpe)
+    (tmp_path / "run.json").write_text(content)
+    found = records.read(tmp_path)
+    assert found.status == "failed"
+    assert found.content["error"]["message"].startswith("run.json cannot be read: ")
+
+
 def test_a_record_that_lacks_such_a_part_is_read(tmp_path: Path) -> None:
     lacking = {"data": {"symbols": None}, "comparison": None, "verdict": {"evidence": {}}}
     assert read(tmp_path, {**RECORD, **lacking}).status == "completed"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -103,6 +102,7 @@ def problems_error(problems: Sequence[Problem], overrides: Sequence[str]) -> Con
     """Return one ConfigError that carries every problem of what was typed, one a line, each with a way out."""
     defaults = defaults_for(overrides)
     told = _by_own_file(_by_preset(_by_choice(problems, overrides), overrides), overrides, defaults)
+    told = [_as_typed(problem, overrides) for problem in told]
     lines = [(problem.text, _way_out(problem, overrides, defaults)) for problem in told]
     if len(lines) == 1:
         return ConfigError(lines[0][0], hint=lines[0][1])
@@ -141,6 +141,20 @@ def _by_preset(problems: Sequence[Problem], overrides: Sequence[str]) -> list[Pr
             rest = [one for one in told if one not in set_there]
             told = [Problem(block[:-1], text, hint=f"leave out {word}, or {' and '.join(presets)}"), *rest]
     return told
+
+
+def _as_typed(problem: Problem, overrides: Sequence[str]) -> Problem:
+    """Return the problem of an entry that is no text with the word that stands for it: of 1E5 and TRUE only a value is left."""
+    parent, _, place = problem.key.rpartition(".")
+    lists = [word.partition("=")[2] for word in overrides if key_of(word) == parent]
+    entries = lists[-1].strip("[] ").split(",") if lists else []
+    if not place.isdecimal() or not problem.text.endswith("must be text") or int(place) >= len(entries):
+        return problem
+    word = entries[int(place)].strip()
+    if not _ALONE.fullmatch(word):
+        return problem
+    hint = f"put it in quotes of its own, as in '{parent}=[\"{word}\"]'"
+    return replace(problem, text=f"{problem.key}={word} must be text", hint=hint)
 
 
 def _by_own_file(problems: Sequence[Problem], overrides: Sequence[str], defaults: Mapping[str, Any]) -> list[Problem]:
@@ -343,17 +357,15 @@ def _size(kind: str, facts: Mapping[str, Any]) -> str:
 
 def _in_its_form(key: str, value: Any, kind: str) -> str:
     """Return how to write a list of one, and what YAML took for a number or a truth value: a date of digits, a symbol such as 600519."""
-    if kind == "tuple_type" and isinstance(value, str) and value:
+    if kind == "tuple_type" and isinstance(value, str | int | float) and value != "":
         return f"try '{key}=[{literal(value)}]'"
     digits = str(value)
-    parent, _, place = key.rpartition(".")
+    place = key.rpartition(".")[2]
     if (kind.startswith("date") or place in ("start", "end")) and len(digits) == 8 and digits.isdigit():
         return f"try {key}={digits[:4]}-{digits[4:6]}-{digits[6:]}"
     if kind != "string_type" or not place.isdigit() or isinstance(value, list | dict):
         return ""
-    word = isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value))
-    written = literal(value).upper() if word else literal(value)  # TRUE and NAN, as symbols are written
-    return f"put it in quotes of its own, as in '{parent}=[\"{written}\"]'"
+    return "put what is written there in quotes of its own"
 
 
 def _range(field: FieldInfo | None, detail: Any) -> str:

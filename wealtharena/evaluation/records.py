@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,10 +177,10 @@ def _below(root: Path) -> Iterable[RunResult]:
 def read(folder: Path) -> RunResult:
     """Return the record of a run directory; one without a readable run.json is a failed run that says why."""
     try:
-        content = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+        content = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"), parse_int=_whole)
     except FileNotFoundError:
         return _without_record(folder, "the job left no run.json", said=_said_before(folder))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return _without_record(folder, f"run.json cannot be read: {error}")
     if not isinstance(content, dict):
         return _without_record(folder, "run.json is not an object")
@@ -206,6 +207,14 @@ def facts(path: Path, *, known: int) -> dict[str, Any]:
     if unknown := newer(content, known=known):
         raise ConfigError(f"{path} {unknown}", hint=NEWER)
     return content
+
+
+def _whole(digits: str) -> int:
+    """Return the number that stands in a record; ValueError for one that is beyond every measure."""
+    value = int(digits)
+    if abs(value) > sys.float_info.max:
+        raise ValueError(f"a whole number of {len(digits)} digits")
+    return value
 
 
 def _has(content: Any, name: str, kind: str) -> bool:
