@@ -20,7 +20,7 @@ def test_financing_of_rounding_is_none() -> None:
     path = walk("agent", bars=60)
     for charge, told in ((1e-16, "0.00"), (0.1, "0.01")):
         drawn = book.costs(Size(530, 236), dataclasses.replace(path, financing=np.full(60, charge)))
-        assert f"<title>Financing {told} %</title>" in drawn
+        assert f"<title>Financing {told}\u00a0%</title>" in drawn
 
 
 @pytest.mark.parametrize("bars", [3, 420])
@@ -32,7 +32,7 @@ def test_mean_weights_are_of_the_bars_that_exposure_is_of(bars: int) -> None:
     path = dataclasses.replace(path, weights=held)
     means = held[1:].mean(axis=0)
     for size, digits in ((Size(860, 290, left=52, right=150), 1), (Size(348, 290, left=42, right=108), 0)):
-        told = re.findall(r"(AAA|BBB|cash)(?:<[^>]*>|\s)*([\d.]+) %", book.weights(size, path).replace("\u202f", " "))
+        told = re.findall(r"(AAA|BBB|cash)(?:<[^>]*>|\s)*([\d.]+) %", book.weights(size, path).replace("\u00a0", " "))
         mine = {"AAA": means[0], "BBB": means[1], "cash": 1 - means.sum()}
         assert {name: float(share) for name, share in told} == {n: round(100 * m, digits) for n, m in mine.items()}
 

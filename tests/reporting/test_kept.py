@@ -18,18 +18,18 @@ LESS = {"learned_less_anchor": -0.0199, "learned_t": -0.5}
         (0.83, {}, ["anchor"], "so much of what was learned is kept, by the evidence of the validation."),
         (0.0, {}, ["anchor"], "proved nothing of what was learned, so the agent is its anchor."),
         (0.0, {}, [], "proved nothing of what was learned, so the agent stays in cash."),
-        (0.83, MORE, ["anchor"], "earned 4.1% a year more than its anchor (t +2.43), and so much of it is kept."),
+        (0.83, MORE, ["anchor"], "earned 4.1\u00a0% a year more than its anchor (t +2.43), and so much of it is kept."),
         (
             0.0,
             LESS,
             ["anchor"],
-            f"earned 2.0% a year less than its anchor (t {MINUS}0.50), so the agent is its anchor.",
+            f"earned 2.0\u00a0% a year less than its anchor (t {MINUS}0.50), so the agent is its anchor.",
         ),
         (
             0.0,
             LESS,
             [],
-            f"earned 2.0% a year less than cash (t {MINUS}0.50), so the agent stays in cash.",
+            f"earned 2.0\u00a0% a year less than cash (t {MINUS}0.50), so the agent stays in cash.",
         ),
         (
             0.0,

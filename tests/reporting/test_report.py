@@ -193,7 +193,7 @@ def test_of_returns_from_outside_nothing_says_that_they_are_net_of_costs() -> No
 def test_as_run_is_of_all_seeds_as_the_conditions_under_it_are() -> None:
     """It was the median seed's: -13.9 % at worst above -23.4 %, where another seed had lost 19.7 % as it ran."""
     data = report_data(seeds=5)
-    row = report.render(data).split("<b>As run</b>")[1].split("</tr>")[0].replace("−", "-").replace("\u202f", " ")
+    row = report.render(data).split("<b>As run</b>")[1].split("</tr>")[0].replace("−", "-").replace("\u00a0", " ")
     ran = {key: sorted(one.metrics[key] or 0.0 for one in data.seeds) for key in ("total_return", "max_drawdown")}
     middle = np.mean(ran["total_return"][1:4])
     assert f">{100 * middle:+.1f} %<" in row
@@ -362,7 +362,7 @@ def test_the_boxes_of_small_returns_have_two_edges() -> None:
     for one in (path, small):
         words = re.findall(
             r"([^<>]* %) to ([^<>]* %): (\d+) (bars?)<",
-            shape.histogram(Size(700, 200), one, name="agent").replace("\u2009", " "),
+            shape.histogram(Size(700, 200), one, name="agent").replace("\u00a0", " "),
         )
         assert words
         assert all(left != right for left, right, _, _ in words)

@@ -46,7 +46,7 @@ def test_the_boxes_at_or_below_zero_are_the_probability_of_overfitting(trials: i
     returns = np.random.default_rng(trials).normal(0.0, 0.01, (240, trials))
     found = probability_of_backtest_overfitting(returns, blocks=8)
     drawn = search.logits(SIZE, found.logits, probability=found.probability)
-    boxes = re.findall(r'<title>([\d.]+)%</title><rect class="bar (base-buy_and_hold|agent)"', drawn)
+    boxes = re.findall(r'<title>([\d.]+)\u00a0%</title><rect class="bar (base-buy_and_hold|agent)"', drawn)
     below = sum(float(share) for share, css in boxes if css == "base-buy_and_hold")
     assert below == pytest.approx(100 * found.probability, abs=0.1 * len(boxes))
     assert sum(float(share) for share, _ in boxes) == pytest.approx(100, abs=0.1 * len(boxes))

@@ -90,7 +90,9 @@ def test_each_label_of_an_axis_says_where_its_mark_is(low: float, span: float, c
     assert len(marks) > 1, "one mark tells no scale"
     step = marks[1] - marks[0]
     for mark in marks:
-        written = float(svg.percent_tick(mark, step).replace(words.MINUS, "-").replace(",", "").removesuffix(" %"))
+        written = float(
+            svg.percent_tick(mark, step).replace(words.MINUS, "-").replace(",", "").removesuffix(f"{words.UNIT_GAP}%")
+        )
         assert written == pytest.approx(100 * mark, abs=1e-9)
         plain = words.number(mark, digits=svg.decimals(step)).replace(words.MINUS, "-").replace(",", "")
         assert float(plain) == pytest.approx(mark, abs=1e-9)

@@ -6,23 +6,23 @@ import numpy as np
 import pytest
 
 from wealtharena.reporting import words
-from wealtharena.reporting.words import MEASURES, THIN
+from wealtharena.reporting.words import MEASURES, UNIT_GAP
 
 
 @pytest.mark.parametrize(
     ("kind", "value", "signed", "text"),
     [
-        ("percent", 0.1234, True, f"+12.3{THIN}%"),
-        ("percent", -0.5, True, f"−50.0{THIN}%"),
-        ("percent", -0.0012, True, f"−0.12{THIN}%"),
-        ("percent", -0.00001, True, f"0.00{THIN}%"),
-        ("share", 0.51234, False, f"51.2{THIN}%"),
+        ("percent", 0.1234, True, f"+12.3{UNIT_GAP}%"),
+        ("percent", -0.5, True, f"−50.0{UNIT_GAP}%"),
+        ("percent", -0.0012, True, f"−0.12{UNIT_GAP}%"),
+        ("percent", -0.00001, True, f"0.00{UNIT_GAP}%"),
+        ("share", 0.51234, False, f"51.2{UNIT_GAP}%"),
         ("ratio", -0.644, True, "−0.64"),
         ("ratio", 1234.5, False, "1,234.50"),
         ("count", 1234.0, False, "1,234"),
         ("money", 12345.678, False, "12,346"),
         ("money", 3.456, False, "3.46"),
-        ("years", 14.24, False, f"14.2{THIN}years"),
+        ("years", 14.24, False, f"14.2{UNIT_GAP}years"),
         ("ratio", None, True, "—"),
         ("ratio", math.nan, True, "—"),
         ("percent", math.inf, True, "—"),
@@ -46,9 +46,9 @@ def test_an_undefined_figure_is_a_dash_without_a_value() -> None:
     assert ">—<" in found
 
 
-def test_prose_gets_names_and_minus_signs_and_is_escaped() -> None:
-    found = words.prose("<b>-0.79 against buy_and_hold & co-2 on 2021-03-05")
-    assert found == "&lt;b&gt;−0.79 against buy &amp; hold &amp; co-2 on 2021-03-05"
+def test_prose_gets_names_and_figures_as_in_tables_and_is_escaped() -> None:
+    found = words.prose("<b>-0.79% against buy_and_hold & co-2 on 2021-03-05")
+    assert found == f"&lt;b&gt;{words.percent(-0.0079, digits=2)} against buy &amp; hold &amp; co-2 on 2021-03-05"
 
 
 @pytest.mark.parametrize(

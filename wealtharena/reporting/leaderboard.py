@@ -13,7 +13,19 @@ from wealtharena import files
 from wealtharena.reporting import tables
 from wealtharena.reporting.charts import compare
 from wealtharena.reporting.page import page, section
-from wealtharena.reporting.words import DASH, MEASURES, Measure, day, escape, finite, measured, name_of, number, prose
+from wealtharena.reporting.words import (
+    DASH,
+    MEASURES,
+    Measure,
+    day,
+    escape,
+    finite,
+    measured,
+    name_of,
+    number,
+    percent,
+    prose,
+)
 
 _SHOWN = ("annual_return", "sharpe", "max_drawdown", "win_rate", "profit_factor")
 _ACTIVE_SHARE = Measure("active_share", "Active share", "share", False, "")
@@ -146,7 +158,7 @@ def _rules(leaderboard: Mapping[str, Any]) -> str:
         return ""
     rivals = ", ".join(name_of(str(name)).lower() for name in rules["beats"])
     return escape(
-        f" Judged with {rules['draws']:,} draws at {rules['confidence']:.0%} against {rivals}, seed {rules['seed']}."
+        f" Judged with {rules['draws']:,} draws at {percent(rules['confidence'], digits=0)} against {rivals}, seed {rules['seed']}."
     )
 
 

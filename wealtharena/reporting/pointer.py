@@ -11,7 +11,7 @@ for (const svg of document.querySelectorAll('svg[data-hover]')) {
   tip.className = 'tip'; tip.hidden = true; line.style.display = 'none';
   svg.append(line); figure.append(tip);
   const words = v => (v > 0 ? '+' : v < 0 ? '\u2212' : '') +
-    (data.k === 'percent' ? Math.abs(100 * v).toFixed(1) + '\u202f%' : Math.abs(v).toFixed(2));
+    (data.k === 'percent' ? Math.abs(100 * v).toFixed(1) + '\u00a0%' : Math.abs(v).toFixed(2));
   const leave = () => { tip.hidden = true; line.style.display = 'none'; };
   const move = event => {
     const box = svg.getBoundingClientRect(), scale = svg.viewBox.baseVal.width / box.width;

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena.reporting.lettering import cut, width_of
-from wealtharena.reporting.words import MINUS, day, escape, number
+from wealtharena.reporting.words import MINUS, UNIT_GAP, day, escape, number
 
 FloatArray = npt.NDArray[np.float64]
 Times = npt.NDArray[np.datetime64]
@@ -343,4 +343,4 @@ def decimals(step: float) -> int:
 def percent_tick(value: float, step: float) -> str:
     """Return an axis label of a share: +10 %, with as many decimals as tell one step from the next."""
     digits = decimals(100 * step)
-    return number(100 * value, digits=digits, signed=True) + " %" if abs(value) > 1e-12 else "0 %"
+    return number(100 * value, digits=digits, signed=True) + f"{UNIT_GAP}%" if abs(value) > 1e-12 else f"0{UNIT_GAP}%"

@@ -16,7 +16,7 @@ from wealtharena.reporting.words import (
     DASH,
     MEASURES,
     SMALL,
-    THIN,
+    UNIT_GAP,
     amount,
     day,
     escape,
@@ -308,7 +308,7 @@ def _raw(path: str, value: float | None, *, signed: bool = True, digits: int = 2
         return DASH
     text = number(value, digits=digits, signed=signed)
     if digits == 3 and 0 <= value < 0.001:
-        text = f"<{THIN}0.001"
+        text = f"<{UNIT_GAP}0.001"
     return f'<data data-metric="{escape(path)}" value="{value!r}">{escape(text)}</data>'
 
 

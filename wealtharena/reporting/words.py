@@ -18,7 +18,7 @@ _LONGEST = 6  # decimals of a number that is written out
 SMALL = 0.01  # shares below this are written with two decimals
 DASH = "—"
 MINUS = "−"
-THIN = " "  # between a number and its unit
+UNIT_GAP = "\N{NO-BREAK SPACE}"  # between a number and its unit: no line ends there
 Kind = Literal["percent", "ratio", "count", "money", "years", "share"]
 
 
@@ -167,8 +167,9 @@ def learned(run: Mapping[str, Any]) -> str:
 
 
 def prose(text: object) -> str:
-    """Return a sentence of run.json, escaped, with baselines by name and true minus signs."""
+    """Return a sentence of run.json, escaped, with baselines by name, and figures as the tables beside it write them."""
     words = re.sub(r"(?<![\w-])-(?=\d)", MINUS, str(text))
+    words = re.sub(r"(?<=\d)%", f"{UNIT_GAP}%", words)
     words = re.sub(r"\b[a-z]+_[a-z_]+\b", lambda m: _NAMES.get(m[0], m[0]).lower(), words)
     return escape(words)
 
@@ -194,7 +195,7 @@ def finite(value: Any) -> float | None:
 
 def percent(value: float, *, digits: int = 1, signed: bool = False) -> str:
     """Return a share as a percentage: 0.123 is 12.3 %."""
-    return f"{number(100.0 * value, digits=digits, signed=signed)}{THIN}%"
+    return f"{number(100.0 * value, digits=digits, signed=signed)}{UNIT_GAP}%"
 
 
 def number(value: float, *, digits: int = 2, signed: bool = False) -> str:
@@ -237,7 +238,7 @@ def figure(kind: Kind, value: Any, *, signed: bool = False) -> str:
     if kind == "money":
         return number(known, digits=0 if abs(known) >= 1000 else 2)
     if kind == "years":
-        return f"{number(known, digits=1)}{THIN}years" if known < 1000 else f">{THIN}1,000{THIN}years"
+        return f"{number(known, digits=1)}{UNIT_GAP}years" if known < 1000 else f">{UNIT_GAP}1,000{UNIT_GAP}years"
     return number(known, signed=signed)
 
 

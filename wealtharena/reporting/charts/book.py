@@ -19,7 +19,7 @@ from wealtharena.reporting.svg import (
     seconds,
     ticks,
 )
-from wealtharena.reporting.words import THIN, amount, number, percent
+from wealtharena.reporting.words import UNIT_GAP, amount, number, percent
 
 MOSTLY_INVESTED = 0.6  # below this the axis ends at what is held: a line along zero tells nothing
 _ROUNDING = 1e-9  # of the starting equity: what cash that is 0 but for its last bits was charged
@@ -127,7 +127,7 @@ def _cost_name(name: str, size: Size) -> str:
 
 def _cost_figure(values: FloatArray) -> str:
     last = float(values[-1]) if abs(values[-1]) >= _ROUNDING else 0.0
-    return f"{amount(100.0 * last, digits=2 if abs(last) < 0.1 else 1)}{THIN}%"
+    return f"{amount(100.0 * last, digits=2 if abs(last) < 0.1 else 1)}{UNIT_GAP}%"
 
 
 def period(path: Trajectory) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from wealtharena.reporting.svg import Canvas, FloatArray, Scale, Size, compact, line_path, ticks
-from wealtharena.reporting.words import DASH, number
+from wealtharena.reporting.words import DASH, number, percent
 
 _ENDS = 0.04  # margin around the data, as a share of its range
 _GRID = 14  # cells a side of the contour
@@ -95,9 +95,16 @@ def importance(size: Size, shares: Mapping[str, float]) -> str:
     x = Scale(0.0, max(value for _, value in ranked) or 1.0, canvas.x0, canvas.x1 - 8)
     for row, (key, value) in enumerate(ranked):
         y = canvas.y1 + row * step
-        canvas.box(canvas.x0, y + 3, float(x(value)) - canvas.x0, min(step - 6, 18), "bar agent", f"{key}: {value:.0%}")
+        canvas.box(
+            canvas.x0,
+            y + 3,
+            float(x(value)) - canvas.x0,
+            min(step - 6, 18),
+            "bar agent",
+            f"{key}: {percent(value, digits=0)}",
+        )
         canvas.text(canvas.x0 - 6, y + 3 + min(step - 6, 18) / 2, key, anchor="end")
-        canvas.text(float(x(value)) + 6, y + 3 + min(step - 6, 18) / 2, f"{value:.0%}", "end-figure")
+        canvas.text(float(x(value)) + 6, y + 3 + min(step - 6, 18) / 2, percent(value, digits=0), "end-figure")
     return canvas.render()
 
 
@@ -172,15 +179,15 @@ def logits(size: Size, values: FloatArray, *, probability: float | None) -> str:
     counts, _ = np.histogram(values - _TIE, bins=bins)
     x = Scale(-edge, edge, canvas.x0, canvas.x1)
     y = Scale(0, counts.max() * 1.08 / values.size, canvas.y0, canvas.y1)
-    canvas.y_axis(y, [(mark, f"{mark:.0%}") for mark in ticks(0, counts.max() / values.size, 4)], zero=0.0)
+    canvas.y_axis(y, [(mark, percent(mark, digits=0)) for mark in ticks(0, counts.max() / values.size, 4)], zero=0.0)
     for count, left, right in zip(counts, bins[:-1], bins[1:], strict=True):
         css = "bar base-buy_and_hold" if right <= 1e-9 else "bar agent"
         height = float(y(count / values.size)) - canvas.y0
         canvas.box(
-            float(x(left)) + 0.5, canvas.y0, float(x(right) - x(left)) - 1, height, css, f"{count / values.size:.1%}"
+            float(x(left)) + 0.5, canvas.y0, float(x(right) - x(left)) - 1, height, css, percent(count / values.size)
         )
     canvas.number_axis(x, [-edge, 0.0, edge], [f"{-edge:.1f}", "0", f"{edge:.1f}"])
-    canvas.text(canvas.x0 + 4, canvas.y1 + 4, f"at or below 0: {probability:.0%}", "note")
+    canvas.text(canvas.x0 + 4, canvas.y1 + 4, f"at or below 0: {percent(probability, digits=0)}", "note")
     return canvas.render()
 
 
