@@ -80,6 +80,7 @@ class Evidence:
     survivors: float | None = None  # share of the symbols that still trade at the end of the data
     costless: bool = False  # orders cost next to nothing
     assumed: str | None = None  # what positions are paid by a number that was set, in words
+    uncharged: str | None = None  # what holding costs and nobody charged, in words
     searched: str | None = None  # what search chose the settings by bars of the test window, in words
     window: str = TEST_WINDOW  # or PLAYED
 

@@ -260,6 +260,7 @@ def facts_of(found: Group, ledger: Ledger | None) -> Facts:
         searched=next((str(entry["searched"]) for entry in evidence if entry.get("searched")), None),
         costless=any(bool(entry.get("costless")) for entry in evidence),
         assumed=next((str(entry["assumed"]) for entry in evidence if entry.get("assumed")), None),
+        uncharged=next((str(entry["uncharged"]) for entry in evidence if entry.get("uncharged")), None),
         unfilled=unfilled_of(evidence),
         invested=_least([entry.get("invested") or {} for entry in evidence]),
         window=TEST_WINDOW if identity(found.newest)["played"] in (None, "test") else PLAYED,
