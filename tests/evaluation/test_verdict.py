@@ -91,6 +91,7 @@ def test_evidence_that_satisfies_every_rule_is_promotable(rules):
         ({"cash_return": -0.26}, "costs", "unproven"),
         ({"assumed": "All shorts are paid 30.00% a year"}, "costs", "unproven"),
         ({"uncharged": "Carry is left out"}, "costs", "unproven"),
+        ({"faults": ("9 rows of 1 symbols (data.quality.splits=warn)",)}, "simulated", "unproven"),
         ({"trials": 20}, "lower_bound", "unproven"),
         ({"tested": 4}, "pbo", "unproven"),
         ({"annual_return": -0.004, "cash_return": -0.005}, "profit", "rejected"),

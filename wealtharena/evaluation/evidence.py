@@ -74,6 +74,7 @@ class Evidence:
     left_out: tuple[str, ...] = ()  # completed runs of this configuration that were not judged with it
     edited: tuple[str, ...] = ()  # recorded runs that are not as they ended, in words
     leaks: tuple[str, ...] = ()  # numbers of the data that seem to know the next tradable return, in words
+    faults: tuple[str, ...] = ()  # what is wrong with the bars and was left in, in words
     hindsight: str | None = None  # how the universe was chosen, where that was after the test window began
     unfilled: tuple[Unfilled, ...] = ()  # by `of_orders`, as the next one
     invested: Mapping[str, float] = field(default_factory=dict)  # of the rivals that are bought once

@@ -255,6 +255,7 @@ def facts_of(found: Group, ledger: Ledger | None) -> Facts:
         stayed=tuple(bool(entry.get("own_anchor")) for entry in evidence),
         audit="failed" if "failed" in audits else "passed" if all(a == "passed" for a in audits) else None,
         leaks=tuple(dict.fromkeys(name for entry in evidence for name in entry.get("leaks") or ())),
+        faults=tuple(dict.fromkeys(said for entry in evidence for said in entry.get("faults") or ())),
         hindsight=next((str(entry["hindsight"]) for entry in evidence if entry.get("hindsight")), None),
         survivors=next((entry["survivors"] for entry in evidence if entry.get("survivors") is not None), None),
         searched=next((str(entry["searched"]) for entry in evidence if entry.get("searched")), None),

@@ -259,7 +259,10 @@ def degenerate(evidence: Evidence, spec: VerdictSpec) -> Ruling:
 
 
 def real_data(evidence: Evidence, spec: VerdictSpec) -> Ruling:
-    """Simulated markets prove nothing about real ones."""
+    """Simulated markets prove nothing about real ones, nor do prices that are known to be wrong."""
+    if evidence.faults and not evidence.simulated:
+        text = f"Its bars keep faults that are repaired as shipped: {', '.join(evidence.faults)}."
+        return Ruling("simulated", "unproven", f"{text} They may make the agent, or break what it is compared with.")
     if not evidence.simulated:
         return Ruling("simulated", "promotable", "Real market data.")
     text = "Simulated data: nothing about a real market is shown."

@@ -16,6 +16,7 @@ from wealtharena.config.composition import chosen_on, members_of
 from wealtharena.config.specs.asset import LITTLE, AssetSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.panel import Panel
+from wealtharena.data.quality import left_in
 from wealtharena.data.reading.adjustment import CONTAINED
 from wealtharena.envs import baselines
 from wealtharena.envs.market import bars_without_price, resolve_fill
@@ -23,7 +24,7 @@ from wealtharena.errors import DataError
 from wealtharena.evaluation import firewall
 from wealtharena.evaluation.audit import AuditReport, require_bars
 from wealtharena.evaluation.splits import Fold, Windows, make_folds
-from wealtharena.evaluation.strictness import kinder_market, looser_leak_test
+from wealtharena.evaluation.strictness import kept_faults, kinder_market, looser_leak_test
 from wealtharena.features.computing import warmup_bars
 from wealtharena.features.panel import FeaturePanel
 from wealtharena.shown import some
@@ -47,6 +48,7 @@ class Prepared:
     notes: tuple[str, ...]
     repeat: str  # overrides that ask for the same source again
     uncharged: str | None = None  # what holding costs and nobody charged, in words
+    faults: tuple[str, ...] = ()  # what is wrong with the bars and was left in, in words
 
     @property
     def folds(self) -> tuple[Fold, ...]:
@@ -122,6 +124,7 @@ def sealed_off(spec: ExperimentSpec, computed: FeaturePanel, *, windows: Windows
         ),
         repeat=data.repeat_overrides(panel, spec.data),
         uncharged=uncharged(spec.asset, panel),
+        faults=() if panel.simulated else kept_faults(spec.data.quality, left_in(panel.notes)),
     )
 
 
@@ -174,6 +177,7 @@ def doubts(
         "hindsight": None if about["simulated"] else hindsight(spec.asset, about["symbols"], begins),
         "survivors": about["survivors"],
         "uncharged": prepared.uncharged,
+        "faults": prepared.faults,
         "searched": None if about["simulated"] else spec.zoo.seen_into(dt.date.fromisoformat(begins)),
     }
 
