@@ -103,7 +103,8 @@ def test_one_seed_of_the_same_is_unproven(tmp_path, evaluation):
     [({"audit": None}, "unproven"), ({"audit": "failed"}, "rejected"), ({"degenerate": "it never trades"}, "rejected"),
      ({"unadjusted_rolls": True}, "unproven"), ({"leaks": ["close of A"]}, "unproven"), ({"hindsight": "late"}, "unproven"),
      ({"searched": "study a"}, "unproven"), ({"costless": True}, "unproven"),
-     ({"assumed": "All shorts are paid"}, "unproven")],
+     ({"assumed": "All shorts are paid"}, "unproven"), ({"uncharged": "Carry is left out"}, "unproven"),
+     ({"faults": ["9 rows"]}, "unproven")],
 )  # fmt: skip
 def test_the_gravest_fact_of_any_seed_counts_for_all(tmp_path, evaluation, evidence, status):
     for seed in range(3):

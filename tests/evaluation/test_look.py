@@ -131,6 +131,10 @@ def test_whether_orders_cost_anything_is_a_fact_of_the_judgement(tmp_path, extra
         (("asset.costs.carry_bps_per_year=3000", "asset.limits.long_only=false"), "All shorts are paid 30.00% a year"),
         (("asset.costs.carry_bps_per_year=3000", "asset.limits.long_only=true"), None),
         (("asset.costs.carry_bps_per_year=-3000",), "All longs are paid 30.00% a year"),
+        (("asset.costs.cash_bps_per_year=3000",), None),
+        (("asset.costs.cash_bps_per_year=3000", "asset.limits.long_only=false"), "All shorts are paid 29.50% a year"),
+        (("asset.costs.cash_bps_per_year=50", "asset.limits.long_only=false"), None),
+        (("asset.costs.cash_bps_per_year=DFF", "asset.limits.long_only=false"), None),
     ],
 )
 def test_what_is_paid_by_a_number_that_was_set_is_a_fact_of_the_judgement(extra, assumed):

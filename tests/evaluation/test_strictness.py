@@ -4,6 +4,7 @@ import pytest
 
 from wealtharena.config import compose
 from wealtharena.config.specs.runs import VerdictSpec
+from wealtharena.data.quality import left_in
 from wealtharena.evaluation import strictness
 
 OTHER = {  # key: a looser value, a stricter one
@@ -34,6 +35,30 @@ def test_every_rule_has_a_direction_and_only_one():
     limits = sorted((*VerdictSpec.model_fields, *strictness.PRECISION))
     assert sorted(OTHER) == limits
     assert sorted((*strictness.HIGHER, *strictness.LOWER, *strictness.LONGER)) == limits
+
+
+@pytest.mark.parametrize(
+    ("typed", "notes", "told"),
+    [
+        (
+            (),
+            "quality of the bars: splits: 9 rows of 1 symbols (repair); missing_sessions: 2 rows of 1 symbols (warn)",
+            (),
+        ),
+        (("data.quality.splits=warn",), "quality of the bars: spikes: 9 rows of 1 symbols (repair)", ()),
+        (("data.quality.splits=warn",), "a note: splits: 9 rows of 1 symbols (warn)", ()),
+        (
+            ("data.quality.splits=warn",),
+            "quality of the stored bars: stale: 1 rows of 1 symbols (repair); splits: 9 rows of 2 symbols (warn)",
+            ("9 rows of 2 symbols (data.quality.splits=warn)",),
+        ),
+        (("data.quality.spike_sigmas=99",), "none", ("spikes, by data.quality.spike_sigmas 99 (12)",)),
+        (("data.quality.spike_sigmas=6",), "none", ()),
+    ],
+)
+def test_faults_that_are_left_in_the_bars_are_told_where_they_are_repaired_as_shipped(typed, notes, told):
+    """A split that nobody adjusts for takes half from buying and holding, and whoever held anything else is ahead."""
+    assert strictness.kept_faults(compose([*typed]).data.quality, left_in([notes])) == told
 
 
 @pytest.mark.parametrize("key", OTHER)

@@ -24,6 +24,7 @@ from wealtharena.tasks.pipeline import (
     short,
     struck_off_and_back,
     too_small,
+    uncharged,
 )
 from wealtharena.tasks.train import require_room
 
@@ -87,6 +88,33 @@ def test_a_cost_that_pays_is_no_stress():
 @pytest.mark.parametrize("market", ["forex", "commodities"])
 def test_currencies_and_futures_are_no_survivors(market):
     assert hindsight(compose([f"asset={market}"]).asset, ["XAUUSD"], "1990-01-01") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "symbols", "said"),
+    [
+        (("asset=forex",), ("EURUSD", "USDJPY"), None),
+        (("asset=forex",), ("EURUSD", "USDTRY"), "Carry is left out, and of USDTRY it may be all that is earned"),
+        (("asset=forex",), ("EURDKK", "XAUUSD"), "Carry is left out, and of EURDKK"),
+        (("asset=forex", "asset.costs.carry_bps_per_year=2000"), ("EURUSD", "USDTRY"), None),
+        (("asset=etf",), ("SPY", "HYG"), None),
+        (
+            ("asset=etf", "asset.limits.long_only=false"),
+            ("SPY", "HYG"),
+            "The source has no dividends, and who is short",
+        ),
+        (("asset=crypto", "asset.limits.long_only=false"), ("BTC-USD", "ETH-USD"), None),
+    ],
+)
+def test_what_holding_costs_and_nobody_charged_is_a_doubt(words, symbols, said):
+    """Of ten years in which a currency inflates, an account that pays no interest for being short of it has a Sharpe ratio of 3.8."""
+    panel = random_panel(np.random.default_rng(0), bars=20, assets=2, symbols=symbols, simulated=False)
+    asset = compose(words).asset
+    found = uncharged(asset, panel)
+    assert found is None if said is None else str(found).startswith(said)
+    assert uncharged(asset, replace(panel, simulated=True)) is None
+    if asset.market == "etf":
+        assert uncharged(asset, replace(panel, has_dividends=True)) is None
 
 
 def test_orders_that_cost_nothing_are_said():
@@ -207,7 +235,7 @@ def test_a_search_that_saw_bars_of_the_test_window_speaks_against_it(last, simul
     found = spec.zoo.model_copy(update={"study": "zoo_a", "dates": (date(2010, 1, 1), last)})
     about = {"leaks": [], "survivors": 1.0, "simulated": simulated, "symbols": spec.asset.universe.symbols}
     stamps = np.datetime64("2020-01-01", "ns") + np.arange(60) * np.timedelta64(1, "D")
-    prepared = SimpleNamespace(about=about, sealed=SimpleNamespace(timestamps=stamps))
+    prepared = SimpleNamespace(about=about, sealed=SimpleNamespace(timestamps=stamps), uncharged=None, faults=())
     said = doubts(spec.model_copy(update={"zoo": found}), prepared, first_row=31)["searched"]
     assert ("zoo_a" in (said or "")) is told
 
@@ -225,7 +253,7 @@ def test_a_leak_test_by_looser_limits_than_ship_says_so(typed, simulated, told):
     spec = compose([*typed])
     about = {"leaks": [], "survivors": 1.0, "simulated": simulated, "symbols": spec.asset.universe.symbols}
     stamps = np.datetime64("2020-01-01", "ns") + np.arange(60) * np.timedelta64(1, "D")
-    prepared = SimpleNamespace(about=about, sealed=SimpleNamespace(timestamps=stamps))
+    prepared = SimpleNamespace(about=about, sealed=SimpleNamespace(timestamps=stamps), uncharged=None, faults=())
     assert doubts(spec, prepared, first_row=31)["leaks"] == told
 
 

@@ -35,7 +35,10 @@ from wealtharena.files import jsonable
 FloatArray = npt.NDArray[np.float64]
 Counted = Callable[[float, Sequence[float]], Trials]
 # facts that stand in the evidence as they are
-DOUBTS = ("leaks", "edited", "hindsight", "survivors", "searched", "costless", "window", "assumed", "hurdle_raised")
+DOUBTS = (
+    "leaks", "edited", "hindsight", "survivors", "searched", "costless", "window", "assumed", "hurdle_raised", "uncharged",
+    "faults",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class Facts:
     costless: bool = False  # whether orders cost next to nothing
     window: str = TEST_WINDOW  # or evidence.PLAYED
     assumed: str | None = None  # what is paid by assumption, in words
+    uncharged: str | None = None  # what holding costs and nobody charged, in words
+    faults: tuple[str, ...] = ()  # what is wrong with the bars and was left in, in words
     unfilled: tuple[Unfilled, ...] = ()  # what the orders of agent and baselines met
     invested: Mapping[str, float] = field(default_factory=dict)  # share of a baseline bought once that was bought
     edited: tuple[str, ...] = ()  # recorded runs that are not as they ended, in words

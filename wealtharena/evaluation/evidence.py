@@ -74,12 +74,14 @@ class Evidence:
     left_out: tuple[str, ...] = ()  # completed runs of this configuration that were not judged with it
     edited: tuple[str, ...] = ()  # recorded runs that are not as they ended, in words
     leaks: tuple[str, ...] = ()  # numbers of the data that seem to know the next tradable return, in words
+    faults: tuple[str, ...] = ()  # what is wrong with the bars and was left in, in words
     hindsight: str | None = None  # how the universe was chosen, where that was after the test window began
     unfilled: tuple[Unfilled, ...] = ()  # by `of_orders`, as the next one
     invested: Mapping[str, float] = field(default_factory=dict)  # of the rivals that are bought once
     survivors: float | None = None  # share of the symbols that still trade at the end of the data
     costless: bool = False  # orders cost next to nothing
     assumed: str | None = None  # what positions are paid by a number that was set, in words
+    uncharged: str | None = None  # what holding costs and nobody charged, in words
     searched: str | None = None  # what search chose the settings by bars of the test window, in words
     window: str = TEST_WINDOW  # or PLAYED
 

@@ -28,6 +28,7 @@ _SHAPES: Final = {
     "verdict.rules": _OBJECTS,
     "verdict.evidence.max_gross": "a number",
     "verdict.evidence.leaks": _LISTS,
+    "verdict.evidence.faults": _LISTS,
     "verdict.evidence.unfilled": _OBJECTS,
     "verdict.evidence.invested": "an object",
 }  # of a run.json, where a judgement reads more than a figure or a word

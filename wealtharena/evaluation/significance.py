@@ -30,6 +30,7 @@ __all__ = [
     "Moments",
     "OverfittingProbability",
     "PairedDifference",
+    "deflated_difference",
     "deflated_sharpe_ratio",
     "expected_maximum_sharpe",
     "group_bootstrap",
@@ -133,6 +134,16 @@ def deflated_sharpe_ratio(
     """
     benchmark = expected_maximum_sharpe(trials, variance=trials_variance)
     return probabilistic_sharpe_ratio(sharpe, bars=bars, skewness=skewness, kurtosis=kurtosis, benchmark=benchmark)
+
+
+def deflated_difference(difference: float, low: float, *, confidence: float, trials: int) -> float:
+    """Return the probability that a difference is more than the best of `trials` without any would show.
+
+    As the deflated Sharpe ratio, with the standard error that the lower bound at `confidence` tells in the place of moments:
+    `Phi(d / error - E[max of N])`. 1 where the bound is not below the difference.
+    """
+    error = (difference - low) / float(ndtri(0.5 + confidence / 2.0))
+    return 1.0 if error <= 0.0 else float(ndtr(difference / error - expected_maximum_sharpe(max(trials, 1))))
 
 
 @dataclass(frozen=True, eq=False)

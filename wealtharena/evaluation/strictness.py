@@ -79,6 +79,16 @@ def looser_leak_test(quality: QualitySpec) -> tuple[str, ...]:
     return (f"they were asked by looser limits than ship, {', '.join(found)}",) if found else ()
 
 
+def kept_faults(quality: QualitySpec, found: Mapping[str, str]) -> tuple[str, ...]:
+    """Return, in words, what is wrong with the bars and was left in by `quality`, where as shipped it is not; `found` says how much by kind."""
+    shipped = _packaged("data", "auto")["quality"]
+    kept = [kind for kind in found if getattr(quality, kind, None) == "warn" != shipped.get(kind, "warn")]
+    told = [f"{found[kind]} (data.quality.{kind}=warn)" for kind in kept]
+    if quality.spike_sigmas > shipped["spike_sigmas"]:
+        told.append(f"spikes, by {_beside('data.quality.spike_sigmas', quality.spike_sigmas, shipped['spike_sigmas'])}")
+    return tuple(told)
+
+
 def kinder_market(asset: AssetSpec) -> str | None:
     """Return, in words, where `asset` pays less or is denied less than its class as it ships; None where nowhere."""
     shipped = _packaged("asset", asset.market)

@@ -14,15 +14,17 @@ from typing import Any, Final, Literal
 
 from wealtharena.config.specs.asset import LITTLE
 from wealtharena.config.specs.runs import EvaluationSpec, VerdictSpec
-from wealtharena.envs.shortfall import REMEDIES
+from wealtharena.evaluation import significance
 from wealtharena.evaluation.evidence import ANCHOR, TEST_WINDOW, Evidence
 from wealtharena.evaluation.strictness import limits_of, looser_reason
 from wealtharena.evaluation.trials import tried
 from wealtharena.evaluation.wording import (
     edited_reason,
     figure,
+    invested_reason,
     left_out_reason,
     limit,
+    luck_reason,
     patience,
     unfilled_reason,
 )
@@ -85,8 +87,7 @@ def judge(evidence: Evidence, evaluation: EvaluationSpec) -> Verdict:
 
 
 def lower_bound(evidence: Evidence, spec: VerdictSpec) -> Ruling:
-    """The interval of the Sharpe difference to each baseline to beat must lie above 0; below 0 it rejects."""
-    del spec
+    """The interval of the Sharpe difference to each baseline to beat must lie above 0, after all that was tried; below 0 it rejects."""
     difference, low, high = evidence.sharpe_difference, evidence.sharpe_difference_low, evidence.sharpe_difference_high
     if difference is None or low is None or high is None:
         return Ruling("lower_bound", "unproven", f"It could not be compared with {evidence.beats}.")
@@ -94,6 +95,9 @@ def lower_bound(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     interval = f"{figure(low, 0.0, form='+.2f')} to {figure(high, 0.0, form='+.2f')}"
     figures = f"Sharpe ratio {figure(difference, 0.0, form='+.2f')} against {evidence.beats}{among} interval {interval}"
     if low > 0.0:
+        sure = significance.deflated_difference(difference, low, confidence=spec.confidence, trials=evidence.trials)
+        if sure < spec.min_dsr:
+            return Ruling("lower_bound", "unproven", f"{figures}: {luck_reason(sure, evidence, spec)}")
         return Ruling("lower_bound", "promotable", f"{figures}: above it.")
     if high < 0.0:
         lost = f"{figures}: below it, and not by chance."
@@ -255,7 +259,10 @@ def degenerate(evidence: Evidence, spec: VerdictSpec) -> Ruling:
 
 
 def real_data(evidence: Evidence, spec: VerdictSpec) -> Ruling:
-    """Simulated markets prove nothing about real ones."""
+    """Simulated markets prove nothing about real ones, nor do prices that are known to be wrong."""
+    if evidence.faults and not evidence.simulated:
+        text = f"Its bars keep faults that are repaired as shipped: {', '.join(evidence.faults)}."
+        return Ruling("simulated", "unproven", f"{text} They may make the agent, or break what it is compared with.")
     if not evidence.simulated:
         return Ruling("simulated", "promotable", "Real market data.")
     text = "Simulated data: nothing about a real market is shown."
@@ -267,6 +274,8 @@ def costs(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     del spec
     if evidence.assumed:
         return Ruling("costs", "unproven", f"{evidence.assumed}: part of the result is that number.")
+    if evidence.uncharged:
+        return Ruling("costs", "unproven", f"{evidence.uncharged}.")
     if evidence.cash_return < LEAST_CASH:  # every return is so much more above it: most shows where least moves
         text = f"Cash loses {-evidence.cash_return:.2%} a year (asset.costs.cash_bps_per_year), more than any bank has asked"
         return Ruling("costs", "unproven", f"{text}: part of every Sharpe ratio is that number.")
@@ -358,14 +367,7 @@ def invested(evidence: Evidence, spec: VerdictSpec) -> Ruling:
     shown = figure(share, spec.min_invested, form=".0%")
     if share >= spec.min_invested:
         return Ruling("invested", "promotable", f"{name} held {shown} of what it was to hold, over the window.")
-    cause = next((found.cause for found in evidence.unfilled if found.who == name), "volume")
-    more = ", or see whether the bars can be traded (data.volume_unit)" if cause == "volume" else ""
-    return Ruling(
-        "invested",
-        "unproven",
-        f"{name} held {shown} of what it was to hold, {limit(spec.min_invested, form='.0%')} is asked: a comparison with "
-        f"it proves nothing; {REMEDIES[cause]}{more}.",
-    )
+    return Ruling("invested", "unproven", invested_reason(name, shown, evidence, spec))
 
 
 RULES: Sequence[Callable[[Evidence, VerdictSpec], Ruling]] = (

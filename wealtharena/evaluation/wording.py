@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from wealtharena.config.specs.runs import VerdictSpec
 from wealtharena.envs.shortfall import REMEDIES
 from wealtharena.evaluation.evidence import AGENT, ANCHOR, Evidence, Unfilled
+from wealtharena.evaluation.trials import tried
 from wealtharena.shown import some
 
 MOST_DIGITS = 12  # of a figure that stands near its limit
@@ -86,4 +87,23 @@ def unfilled_reason(unfilled: Sequence[Unfilled], spec: VerdictSpec) -> str:
         f"{figure(worst.share, spec.max_unfilled, form='.0%')} of the order value that {worst.who} asked for lapsed or "
         f"was cut{also}, "
         f"most of it by {worst.cause}: {REMEDIES.get(worst.cause, 'look at the trades')}{more}."
+    )
+
+
+def invested_reason(name: str, shown: str, evidence: Evidence, spec: VerdictSpec) -> str:
+    """Return that a baseline which is bought once held too little, `shown`, to be compared with, and what to do, in words."""
+    cause = next((found.cause for found in evidence.unfilled if found.who == name), "volume")
+    more = ", or see whether the bars can be traded (data.volume_unit)" if cause == "volume" else ""
+    return (
+        f"{name} held {shown} of what it was to hold, {limit(spec.min_invested, form='.0%')} is asked: a comparison with "
+        f"it proves nothing; {REMEDIES[cause]}{more}."
+    )
+
+
+def luck_reason(probability: float, evidence: Evidence, spec: VerdictSpec) -> str:
+    """Return that a difference is no more than the best of all that was tried may show by luck, in words."""
+    sources = tried(evidence.configurations, len(evidence.left_out), evidence.lacking)
+    return (
+        f"above it, but with {sources} one may be by luck; that it is more than the best of them would show has a probability of "
+        f"{figure(probability, spec.min_dsr, form='.2f')}, {limit(spec.min_dsr, form='.2f')} is asked."
     )

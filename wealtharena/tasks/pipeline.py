@@ -16,6 +16,7 @@ from wealtharena.config.composition import chosen_on, members_of
 from wealtharena.config.specs.asset import LITTLE, AssetSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.panel import Panel
+from wealtharena.data.quality import left_in
 from wealtharena.data.reading.adjustment import CONTAINED
 from wealtharena.envs import baselines
 from wealtharena.envs.market import bars_without_price, resolve_fill
@@ -23,12 +24,17 @@ from wealtharena.errors import DataError
 from wealtharena.evaluation import firewall
 from wealtharena.evaluation.audit import AuditReport, require_bars
 from wealtharena.evaluation.splits import Fold, Windows, make_folds
-from wealtharena.evaluation.strictness import kinder_market, looser_leak_test
+from wealtharena.evaluation.strictness import kept_faults, kinder_market, looser_leak_test
 from wealtharena.features.computing import warmup_bars
 from wealtharena.features.panel import FeaturePanel
+from wealtharena.shown import some
 
 log = logging.getLogger(__name__)
 
+# Currencies whose interest was mostly within a few per cent of each other since the euro, and what pays none. A peg is not here:
+# it moves by less than its carry.
+_NEAR: Final = frozenset({"USD", "EUR", "JPY", "GBP", "CHF", "AUD", "NZD", "CAD", "SEK", "NOK", "SGD", "XAU", "XAG"})
+_NAMED: Final = 5  # symbols
 _FEW_BARS: Final = 60  # of a training, or of its validation: a quarter of daily ones
 
 
@@ -41,6 +47,8 @@ class Prepared:
     fill: str  # next_open or next_close
     notes: tuple[str, ...]
     repeat: str  # overrides that ask for the same source again
+    uncharged: str | None = None  # what holding costs and nobody charged, in words
+    faults: tuple[str, ...] = ()  # what is wrong with the bars and was left in, in words
 
     @property
     def folds(self) -> tuple[Fold, ...]:
@@ -115,6 +123,8 @@ def sealed_off(spec: ExperimentSpec, computed: FeaturePanel, *, windows: Windows
             *searched(spec, computed, folds),
         ),
         repeat=data.repeat_overrides(panel, spec.data),
+        uncharged=uncharged(spec.asset, panel),
+        faults=() if panel.simulated else kept_faults(spec.data.quality, left_in(panel.notes)),
     )
 
 
@@ -166,6 +176,8 @@ def doubts(
         "leaks": (*looser, *about["leaks"], *(audit.suspicions if audit else ())),
         "hindsight": None if about["simulated"] else hindsight(spec.asset, about["symbols"], begins),
         "survivors": about["survivors"],
+        "uncharged": prepared.uncharged,
+        "faults": prepared.faults,
         "searched": None if about["simulated"] else spec.zoo.seen_into(dt.date.fromisoformat(begins)),
     }
 
@@ -184,6 +196,31 @@ def hindsight(asset: AssetSpec, symbols: Sequence[str], begins: str) -> str | No
     if chosen <= begins:
         return None
     return f"its members are those of {chosen}, the window begins on {begins}"
+
+
+def uncharged(asset: AssetSpec, panel: Panel) -> str | None:
+    """Return, in words, what holding costs and nobody charged, where that may be all of a result; None where nothing is known of.
+
+    The interest of a currency that inflates makes its drift: who sells it earns what he would have to pay. A share falls by
+    its dividend, which who is short of it owes.
+    """
+    if panel.simulated:
+        return None
+    if asset.market == "forex" and asset.costs.carry_bps_per_year == 0.0:
+        far = [symbol for symbol in panel.symbols if not {symbol[:3], symbol[3:]} <= _NEAR]
+        if far:
+            return (
+                f"Carry is left out, and of {some(far, _NAMED)} it may be all that is earned: interest there is far from that of"
+                " other currencies, or they are pegged (leave such pairs out, as universe=fx_majors does)"
+            )
+    if not asset.limits.long_only and _lacks_dividends(asset, panel):
+        return "The source has no dividends, and who is short of shares owes them (asset.limits.long_only=false)"
+    return None
+
+
+def _lacks_dividends(asset: AssetSpec, panel: Panel) -> bool:
+    contained = any(CONTAINED in note for note in panel.notes)
+    return asset.market in ("stocks", "etf") and not (panel.has_dividends or contained or panel.simulated)
 
 
 def untrained(panel: Panel, folds: Sequence[Fold]) -> tuple[str, ...]:
@@ -234,8 +271,7 @@ def searched(spec: ExperimentSpec, computed: FeaturePanel, folds: Sequence[Fold]
 def notes(spec: ExperimentSpec, panel: Panel) -> tuple[str, ...]:
     """Return what a reader must be told about the data before believing a figure."""
     found = [*panel.notes]
-    contained = any(CONTAINED in note for note in panel.notes)
-    if spec.asset.market in ("stocks", "etf") and not (panel.has_dividends or contained or panel.simulated):
+    if _lacks_dividends(spec.asset, panel):
         found.append("The source has no dividends: returns of shares and funds are understated, the benchmark's too.")
     if spec.asset.instrument.rolls == "unadjusted" and not panel.simulated:
         found.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from wealtharena.config import compose
 from wealtharena.config.specs.data import QualitySpec
 from wealtharena.data import load
 from wealtharena.data.panel import FloatArray, Panel
-from wealtharena.data.quality.foresight import Number, Sighting, surprise
+from wealtharena.data.quality.foresight import Number, Sighting
 from wealtharena.data.quality.leaks import Numbers, panel_sightings
 
 SYMBOLS = 10
@@ -71,6 +72,15 @@ def volume(panel: Panel, share: float) -> Panel:
     return replace(panel, volume=toward(hurried, share))
 
 
+def label(panel: Panel, share: float, *, bars: int = 20) -> Panel:
+    """A label of learning in the column of volume: the mean return over the next `bars` bars."""
+    log = np.log(panel.close)
+    ahead = np.zeros_like(log)
+    ahead[:-bars] = log[bars:] - log[:-bars]
+    own = np.random.default_rng(7).standard_normal(log.shape)
+    return replace(panel, volume=1e6 * np.exp(0.3 * (share * ahead / ahead.std() + math.sqrt(1 - share**2) * own)))
+
+
 def other_symbol(panel: Panel, share: float) -> Panel:
     """One symbol's bars stamped a bar early: each holds what is known a bar later."""
     changes: dict[str, FloatArray] = {}
@@ -111,7 +121,7 @@ def centred(panel: Panel, share: float) -> Numbers:
     both = (1 - share) * honest + share * np.roll(honest, -2, axis=0)
     values = (level - both).astype(np.float32)
     values[:4], values[-2:] = np.nan, np.nan
-    return [Number("centred", symbol) for symbol in panel.symbols], surprise(values)
+    return [Number("centred", symbol) for symbol in panel.symbols], values
 
 
 DAILY: Mapping[str, Callable[[Panel, float], Panel]] = {

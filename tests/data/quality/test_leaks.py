@@ -47,6 +47,28 @@ def test_at_half_the_strength_seven_of_ten_are_still_named(daily: Panel, hourly:
     assert sum(bool(seen) for seen in found.values()) >= 7, {name: len(seen) for name, seen in found.items()}
 
 
+@pytest.mark.parametrize("bars", [5, 10, 20])
+def test_a_label_over_many_bars_is_refused(daily: Panel, bars: int) -> None:
+    """It tells hardly any one bar's return, and all that an agent needs to know."""
+    seen = named(planted.label(daily, 1.0, bars=bars))
+    assert {item.number.name for item in seen} == {"change of volume"}
+    assert len(seen) > len(daily.symbols) / 2
+    assert seen[0].sure > QUALITY.leak_ceiling
+    assert seen[0].step > 1
+    assert 0 <= seen[0].start < seen[0].stop <= daily.bars
+    assert f"over {seen[0].step} bars" in seen[0].text(daily.timestamps)
+    assert not named(daily)
+
+
+def test_a_fund_of_bills_whose_returns_go_on_is_no_leak(daily: Panel) -> None:
+    """Each month of it tells the next, and so does whatever moves with its rate."""
+    rate = 0.03 + 0.02 * np.sin(np.arange(daily.bars) / 200.0)
+    noise = np.random.default_rng(3).normal(0.0, 2e-4, daily.bars)
+    bills = np.repeat((np.exp(np.cumsum(rate / 252)) * np.exp(noise))[:, None], len(daily.symbols), axis=1)
+    panel = replace(daily, open=bills, high=bills * 1.0001, low=bills * 0.9999, close=bills)
+    assert not [item for item in named(panel) if item.step > 1]
+
+
 @pytest.mark.slow
 def test_what_is_named_is_what_was_planted(daily: Panel) -> None:
     assert {str(item.number) for item in named(planted.volume(daily, 1.0))} == {

@@ -165,6 +165,15 @@ class AssetSpec(Spec):
         """Return, in words, what positions are paid by a number that no source of bars confirms; None where nothing."""
         carry = self.costs.carry_bps_per_year
         if carry == 0.0 or (carry > 0.0 and self.limits.long_only):
-            return None
+            return self._paid_for_proceeds
         who = "longs" if carry < 0.0 else "shorts"
         return f"All {who} are paid {abs(carry) / 1e4:.2%} a year (asset.costs.carry_bps_per_year)"
+
+    @property
+    def _paid_for_proceeds(self) -> str | None:
+        """Return, in words, what shorts are paid where their proceeds earn more, by a number, than borrowing takes."""
+        paid = self.costs.cash_number - self.costs.borrow_bps_per_year
+        if self.limits.long_only or self.instrument.margin_futures or paid <= 0.0:
+            return None
+        keys = "asset.costs.cash_bps_per_year less borrow_bps_per_year; a dated rate such as DFF is no such number"
+        return f"All shorts are paid {paid / 1e4:.2%} a year for what they were sold for ({keys})"

@@ -22,6 +22,8 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
 LAGS: Final = (1, 2, 3)  # bars from the number to the first fill
+STEPS: Final = (1, 5, 20, 60)  # bars of a return: what tells a month hardly tells any one day of it
+GOES_ON: Final = 0.3  # rank correlation of a return with the one before it above which it is no news
 LEAST: Final = 60  # pairs below which a window is not looked at
 ROLLING: Final = 250  # bars of a rolling window, more where there would be over `MOST_WINDOWS`
 MOST_WINDOWS: Final = 20
@@ -57,6 +59,7 @@ class Sighting:
     pairs: int  # numbers and returns behind it
     start: int  # rows [start, stop) of the window
     stop: int
+    step: int = 1  # bars of a return, and from a number to the next
 
     @property
     def sure(self) -> float:
@@ -67,10 +70,12 @@ class Sighting:
         """Return number, symbol, lag and bars in words; `timestamps` [T] are those of the rows searched."""
         whose = "its own" if self.symbol == self.number.symbol else f"{self.symbol}'s"
         first, last = (str(timestamps[row])[:10] for row in (self.start, self.stop - 1))
-        bars = f"{self.lag} bar{'s' if self.lag > 1 else ''}"
+        later = (self.lag - 1) * self.step + 1
+        bars = f"{later} bar{'s' if later > 1 else ''}"
+        end = "to the next" if self.step == 1 else f"over {self.step} bars"
         return (
-            f"{self.number} correlates {self.correlation:+.2f} with {whose} return from the {self.fill} {bars} later to"
-            f" the next, bars {self.start} to {self.stop - 1} ({first} to {last}; chance stays below {self.limit:.2f})"
+            f"{self.number} correlates {self.correlation:+.2f} with {whose} return from the {self.fill} {bars} later {end}, bars"
+            f" {self.start} to {self.stop - 1} ({first} to {last}; chance stays below {self.limit:.2f})"
         )
 
 
@@ -98,6 +103,17 @@ def surprise(values: npt.NDArray[Any]) -> Float32:
     return result
 
 
+def surprising(prices: Float64) -> Float64:
+    """Return prices [T, A] without the columns whose returns go on as they went: what is told by the last return is no news."""
+    ranks = Ranked.of(change(prices).astype(np.float32)).ranks
+    before, now = ranks[:-1], ranks[1:]
+    both = (before != 0) & (now != 0)
+    a, b = np.where(both, before, 0), np.where(both, now, 0)
+    scale = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
+    own = np.abs((a * b).sum(axis=0)) / np.where(scale > 0, scale, 1)
+    return np.where(own > GOES_ON, np.nan, prices)
+
+
 def search(
     numbers: Sequence[Number],
     values: Float32,
@@ -106,6 +122,7 @@ def search(
     symbols: Sequence[str],
     floor: float,
     rng: np.random.Generator,
+    step: int = 1,
 ) -> tuple[Sighting, ...]:
     """Return the numbers that tell a tradable return by more than `floor` and more than chance, strongest first.
 
@@ -113,7 +130,7 @@ def search(
     whole record, its last quarter and rolling windows, each number against each return at each of `LAGS`. The limit of
     a look is the quantile of the normal null of a rank correlation that all looks together exceed with a chance of
     `FALSE_ALARMS`, widened by what circular shifts by 11 bars and more show of the number's own and of its window's
-    dependence. One sighting a number.
+    dependence. One sighting a number. Of every `step`-th bar only, the rows of a sighting are those of all bars.
     """
     bars, count = values.shape
     if bars < LEAST or not count:
@@ -136,9 +153,10 @@ def search(
                 for i in np.flatnonzero((strength > limits) & (limits < SILENT)):
                     row, excess = int(rows[i]), float(strength[i] / max(limits[i], floor))
                     if row not in best or excess > best[row][0]:
+                        first, end = windows.spans[span]
                         sighting = Sighting(
                             numbers[row], symbols[columns[i]], fill, lag, float(found[row, columns[i]]), float(limits[i]),
-                            int(pairs[row, columns[i]]), *windows.spans[span],
+                            int(pairs[row, columns[i]]), first * step, (end - 1) * step + 1, step,
                         )  # fmt: skip
                         best[row] = (excess, sighting)
     return tuple(sighting for _, sighting in sorted(best.values(), key=lambda item: -abs(item[1].correlation)))

@@ -22,7 +22,7 @@ LEAST_BARS: Final = 60
 WINDOW: Final = 250
 NAMED: Final = 10  # sightings that a panel keeps
 PRICES: Final = ("open", "high", "low", "close", "volume")
-Numbers = tuple[Sequence[Number], Float32]  # names and surprises [T, N]
+Numbers = tuple[Sequence[Number], npt.NDArray[Any]]  # names and values, or what is new in them, [T, N]
 
 
 def leaking_bars(table: pd.DataFrame, context: Context) -> Detection | None:
@@ -92,19 +92,49 @@ def checked(panel: Panel, spec: QualitySpec) -> Panel:
 
 
 def panel_sightings(panel: Panel, spec: QualitySpec, *, more: Numbers | None = None) -> tuple[Sighting, ...]:
-    """Return the numbers of a panel, and `more` of the same bars, that tell a tradable return, strongest first."""
+    """Return the numbers of a panel, and `more` of the same bars, that tell a tradable return, strongest first.
+
+    Asked are returns of a bar and of `foresight.STEPS` bars. One sighting a number, the surest.
+    """
+    surest: dict[Number, Sighting] = {}
+    for step in foresight.STEPS:
+        for item in _sightings(panel, spec, more, step) if panel.bars // step >= foresight.LEAST else ():
+            if item.number not in surest or surest[item.number].sure < item.sure:
+                surest[item.number] = item
+    return tuple(sorted(surest.values(), key=lambda item: -abs(item.correlation)))
+
+
+def _sightings(panel: Panel, spec: QualitySpec, more: Numbers | None, step: int) -> tuple[Sighting, ...]:
+    """Return what is seen at every `step`-th bar, each number against returns that begin at the fill after its bar.
+
+    Over several bars neither prices are asked, which go on as they went where a fund holds bills, nor what goes on so.
+    """
     columns = {name: getattr(panel, name) for name in PRICES if getattr(panel, name) is not None}
-    parts = [observed(columns, panel.symbols), _beside(panel)]
-    parts += [more] if more is not None else []
-    numbers = [number for part in parts for number in part[0]]
+    fills, seen = _fills(columns), panel
+    if step > 1:
+        rows = np.arange(0, panel.bars - 1, step)
+        fills = {name: foresight.surprising(_after(values, rows)) for name, values in fills.items()}
+        seen, columns = panel.take(rows), {"volume": columns["volume"][rows]} if "volume" in columns else {}
+        more = None if more is None else (more[0], more[1][rows])
+    parts = [observed(columns, panel.symbols)] if columns else []
+    parts += [_beside(seen, prices=step == 1)]
+    parts += [(more[0], foresight.surprise(more[1]))] if more is not None else []
     return foresight.search(
-        numbers,
+        [number for part in parts for number in part[0]],
         np.hstack([part[1] for part in parts]),
-        _fills(columns),
+        fills,
         symbols=panel.symbols,
         floor=spec.leak_floor,
         rng=np.random.default_rng(0),
+        step=step,
     )
+
+
+def _after(prices: Float64, rows: npt.NDArray[np.int64]) -> Float64:
+    """Return the prices of the bar after each of `rows`, one place later: what a number is traded at is the next one's."""
+    found = np.full((len(rows), prices.shape[1]), np.nan)
+    found[1:] = prices[rows[:-1] + 1]
+    return found
 
 
 def observed(columns: Mapping[str, Float64], symbols: Sequence[str]) -> Numbers:
@@ -128,8 +158,8 @@ def shapes(high: Float64, low: Float64, close: Float64) -> dict[str, Float64]:
         }
 
 
-def _beside(panel: Panel) -> Numbers:
-    """Return what is new in what stands beside the prices: macro series, conversion rates, dividends; only where it is."""
+def _beside(panel: Panel, *, prices: bool) -> Numbers:
+    """Return what is new in what stands beside the prices: macro series and, being `prices` too, conversion rates, dividends; only where it is."""
     numbers: list[Number] = []
     arrays = [np.empty((panel.bars, 0))]
     if panel.macro is not None:
@@ -137,9 +167,10 @@ def _beside(panel: Panel) -> Numbers:
         moved[1:] = np.diff(panel.macro, axis=0)
         arrays.append(np.where(moved != 0, moved, np.nan))
         numbers += [Number(name) for name in panel.macro_names]
-    rate = foresight.change(panel.to_account)
-    arrays += [np.where(rate != 0, rate, np.nan), np.where(panel.dividends > 0, panel.dividends, np.nan)]
-    numbers += [Number(name, symbol) for name in ("conversion rate", "dividend") for symbol in panel.symbols]
+    if prices:
+        rate = foresight.change(panel.to_account)
+        arrays += [np.where(rate != 0, rate, np.nan), np.where(panel.dividends > 0, panel.dividends, np.nan)]
+        numbers += [Number(name, symbol) for name in ("conversion rate", "dividend") for symbol in panel.symbols]
     return _known(numbers, np.hstack(arrays).astype(np.float32))
 
 

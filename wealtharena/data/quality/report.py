@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -16,6 +17,7 @@ from wealtharena.files import jsonable
 
 FIELDS: Final = ("open", "high", "low", "close", "volume", "dividend", "split", "tradable")
 _NO_FAULTS: Final = ("unfinished_bar", "ticker_reuse", "splits", "invented_bars")
+_OF_BARS: Final = "quality of the"  # bars, or stored bars: how notes of findings begin
 _LISTED: Final = 20  # changes that the catalog lists one by one; the file beside the bars has them all
 
 
@@ -189,7 +191,7 @@ def _changes(timestamps: pd.Series, kind: str, name: str, before: Any, after: An
 
 def finding_notes(findings: Sequence[Finding]) -> tuple[str, ...]:
     """Return one sentence on what the quality room found in all symbols together; nothing where nothing was found."""
-    return counted_notes("quality of the bars", [(item.kind, item.action, item.rows) for item in findings])
+    return counted_notes(f"{_OF_BARS} bars", [(item.kind, item.action, item.rows) for item in findings])
 
 
 def counted_notes(of: str, findings: Iterable[tuple[str, str, int]]) -> tuple[str, ...]:
@@ -201,3 +203,11 @@ def counted_notes(of: str, findings: Iterable[tuple[str, str, int]]) -> tuple[st
         f"{kind}: {sum(counts)} rows of {len(counts)} symbols ({action})" for (kind, action), counts in rows.items()
     ]
     return (f"{of}: {'; '.join(said)}",) if said else ()
+
+
+def left_in(notes: Iterable[str]) -> dict[str, str]:
+    """Return the kinds of findings that notes of `counted_notes` on bars only warn of, each with how many rows of how many symbols."""
+    said = (note for note in notes if note.startswith(_OF_BARS))
+    return {
+        kind: rows for note in said for kind, rows in re.findall(r"(\w+): (\d+ rows of \d+ symbols) \(warn\)", note)
+    }

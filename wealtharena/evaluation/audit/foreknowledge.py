@@ -44,7 +44,7 @@ def tradable(state: Asking, quality: QualitySpec) -> None:
         state.checks.append(Check("tradable", None, "simulated: what foretells returns was planted"))
         return
     numbers = [foresight.Number(name, symbol) for symbol in symbols for name in state.whole.names]
-    values = foresight.surprise(state.whole.values.reshape(state.whole.bars, -1))
+    values = state.whole.values.reshape(state.whole.bars, -1)
     seen = leaks.panel_sightings(panel, quality, more=(numbers, values))
     worst = next((item for item in seen if item.sure > quality.leak_ceiling), None)
     if worst is not None:
