@@ -56,7 +56,8 @@ class Gateway:
     executions: list[dict[str, Any]] = field(default_factory=list)
     refuses: str = ""  # the next order, in these words
     code: int = 201  # of that refusal
-    says: tuple[int, str] | None = None  # of each order that it has taken
+    warns: tuple[int, str] | None = None  # of each order that it takes, before it says so
+    says: tuple[int, str] | None = None  # the same, behind that
     idles: bool = False  # takes orders as inactive
     drops: bool = False  # the connection, once the next order has been booked
     mute: bool = False
@@ -196,6 +197,8 @@ class _Connection(socketserver.BaseRequestHandler):
         if gateway.drops:
             gateway.drops = False
             return False
+        if gateway.warns is not None:
+            self._send(4, 2, number, *gateway.warns)
         self._open(order)
         if gateway.says is not None:
             self._send(4, 2, number, *gateway.says)

@@ -133,8 +133,8 @@ class Books:
         """Return how often an event was booked, as it was told at first and as it was amended, and what that came to."""
         row = self._db.execute(
             """SELECT count(*) AS n, coalesce(sum(units), 0.0) AS units, coalesce(sum(cash), 0.0) AS cash FROM events
-               WHERE epoch = ? AND (event_id = ? OR substr(event_id, 1, ?) = ?)""",
-            (self.epoch, event_id, len(event_id) + len(_AGAIN), f"{event_id}{_AGAIN}"),
+               WHERE epoch = ? AND (event_id = ? OR (event_id > ? AND event_id < ?))""",
+            (self.epoch, event_id, f"{event_id}{_AGAIN}", f"{event_id}{_AGAIN}:"),  # a colon comes after all digits
         ).fetchone()
         return int(row["n"]), float(row["units"]), float(row["cash"])
 

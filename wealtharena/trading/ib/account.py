@@ -26,7 +26,7 @@ from wealtharena.trading.broker import (
     RejectedError,
     UnreachableError,
 )
-from wealtharena.trading.ib.contracts import contract_of, named
+from wealtharena.trading.ib.contracts import contract_of, leave_out_notices, named, order_of, taken_of
 from wealtharena.trading.locks import Reported, check_account, check_currency
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ class IbBroker:
         if self._ib is None or not self._ib.isConnected():
             logging.getLogger("ib_async").setLevel(logging.CRITICAL)  # it says everything twice, and as errors
             self._ib = IB()
+            leave_out_notices(self._ib.wrapper)
             self._ib.RaiseRequestErrors = True
             await self._ib.connectAsync(
                 self._settings.host, self._settings.port, clientId=self._settings.client_number,
@@ -266,6 +267,8 @@ class IbBroker:
             return known
         if order.symbol not in self._contracts:
             raise RejectedError(f"{order.symbol} has no contract", hint="set it in broker.futures")
+        if not taken_of(self._contracts[order.symbol], order.units):
+            raise RejectedError(f"ib: {order.symbol}: a part of one is not taken", hint="trade it by hand")
 
         async def sent(ib: Any) -> tuple[Any, str]:
             trade = ib.placeOrder(contract_of(self._contracts[order.symbol]), self._instructed(order))
@@ -290,20 +293,11 @@ class IbBroker:
         return self._contracts[order.symbol].kind == "STK" and self._opening.daily and not order.urgent
 
     def _instructed(self, order: Order) -> Any:
-        """Return the order as the gateway takes it: auctions for shares, else at the market."""
-        from ib_async import Order as Sent
-
-        auction = self._auctioned(order)
-        at_close = self._opening.fill == "next_close" and auction
-        return Sent(
-            action="BUY" if order.units > 0.0 else "SELL",
-            totalQuantity=abs(order.units),
-            orderType="MOC" if at_close else "MKT",
-            tif="OPG" if auction and not at_close else "DAY",
-            orderRef=order.client_id,
-            account=self._number,
-            transmit=True,
-        )
+        """Return the order as the gateway takes it."""
+        return order_of(
+            self._contracts[order.symbol], order,
+            account=self._number, auctioned=self._auctioned(order), at_close=self._opening.fill == "next_close",
+        )  # fmt: skip
 
     def cancel(self, client_id: str) -> None:
         """Ask for an order back that is still open, or inactive: that may be activated yet."""
