@@ -104,6 +104,26 @@ def test_an_order_whose_id_is_taken_is_the_one_that_is_booked(tmp_path):
             day.broker.submit(Order("agent/test/9/3", "AAPL", 3.0))
 
 
+def test_another_order_of_the_same_id_is_not_the_one_that_was_meant(tmp_path):
+    """As where two machines trade one account under the same names, each in a folder of its own, at the same moment."""
+    with days(tmp_path, [[-0.3]]) as day:
+        look, seen = day.broker.open_orders, []
+        there = day.exchange.book
+
+        def meanwhile():
+            seen.append(look())
+            there("AAPL", 500.0, "buy", f"agent/test/1/{day.closes[0].bar}/AAPL/1/1", "opg")
+            return seen[0]
+
+        day.broker.__dict__["open_orders"] = meanwhile
+        day.evening()
+        del day.broker.__dict__["open_orders"]
+        (order,) = day.intents()
+        assert (order.status, order.units) == ("rejected", -300.0)
+        assert order.note.startswith("alpaca: AAPL: its client id is that of an order of +500; look who else trades")
+        assert [one.title for one in day.ledger.untold()] == [f"orders were refused at {order.bar[:10]}"]
+
+
 @pytest.mark.parametrize("refusal", [(422, 40010001, "order_id is missing"), (404, 40410000, "order not found")])
 def test_an_execution_that_names_no_order_is_a_strangers(tmp_path, refusal):
     with days(tmp_path, [[0.5]]) as day:

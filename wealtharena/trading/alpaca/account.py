@@ -35,6 +35,7 @@ _ORDERS: Final = 500
 _LOOK_BACK: Final = dt.timedelta(hours=1)  # what is told late may lie behind what is booked
 _DAYS_BACK: Final = dt.timedelta(days=7)  # the same of what is dated by its day, and told when that is long over
 _DECIMALS: Final = 9
+_SAME: Final = 1e-6  # of an order; what differs by less is rounding
 _NOT_FOUND: Final = 404
 _NOT_UNIQUE: Final = 40010001  # and much else that is wrong with a request
 _TAKEN: Final = "client_order_id must be unique"
@@ -190,6 +191,11 @@ class AlpacaBroker:
             raise UnreachableError("alpaca: the order was answered with something else") from None
         taken = _TAKEN in refusal.message.lower()
         booked = self.order_by_client_id(order.client_id) if taken or refusal.code == _NOT_UNIQUE else None
+        if booked is not None and abs(booked.units - order.units) > _SAME * abs(order.units):
+            raise RejectedError(
+                f"alpaca: {order.symbol}: its client id is that of an order of {booked.units:+g}",
+                hint="look who else trades this account under the names paper.account and asset.agent",
+            )
         if booked is not None:
             return booked
         if taken:
