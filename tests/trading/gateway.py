@@ -10,6 +10,7 @@ import socketserver
 import struct
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -206,7 +207,8 @@ class _Connection(socketserver.BaseRequestHandler):
 
     def _contract(self, one: tuple[str, str, str, str, str, str]) -> tuple[Any, ...]:
         symbol, kind, month, multiplier, exchange, currency = one
-        return (0, symbol, kind, month, 0.0, "", multiplier, exchange, currency, symbol, symbol)
+        number = zlib.crc32("/".join(one).encode()) >> 1  # a contract has its own
+        return (number, symbol, kind, month, 0.0, "", multiplier, exchange, currency, symbol, symbol)
 
     def _status(self, order: Placed) -> None:
         left = order.units - order.filled

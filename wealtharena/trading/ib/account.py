@@ -185,11 +185,11 @@ class IbBroker:
         """Return the units held by symbol; a contract that is not traded here is named as it is told."""
 
         async def held(ib: Any) -> dict[str, float]:
+            told = [one for one in await self._within(ib.reqPositionsAsync()) if one.account == self._number]
+            newest = {(one.contract.conId, self._name_of(one.contract)): float(one.position) for one in told}
             found: dict[str, float] = {}
-            for one in await self._within(ib.reqPositionsAsync()):
-                if one.account == self._number:
-                    name = self._name_of(one.contract)
-                    found[name] = found.get(name, 0.0) + float(one.position)
+            for (_, name), units in newest.items():  # what changes meanwhile is told once more
+                found[name] = found.get(name, 0.0) + units
             return {name: units for name, units in found.items() if units}
 
         return self._asked(held)
