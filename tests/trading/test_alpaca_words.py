@@ -92,6 +92,14 @@ def test_what_is_told_otherwise_later_is_booked_by_what_differs(tmp_path):
     ledger.close()
 
 
+def test_of_several_events_of_one_id_the_first_counts_however_often_they_are_told(tmp_path):
+    ledger = Ledger(tmp_path, synchronous="normal")
+    ledger.open("a", "b", {})
+    both = [told(-100.0, 0.0), told(10.0, 0.0)]
+    assert [ledger.book_events(ledger.amended(both), bar="") for _ in range(3)] == [both[:1], [], []]
+    ledger.close()
+
+
 @pytest.mark.parametrize(
     ("kind", "gap", "expected"),
     [("other", -50.0, 0.0), ("other", -80.0, -30.0), ("other", 50.0, 50.0), ("transfer", -50.0, -50.0)],

@@ -114,10 +114,10 @@ class Books:
         """Return what is to be booked of events as a broker tells them now: new ones, and of those that are booked what differs.
 
         One that was booked and is taken back is so here too, for good: what tells of it otherwise then is an older answer.
-        One that never counted is nothing.
+        One that never counted is nothing, and of several of one id the first counts.
         """
         found = []
-        for one in events:
+        for one in {one.event_id: one for one in reversed(events)}.values():
             units, cash = (0.0, 0.0) if one.taken_back else (one.units, one.cash)
             known, units_before, cash_before = self._booked_of(one.event_id)
             if not known:
@@ -127,7 +127,7 @@ class Books:
             if not undone and (abs(units - units_before) > _DUST or abs(cash - cash_before) > _DUST):
                 name = f"{one.event_id}{_AGAIN}{known}"
                 found.append(replace(one, event_id=name, units=units - units_before, cash=cash - cash_before))
-        return found
+        return found[::-1]
 
     def _booked_of(self, event_id: str) -> tuple[int, float, float]:
         """Return how often an event was booked, as it was told at first and as it was amended, and what that came to."""

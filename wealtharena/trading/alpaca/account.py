@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -211,7 +212,7 @@ class AlpacaBroker:
 
     def _refusal(self, error: StatusError, order: Order) -> Exception:
         """Return what a refusal means for the order; the window that it speaks of has small letters, unlike a symbol such as CLS."""
-        words = error.message.replace(self._symbols.theirs(order.symbol), "").lower()
+        words = re.sub(rf"\b{re.escape(self._symbols.theirs(order.symbol))}\b", "", error.message).lower()
         if error.status == 422 and ("opg" in words or "cls" in words):
             return NotYetError(f"alpaca: {error.message}")
         if error.status in (400, 403, 404, 422):
