@@ -10,6 +10,7 @@ import socketserver
 import struct
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,7 +57,8 @@ class Gateway:
     executions: list[dict[str, Any]] = field(default_factory=list)
     refuses: str = ""  # the next order, in these words
     code: int = 201  # of that refusal
-    says: tuple[int, str] | None = None  # of each order that it has taken
+    warns: tuple[int, str] | None = None  # of each order that it takes, before it says so
+    says: tuple[int, str] | None = None  # the same, behind that
     idles: bool = False  # takes orders as inactive
     drops: bool = False  # the connection, once the next order has been booked
     mute: bool = False
@@ -196,6 +198,8 @@ class _Connection(socketserver.BaseRequestHandler):
         if gateway.drops:
             gateway.drops = False
             return False
+        if gateway.warns is not None:
+            self._send(4, 2, number, *gateway.warns)
         self._open(order)
         if gateway.says is not None:
             self._send(4, 2, number, *gateway.says)
@@ -203,7 +207,8 @@ class _Connection(socketserver.BaseRequestHandler):
 
     def _contract(self, one: tuple[str, str, str, str, str, str]) -> tuple[Any, ...]:
         symbol, kind, month, multiplier, exchange, currency = one
-        return (0, symbol, kind, month, 0.0, "", multiplier, exchange, currency, symbol, symbol)
+        number = zlib.crc32("/".join(one).encode()) >> 1  # a contract has its own
+        return (number, symbol, kind, month, 0.0, "", multiplier, exchange, currency, symbol, symbol)
 
     def _status(self, order: Placed) -> None:
         left = order.units - order.filled

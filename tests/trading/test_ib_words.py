@@ -27,9 +27,9 @@ def broker(*names, market="stocks", futures=None, **opening):
     return made
 
 
-def contract(symbol="BHP", kind="STK", currency="AUD", month="", size=""):
+def contract(symbol="BHP", kind="STK", currency="AUD", month="", size="", number=0):
     return SimpleNamespace(
-        symbol=symbol, secType=kind, currency=currency, lastTradeDateOrContractMonth=month, multiplier=size, right="",
+        conId=number, symbol=symbol, secType=kind, currency=currency, lastTradeDateOrContractMonth=month, multiplier=size, right="",
         strike=0.0,
     )  # fmt: skip
 
@@ -116,9 +116,10 @@ def test_a_commission_in_money_without_a_rate_is_not_known():
 
 
 def test_positions_are_those_of_the_account_that_is_traded():
+    """What changes while they are told is told twice, and the last word counts; two contracts of one name are one symbol."""
     rows = [
-        SimpleNamespace(account=account, contract=contract(), position=units)
-        for account, units in (("DU1", 3.0), ("DU1", -5.0), ("DU2", 9.0))
+        SimpleNamespace(account=account, contract=contract(number=number), position=units)
+        for account, number, units in (("DU1", 1, 4.0), ("DU1", 2, -5.0), ("DU2", 1, 9.0), ("DU1", 1, 3.0))
     ]
     made = told(broker(), reqPositionsAsync=rows)
     assert made.positions() == {"BHP.AX": -2.0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from wealtharena.trading.broker import FINAL, Event, Fill
@@ -12,7 +13,8 @@ from wealtharena.trading.guard import Intervention
 from wealtharena.trading.situation import TOLERANCE
 
 CLOSING: Final = 3  # the first attempt to close all between two closes; at other orders a second is one made smaller
-_DUST: Final = 1e-6  # units; what differs by less is rounding
+_DUST: Final = 1e-6  # units or cash; what differs by less is rounding
+_AGAIN: Final = "/again/"  # between the id of an event and how often it had been booked when it was told otherwise
 
 
 class Books:
@@ -107,6 +109,34 @@ class Books:
                     if one.units:
                         self._hold([(one.symbol, one.units)])
         return new
+
+    def amended(self, events: Sequence[Event]) -> list[Event]:
+        """Return what is to be booked of events as a broker tells them now: new ones, and of those that are booked what differs.
+
+        One that was booked and is taken back is so here too, for good: what tells of it otherwise then is an older answer.
+        One that never counted is nothing, and of several of one id the first counts.
+        """
+        found = []
+        for one in {one.event_id: one for one in reversed(events)}.values():
+            units, cash = (0.0, 0.0) if one.taken_back else (one.units, one.cash)
+            known, units_before, cash_before = self._booked_of(one.event_id)
+            if not known:
+                found += [] if one.taken_back else [one]
+                continue
+            undone = known > 1 and abs(units_before) <= _DUST and abs(cash_before) <= _DUST
+            if not undone and (abs(units - units_before) > _DUST or abs(cash - cash_before) > _DUST):
+                name = f"{one.event_id}{_AGAIN}{known}"
+                found.append(replace(one, event_id=name, units=units - units_before, cash=cash - cash_before))
+        return found[::-1]
+
+    def _booked_of(self, event_id: str) -> tuple[int, float, float]:
+        """Return how often an event was booked, as it was told at first and as it was amended, and what that came to."""
+        row = self._db.execute(
+            """SELECT count(*) AS n, coalesce(sum(units), 0.0) AS units, coalesce(sum(cash), 0.0) AS cash FROM events
+               WHERE epoch = ? AND (event_id = ? OR (event_id > ? AND event_id < ?))""",
+            (self.epoch, event_id, f"{event_id}{_AGAIN}", f"{event_id}{_AGAIN}:"),  # a colon comes after all digits
+        ).fetchone()
+        return int(row["n"]), float(row["units"]), float(row["cash"])
 
     def unknown_fills(self, fills: Sequence[Fill]) -> list[Fill]:
         """Return those executions that are not booked yet."""

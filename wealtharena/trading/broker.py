@@ -132,7 +132,10 @@ class Fill:
 
 @dataclass(frozen=True)
 class Event:
-    """What changed an account without an execution: `units` of `symbol` and `cash`, both with a sign."""
+    """What changed an account without an execution: `units` of `symbol` and `cash`, both with a sign.
+
+    One that was `taken_back` since changes it no more, and undoes what is booked of it.
+    """
 
     sequence: int
     event_id: str
@@ -140,6 +143,7 @@ class Event:
     symbol: str
     units: float
     cash: float
+    taken_back: bool = False
 
 
 BROKER_METHODS: Final = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -47,7 +48,8 @@ def untold(
 
     It has to stand in the cash that the broker tells and in what equity has beside the marks. A loss that the broker sees
     before our prices do stands in the second only, the settlement of a future in the first, and neither is a flow. Units
-    that no execution explains (`gaps`) count at their marks, so that what was bought with the cash that went is none.
+    that no execution explains (`gaps`) count at their marks, so that what was bought with the cash that went is none; those
+    that an event told of and that never came have not gone either.
     Nor is what rates made of cash in other currencies (`abroad`).
     What is told later as a transfer is taken back here then.
     """
@@ -57,8 +59,19 @@ def untold(
     jumps = (now.told - before["told"] - explained, now.cash - before["cash"] - explained)
     smaller, larger = sorted(jumps, key=abs)
     agreed = smaller if abs(larger - smaller) <= _APART * abs(larger) else 0.0
-    jump = float(agreed + sum(units * marks.get(name, 0.0) for name, units in gaps.items()))
+    moved = _moved(gaps, events)
+    jump = float(agreed + sum(units * marks.get(name, 0.0) for name, units in moved.items()))
     return jump if abs(jump) > _LEAST * abs(now.equity) else 0.0
+
+
+def _moved(gaps: Mapping[str, float], events: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the gaps less what takes back units of an event, which a transfer alone counts as a flow: they were never held."""
+    told: dict[str, float] = {}
+    for one in events if gaps else ():
+        if one["kind"] != "transfer":
+            told[one["symbol"]] = told.get(one["symbol"], 0.0) + one["units"]
+    never = {name: abs(told.get(name, 0.0)) if gap * told.get(name, 0.0) < 0.0 else 0.0 for name, gap in gaps.items()}
+    return {name: math.copysign(max(0.0, abs(gap) - never[name]), gap) for name, gap in gaps.items()}
 
 
 def noted(jump: float) -> list[Intervention]:

@@ -148,7 +148,7 @@ def take_over(trader: Trader, bar: str) -> None:
     events = [one for one in broker.events(ledger.last_event()) if since(one.event_id, one.sequence)]
     if any(one.kind == "split" for one in events):
         events = [*taken_back(ledger.events(), events), *events]
-    unsaid.tell(trader, bar, ledger.book_events(events, bar=""))
+    unsaid.tell(trader, bar, ledger.book_events(ledger.amended(events), bar=""))
     if foreign:
         ledger.intervene(bar, _strangers(trader, bar, _by_symbol((one.symbol, one.units) for one in foreign)))
 

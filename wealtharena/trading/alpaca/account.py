@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -35,8 +36,10 @@ _ORDERS: Final = 500
 _LOOK_BACK: Final = dt.timedelta(hours=1)  # what is told late may lie behind what is booked
 _DAYS_BACK: Final = dt.timedelta(days=7)  # the same of what is dated by its day, and told when that is long over
 _DECIMALS: Final = 9
+_SAME: Final = 1e-6  # of an order; what differs by less is rounding
 _NOT_FOUND: Final = 404
-_NOT_UNIQUE: Final = 40010001
+_NOT_UNIQUE: Final = 40010001  # and much else that is wrong with a request
+_TAKEN: Final = "client_order_id must be unique"
 
 
 class AlpacaBroker:
@@ -62,19 +65,18 @@ class AlpacaBroker:
         self._owners: dict[str, str] = {}  # of orders, by Alpaca's id
         self._heard: Stream | None = None
         try:
-            row = self._checked(self._asked("/account", dict))
-            check_currency(opening.currency, str(row["currency"]))
+            number_, currency = self._asked("/account", _named)
+            self._check(number_)
+            check_currency(opening.currency, currency)
         except BaseException:
             self._client.close()
             raise
 
-    def _checked(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return what /account answered, once it is the account that may be traded."""
-        number_ = str(row["account_number"])
+    def _check(self, number_: str) -> None:
+        """Raise RefusedError unless the account of this number is the one that may be traded."""
         check_account(
             self._settings, Reported(number_, live=not number_.startswith("PA")), allow_live=self._opening.allow_live
         )
-        return row
 
     def keep(self) -> None:
         """Do nothing: what was acknowledged is kept there."""
@@ -97,12 +99,13 @@ class AlpacaBroker:
         """Return the money; an account that may not trade is none to rely on."""
 
         def read(row: Mapping[str, Any]) -> Account:
-            row = self._checked(row)
-            if row["currency"] != "USD":
-                raise UnreachableError(f"alpaca: the account is kept in {row['currency']}")
+            number_, currency = _named(row)
+            self._check(number_)
+            if currency != "USD":
+                raise UnreachableError(f"alpaca: the account is kept in {currency}")
             if row["status"] != "ACTIVE" or row["trading_blocked"] or row["account_blocked"]:
                 raise UnreachableError("alpaca: the account is blocked")
-            return Account(equity=number(row["equity"]), cash=number(row["cash"]), number=str(row["account_number"]))
+            return Account(equity=number(row["equity"]), cash=number(row["cash"]), number=number_)
 
         return self._asked("/account", read)
 
@@ -184,15 +187,21 @@ class AlpacaBroker:
         try:
             return self._booked(self._client.once("POST", "/orders", body), instruction.note)
         except StatusError as error:
-            failure = self._refusal(error, order)
+            refusal = error
         except UNREADABLE:
             raise UnreachableError("alpaca: the order was answered with something else") from None
-        if failure is not None:
-            raise failure
-        booked = self.order_by_client_id(order.client_id)
-        if booked is None:
+        taken = _TAKEN in refusal.message.lower()
+        booked = self.order_by_client_id(order.client_id) if taken or refusal.code == _NOT_UNIQUE else None
+        if booked is not None and abs(booked.units - order.units) > _SAME * abs(order.units):
+            raise RejectedError(
+                f"alpaca: {order.symbol}: its client id is that of an order of {booked.units:+g}",
+                hint="look who else trades this account under the names paper.account and asset.agent",
+            )
+        if booked is not None:
+            return booked
+        if taken:
             raise UnreachableError("alpaca: the client id is taken, and its order is not found")
-        return booked
+        raise self._refusal(refusal, order)
 
     def _instruction(self, order: Order) -> Instruction:
         if self._symbols.coins:
@@ -201,11 +210,9 @@ class AlpacaBroker:
         fill: FillAt = "next_open" if order.urgent else self._opening.fill  # which is sent at once within a session
         return for_share(order.units, order.leg, fill=fill, daily=self._opening.daily, clock=clock)
 
-    def _refusal(self, error: StatusError, order: Order) -> Exception | None:
-        """Return what a refusal means for the order; None where one of that client id is booked already."""
-        words = error.message.lower()
-        if error.code == _NOT_UNIQUE or "client_order_id must be unique" in words:
-            return None
+    def _refusal(self, error: StatusError, order: Order) -> Exception:
+        """Return what a refusal means for the order; the window that it speaks of has small letters, unlike a symbol such as CLS."""
+        words = re.sub(rf"\b{re.escape(self._symbols.theirs(order.symbol))}\b", "", error.message).lower()
         if error.status == 422 and ("opg" in words or "cls" in words):
             return NotYetError(f"alpaca: {error.message}")
         if error.status in (400, 403, 404, 422):
@@ -244,12 +251,12 @@ class AlpacaBroker:
         )  # fmt: skip
 
     def _owner(self, order_id: str) -> str | None:
-        """Return the client id of an order; None where Alpaca has no such order."""
+        """Return the client id of an order; None where Alpaca has no such order, or calls what an execution names none."""
         if order_id not in self._owners:
             try:
                 self._client.get(f"/orders/{order_id}", self._booked)
             except StatusError as error:
-                if error.status == 404:
+                if error.status in (400, _NOT_FOUND, 422):
                     return None
                 raise UnreachableError(f"alpaca: {error}") from None
         return self._owners[order_id]
@@ -292,15 +299,26 @@ class AlpacaBroker:
         return None if self._heard is None else self._heard.silent_seconds()
 
 
+def _named(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Return an account's number and currency; one of UNREADABLE for an answer that has none."""
+    number_, currency = row["account_number"], row["currency"]
+    if not (isinstance(number_, str) and number_ and isinstance(currency, str)):
+        raise ValueError("no account")
+    return number_, currency
+
+
 def _activities_of(answer: Any) -> list[Mapping[str, Any]]:
     """Return activities that can be read, or none of them: half a page is an answer to nothing."""
     found = rows(answer)
     for row in found:
+        if not (isinstance(row["id"], str) and row["id"]):
+            raise ValueError("no id")
         sequence_of(row)
         if row["activity_type"] == "FILL":
             number(row["price"]), number(row["qty"]), str(row["order_id"]), str(row["symbol"])
             if row["side"] not in ("buy", "sell", "sell_short"):
                 raise ValueError("no side")
         else:
-            number(row.get("qty") or 0.0), number(row.get("net_amount") or 0.0)
+            for name in ("qty", "net_amount", "per_share_amount"):
+                number(row.get(name) or 0.0)
     return found

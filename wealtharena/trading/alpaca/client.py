@@ -36,6 +36,10 @@ class StatusError(Exception):
         self.status, self.code, self.message, self.retry_after = status, code, message, retry_after
 
 
+class RedirectedError(RequestException):
+    """The server names another address, which is not followed: keys go to no host that was not meant."""
+
+
 class _Adapter(HTTPAdapter):
     """A transport that has an answer whole within its time, or none, and repeats nothing by itself."""
 
@@ -49,6 +53,8 @@ class _Adapter(HTTPAdapter):
         with deadline.held():
             response = super().send(request, *args, **{**kwargs, "timeout": self._seconds})
             _ = response.content  # read here, where its time is kept
+        if 300 <= response.status_code < 400:
+            raise RedirectedError
         if deadline.over:  # an answer whose length is not told looks whole where it was cut
             raise ReadTimeout(deadline.told)
         return response
@@ -151,6 +157,10 @@ class Client:
             return self._session.ask(method, path, data)
         except APIError as error:
             failure: Exception = _status_of(error, path)
+        except RedirectedError:
+            failure = UnreachableError(
+                f"alpaca: {method} {path}: another address, which is not followed: broker.url is to be that one"
+            )
         except (RequestException, ValueError, OSError, RecursionError) as error:  # the last: nested without an end
             failure = UnreachableError(f"alpaca: {method} {path}: {type(error).__name__}")
         raise failure  # outside the handler: the package's own errors quote requests

@@ -13,26 +13,28 @@ from wealtharena.trading.broker import BookedOrder, Event, EventKind, OrderStatu
 _ENDED: Final[Mapping[str, OrderStatus]] = {
     "filled": "filled", "canceled": "cancelled", "expired": "expired", "rejected": "rejected", "replaced": "cancelled",
 }  # fmt: skip
+_DONE: Final = ("done_for_day", "calculated")  # nothing more is executed today: the end of what is good for the day
 # https://docs.alpaca.markets/docs/account-activities; what is none of these is kept as it is told.
 _KINDS: Final[Mapping[str, EventKind]] = {
-    "DIV": "dividend", "DIVCGL": "dividend", "DIVCGS": "dividend", "DIVFEE": "fee", "DIVNRA": "dividend",
-    "DIVROC": "dividend", "DIVTXEX": "dividend", "DIVWH": "dividend", "DIVFT": "dividend", "DIVTW": "dividend",
-    "FEE": "fee", "PTC": "fee", "INT": "interest", "INTNRA": "interest", "INTTW": "interest", "SPLIT": "split",
-    "SSP": "split", "CIL": "split", "CSD": "transfer", "CSW": "transfer", "JNLC": "transfer", "JNLS": "transfer",
+    "CGD": "dividend", "DIVFEE": "fee", "FEE": "fee", "PTC": "fee", "PTR": "fee",
+    "INT": "interest", "INTNRA": "interest", "INTTW": "interest", "SPLIT": "split", "SSP": "split", "CIL": "split",
+    "CSD": "transfer", "CSW": "transfer", "JNL": "transfer", "JNLC": "transfer", "JNLS": "transfer", "OCT": "transfer",
     "TRANS": "transfer", "ACATC": "transfer", "ACATS": "transfer",
+    "MA": "other", "NC": "other", "REO": "other", "REORG": "other", "SC": "other", "SPIN": "other", "SSO": "other",
 }  # fmt: skip
 # Executions are asked for by themselves, coins' fees are seen in what is held when they are taken, and listed at the day's end.
 _TOLD_ELSEWHERE: Final = ("FILL", "CFEE")
 
 
 class Symbols:
-    """Our symbols and Alpaca's: BRK-B is BRK.B, BTC-USD is BTC/USD in orders and BTCUSD in positions."""
+    """Our symbols and Alpaca's: BRK-B is BRK.B, BTC-USD is BTC/USD in orders, BTCUSD in positions and BTC on its chain."""
 
     def __init__(self, ours: Iterable[str], *, coins: bool) -> None:
         self.coins = coins
         self._theirs = {name: name.replace("-", "/" if coins else ".") for name in ours}
         self._ours = {theirs: name for name, theirs in self._theirs.items()}
         self._ours |= {theirs.replace("/", ""): name for name, theirs in self._theirs.items()}
+        self._ours |= {theirs.partition("/")[0]: name for name, theirs in self._theirs.items() if coins}
 
     def theirs(self, name: str) -> str:
         """Return Alpaca's name; ours where it is not one of those that are traded."""
@@ -83,6 +85,8 @@ def booked_order(row: Mapping[str, Any], symbols: Symbols, *, note: str = "") ->
     filled, status = abs(number(row["filled_qty"] or 0.0)), str(row["status"])
     ended = _ENDED.get(status)
     units = abs(number(row["qty"])) if row["qty"] is not None else filled
+    if status in _DONE and row.get("time_in_force") != "gtc":
+        ended = "filled" if filled >= units else "expired"
     if ended not in (None, "filled") and filled > 0.0:
         ended = "partly"
     return BookedOrder(
@@ -112,13 +116,13 @@ def sequence_of(row: Mapping[str, Any]) -> int:
 
 
 def counts(row: Mapping[str, Any]) -> bool:
-    """Return whether an activity is an event that has changed the account: not one that was taken back, or is still to come."""
-    return row["activity_type"] not in _TOLD_ELSEWHERE and row.get("status") not in ("canceled", "pending")
+    """Return whether an activity is an event that has changed the account, or did until it was taken back: not one to come."""
+    return row["activity_type"] not in _TOLD_ELSEWHERE and row.get("status") != "pending"
 
 
 def event_of(row: Mapping[str, Any], symbols: Symbols) -> Event:
     """Return an activity that is no execution; a kind that is not known keeps its units and its cash."""
-    kind = _KINDS.get(str(row["activity_type"]), "other")
+    kind = _kind_of(row)
     moves = kind in ("split", "transfer", "other")  # a dividend names the units that it was paid on
     return Event(
         sequence_of(row),
@@ -127,4 +131,12 @@ def event_of(row: Mapping[str, Any], symbols: Symbols) -> Event:
         symbols.ours(str(row.get("symbol") or "")),
         number(row.get("qty") or 0.0) if moves and row.get("symbol") else 0.0,
         number(row.get("net_amount") or 0.0),
+        taken_back=row.get("status") == "canceled",
     )
+
+
+def _kind_of(row: Mapping[str, Any]) -> EventKind:
+    """Return the kind of an activity; new types of dividends begin as the old ones do, or tell what was paid on a share."""
+    told = str(row["activity_type"])
+    paid = told.startswith("DIV") or number(row.get("per_share_amount") or 0.0) != 0.0
+    return _KINDS.get(told, "dividend" if paid else "other")

@@ -44,7 +44,8 @@ class Settings(BrokerSpec):
 
     @property
     def endpoint(self) -> str:
-        return self.url or (_LIVE if self.live else _PAPER)[0]
+        url = self.url or (_LIVE if self.live else _PAPER)[0]
+        return url.rstrip("/").removesuffix("/v2")  # as Alpaca's page shows it; which version is spoken is ours to say
 
     @property
     def stream_endpoint(self) -> str | None:

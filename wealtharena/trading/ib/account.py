@@ -26,7 +26,7 @@ from wealtharena.trading.broker import (
     RejectedError,
     UnreachableError,
 )
-from wealtharena.trading.ib.contracts import contract_of, named
+from wealtharena.trading.ib.contracts import contract_of, leave_out_notices, named, order_of, taken_of
 from wealtharena.trading.locks import Reported, check_account, check_currency
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ class IbBroker:
         if self._ib is None or not self._ib.isConnected():
             logging.getLogger("ib_async").setLevel(logging.CRITICAL)  # it says everything twice, and as errors
             self._ib = IB()
+            leave_out_notices(self._ib.wrapper)
             self._ib.RaiseRequestErrors = True
             await self._ib.connectAsync(
                 self._settings.host, self._settings.port, clientId=self._settings.client_number,
@@ -184,11 +185,11 @@ class IbBroker:
         """Return the units held by symbol; a contract that is not traded here is named as it is told."""
 
         async def held(ib: Any) -> dict[str, float]:
+            told = [one for one in await self._within(ib.reqPositionsAsync()) if one.account == self._number]
+            newest = {(one.contract.conId, self._name_of(one.contract)): float(one.position) for one in told}
             found: dict[str, float] = {}
-            for one in await self._within(ib.reqPositionsAsync()):
-                if one.account == self._number:
-                    name = self._name_of(one.contract)
-                    found[name] = found.get(name, 0.0) + float(one.position)
+            for (_, name), units in newest.items():  # what changes meanwhile is told once more
+                found[name] = found.get(name, 0.0) + units
             return {name: units for name, units in found.items() if units}
 
         return self._asked(held)
@@ -266,6 +267,8 @@ class IbBroker:
             return known
         if order.symbol not in self._contracts:
             raise RejectedError(f"{order.symbol} has no contract", hint="set it in broker.futures")
+        if not taken_of(self._contracts[order.symbol], order.units):
+            raise RejectedError(f"ib: {order.symbol}: a part of one is not taken", hint="trade it by hand")
 
         async def sent(ib: Any) -> tuple[Any, str]:
             trade = ib.placeOrder(contract_of(self._contracts[order.symbol]), self._instructed(order))
@@ -290,20 +293,11 @@ class IbBroker:
         return self._contracts[order.symbol].kind == "STK" and self._opening.daily and not order.urgent
 
     def _instructed(self, order: Order) -> Any:
-        """Return the order as the gateway takes it: auctions for shares, else at the market."""
-        from ib_async import Order as Sent
-
-        auction = self._auctioned(order)
-        at_close = self._opening.fill == "next_close" and auction
-        return Sent(
-            action="BUY" if order.units > 0.0 else "SELL",
-            totalQuantity=abs(order.units),
-            orderType="MOC" if at_close else "MKT",
-            tif="OPG" if auction and not at_close else "DAY",
-            orderRef=order.client_id,
-            account=self._number,
-            transmit=True,
-        )
+        """Return the order as the gateway takes it."""
+        return order_of(
+            self._contracts[order.symbol], order,
+            account=self._number, auctioned=self._auctioned(order), at_close=self._opening.fill == "next_close",
+        )  # fmt: skip
 
     def cancel(self, client_id: str) -> None:
         """Ask for an order back that is still open, or inactive: that may be activated yet."""

@@ -1,13 +1,17 @@
-"""Our symbols as contracts of Interactive Brokers."""
+"""Our symbols and orders as contracts and orders of Interactive Brokers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from wealtharena.trading.broker import Order
 
 _VENUES: Final[Mapping[str, tuple[str, str]]] = {".AX": ("ASX", "AUD")}  # suffix -> primary exchange and currency
 _UNITED_STATES: Final = ("", "USD")
+_NOTICES: Final = (10349,)  # "Order TIF was set to DAY based on order preset"
 
 
 @dataclass(frozen=True)
@@ -56,3 +60,40 @@ def contract_of(one: Named) -> Any:
         secType=one.kind, symbol=one.symbol, currency=one.currency, exchange=one.exchange,
         primaryExchange=one.primary, lastTradeDateOrContractMonth=one.month, multiplier=one.multiplier,
     )  # fmt: skip
+
+
+def taken_of(one: Named, units: float) -> float:
+    """Return what a gateway takes of an order, in units without a sign: of a share or a contract no part.
+
+    A part may be held all the same, by a person's hand or a split; the whole ones can be closed then.
+
+    >>> taken_of(named("SPY", "etf", {}), -10.5), taken_of(named("EURUSD", "forex", {}), 10.5)
+    (10.0, 10.5)
+    """
+    return abs(units) if one.kind == "CASH" else float(int(abs(units) * (1.0 + 1e-12)))
+
+
+def order_of(one: Named, order: Order, *, account: str, auctioned: bool, at_close: bool) -> Any:
+    """Return an order as the package sends it: for an auction of shares, else at the market."""
+    from ib_async import Order as Sent
+
+    return Sent(
+        action="BUY" if order.units > 0.0 else "SELL",
+        totalQuantity=taken_of(one, order.units),
+        orderType="MOC" if auctioned and at_close else "MKT",
+        tif="OPG" if auctioned and not at_close else "DAY",
+        orderRef=order.client_id,
+        account=account,
+        transmit=True,
+    )
+
+
+def leave_out_notices(wrapper: Any) -> None:
+    """Keep messages from the package's receiver of them that it would take for the end of an order that lives on."""
+    heard = wrapper.error
+
+    def error(number: int, code: int, *told: Any) -> None:
+        if code not in _NOTICES:
+            heard(number, code, *told)
+
+    wrapper.error = error
