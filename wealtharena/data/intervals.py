@@ -47,6 +47,7 @@ class Spacing:
     foreign: int
     steps: int
     other: str | None  # a second interval that a whole stretch of the series has
+    stretch: str = ""  # its first and last date
 
     @property
     def mixed(self) -> bool:
@@ -77,7 +78,9 @@ def spacing(timestamps: pd.Series | pd.DatetimeIndex) -> Spacing | None:
     if found == "1d":
         sizes = np.where(classes == 1, np.round(steps / _DAY).astype(np.int64) * _DAY, sizes)
     foreign = int(_foreign(stamps, found).sum()) if found else 0
-    return Spacing(found, typical, foreign, len(steps), _second(sizes, smallest))
+    other, begin, end = _second(sizes, smallest)
+    days = pd.DatetimeIndex(stamps[[begin, end]]).strftime("%Y-%m-%d")
+    return Spacing(found, typical, foreign, len(steps), other, f"{days[0]} to {days[1]}" if other else "")
 
 
 def found_interval(timestamps: pd.Series) -> str | None:
@@ -98,11 +101,11 @@ def check_interval(timestamps: pd.Series, interval: str, *, where: str) -> None:
             hint="write date and time in one column, like 2024-01-31T15:00:00Z, or name the second one time: 09:30",
         )
     if shown.interval is not None and shown.mixed:
-        beside = f"a stretch of {shown.other} among bars of {shown.interval}"
+        beside = f"a stretch of {shown.other} among bars of {shown.interval}, {shown.stretch}"
         odd = f"{shown.foreign} of {shown.steps} steps do not belong to {shown.interval}"
         raise DataError(
             f"{where}: bars of several intervals stand in one series ({beside if shown.other else odd})",
-            hint="split the file, one interval each, and set data.interval",
+            hint="split the file, one interval each, or keep to one by data.start and data.end, and set data.interval",
         )
     if shown.interval == interval:
         return
@@ -175,8 +178,11 @@ def short_last(stamps: npt.NDArray[np.int64], step: int) -> npt.NDArray[np.bool_
     return short_first(-stamps[::-1], step)[::-1]
 
 
-def _second(sizes: npt.NDArray[np.int64], smallest: int) -> str | None:
-    """Return another interval that ten or more neighbouring steps have, all equal: a known one or of whole days."""
+def _second(sizes: npt.NDArray[np.int64], smallest: int) -> tuple[str | None, int, int]:
+    """Return another interval that ten or more neighbouring steps have, all equal, and the stamps where that stretch begins and ends.
+
+    It is a known one or of whole days.
+    """
     edges = np.flatnonzero(np.diff(sizes)) + 1
     starts, ends = np.r_[0, edges], np.r_[edges, len(sizes)]
     for begin, end in zip(starts.tolist(), ends.tolist(), strict=True):
@@ -184,5 +190,5 @@ def _second(sizes: npt.NDArray[np.int64], smallest: int) -> str | None:
         if end - begin >= _RUN and size != smallest:
             name = next((name for name, value in _LENGTH.items() if value.value == size), None)
             if name is not None or (smallest == _DAY and size % _DAY == 0 and size < _BANDS["1d"][1]):
-                return name or f"{size // _DAY} days"
-    return None
+                return name or f"{size // _DAY} days", begin, end
+    return None, 0, 0

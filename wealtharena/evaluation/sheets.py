@@ -93,18 +93,24 @@ def _header(lines: list[str]) -> tuple[str, int]:
     """Return the separator and the line of the names: where figures and dates are named, else where most lines agree."""
     grids = {separator: [_one(line, separator) for line in lines] for separator in SEPARATORS}
     rank, separator, place = best_line(grids, _as_names)
-    if not rank[0]:
-        rank, separator, place = best_line({SPACE: [_one(line, SPACE) for line in lines]}, _as_names)
     if rank[0]:
         return separator, place
-    agreed = []
-    for separator, grid in grids.items():
-        widths = [len(cells) if line.strip() else 0 for line, cells in zip(lines, grid, strict=True)]
-        width, count = Counter(one for one in widths if one > 1).most_common(1)[0] if max(widths) > 1 else (1, 0)
-        agreed.append((count, separator, widths.index(width) if count else 0))
-    count, separator, place = max(agreed, key=lambda item: item[0])
+    (count, place), separator = max(
+        ((_agreed(grid), separator) for separator, grid in grids.items()), key=lambda item: item[0][0]
+    )
+    blanks = {SPACE: [_one(line, SPACE) for line in lines]}
+    rank, _, named = best_line(blanks, _as_names)
+    if rank[0] and _agreed(blanks[SPACE])[0] >= count:  # else blanks stand within names alone: `my return (%)`
+        return SPACE, named
     first = next((i for i, line in enumerate(lines) if line.strip()), 0)
     return (separator, place) if count else (",", first)
+
+
+def _agreed(grid: list[list[str]]) -> tuple[int, int]:
+    """Return how many lines have the number of cells that most have, of more than one, and the first of them."""
+    widths = [len(cells) if any(cells) else 0 for cells in grid]
+    width, count = Counter(one for one in widths if one > 1).most_common(1)[0] if max(widths) > 1 else (1, 0)
+    return count, widths.index(width) if count else 0
 
 
 def _one(line: str, separator: str) -> list[str]:

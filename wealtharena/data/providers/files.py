@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Final
 
@@ -86,10 +86,13 @@ class Provider(provider.Provider):
             )
         quote = found.quote_of(name)
         whole = found.tables[name]
-        intervals.check_interval(whole["timestamp"], interval, where=f"{self._file}: {name}")
         first, last = whole["timestamp"].min(), whole["timestamp"].max()
         hint = f"its rows run from {first:%Y-%m-%d} to {last:%Y-%m-%d}; set data.start and data.end"
-        table = raw_table(self.within(symbol, whole, start, end, lacks="has no rows between", hint=hint))
+        within = partial(self.within, symbol, whole, start, end, lacks="has no rows between", hint=hint)
+        shown = intervals.spacing(whole["timestamp"])
+        rows = within() if shown is not None and shown.mixed else whole  # of several intervals, the window may have one
+        intervals.check_interval(rows["timestamp"], interval, where=f"{self._file}: {name}")
+        table = raw_table(within())
         adjusted = adjustment.adjusted_as(found.adjustments[name])
         return RawBars(
             provider=self.name,

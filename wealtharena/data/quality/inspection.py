@@ -146,7 +146,8 @@ def refusal(context: Context, kind: str, detection: Detection) -> ProviderError:
         hint = detection.way_out or f"{way}, or set data.quality.{kind}=warn to look into it"
     if kind == "leaking_bars":
         hint = _OTHER_SOURCE.get(
-            context.market, f"use another source, or set data.quality.{kind} to repair, drop or warn"
+            context.market,
+            f"use another source or other dates (data.start, data.end), or set data.quality.{kind} to repair, drop or warn",
         )
     return ProviderError(
         context.raw.provider, context.raw.symbol, f"refused by data.quality.{kind}: {detection.detail}", hint=hint

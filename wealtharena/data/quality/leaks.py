@@ -50,11 +50,12 @@ def leaking_bars(table: pd.DataFrame, context: Context) -> Detection | None:
 
 def _fault(table: pd.DataFrame, sightings: Sequence[Sighting], spec: QualitySpec) -> str | None:
     """Return why the bars of one series must be refused, else None."""
-    strength, shape = leak(table)
+    strength, shape, bars = _strongest(table)
     if strength > spec.leak_correlation:
+        first, last = (str(_times(table)[place])[:10] for place in (bars.start, bars.stop - 1))
         return (
-            f"a bar's own {shape} correlates {strength:.2f} with the next close-to-close return;"
-            f" markets stay below {spec.leak_correlation:g}, so the bar holds prices from after its close"
+            f"a bar's own {shape} correlates {strength:.2f} with the next close-to-close return, bars {bars.start} to"
+            f" {bars.stop} ({first} to {last}); markets stay below {spec.leak_correlation:g}, so the bar holds prices from after its close"
         )
     worst = next((item for item in sightings if item.sure > spec.leak_ceiling), None)
     return None if worst is None else worst.text(_times(table))
@@ -194,8 +195,14 @@ def leak(table: pd.DataFrame) -> tuple[float, str]:
     The largest over the whole series and over each full window of 250 bars, since a feed may begin to leak at any
     time. Both sides are clipped at their 1 % and 99 % quantiles. 0 for fewer than 60 bars or closes only.
     """
+    strength, name, _ = _strongest(table)
+    return strength, name
+
+
+def _strongest(table: pd.DataFrame) -> tuple[float, str, range]:
+    """Return `leak`'s correlation and shape, and the bars in which it is found."""
     high, low, close = (table[name].to_numpy(dtype=np.float64) for name in ("high", "low", "close"))
-    best = (0.0, "range")
+    best = (0.0, "range", range(len(close)))
     if len(close) < LEAST_BARS:
         return best
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -204,9 +211,10 @@ def leak(table: pd.DataFrame) -> tuple[float, str]:
     for name, shape in shapes(high, low, close).items():
         looks = ((x[None], x[:whole].reshape(-1, WINDOW)) for x in (shape, following))
         for a, b in zip(*looks, strict=True):
-            strength = float(np.max(np.abs(_correlations(a, b)), initial=0.0))
-            if strength > best[0]:
-                best = (strength, name)
+            strengths = np.abs(_correlations(a, b))
+            if np.max(strengths, initial=0.0) > best[0]:
+                place, size = int(np.argmax(strengths)), a.shape[1]
+                best = (float(strengths[place]), name, range(place * size, (place + 1) * size))
     return best
 
 

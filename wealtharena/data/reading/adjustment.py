@@ -273,6 +273,10 @@ def _missed_before(moves: _Array, ratios: _Array, at: npt.NDArray[np.bool_]) -> 
 
 
 def _robust_variance(moves: _Array) -> float:
+    """Return the variance of usual moves; of a price that mostly stands still, that of all, the largest of them cut."""
     if len(moves) < 10:
         return 0.02**2
-    return max(float(np.median(np.abs(moves - np.median(moves))) / 0.6745) ** 2, 1e-8)
+    usual = float(np.median(np.abs(moves - np.median(moves))) / 0.6745) ** 2
+    if usual == 0.0:
+        usual = float(np.mean(np.clip(moves, *np.quantile(moves, (0.01, 0.99))) ** 2))
+    return max(usual, 1e-8)

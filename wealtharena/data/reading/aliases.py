@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+# names of dates that may be of other things than bars (a download, a listing): times where no other column holds them
+DATES_TOO: Final = (
+    "startdate eventdate pricedate quotedate displaydate businessdate asofdate sessiondate tradingday navdate valuedate "
+    "dateutc timestampms opentimems candletime klinetime handelstag börsentag kursdatum datapregão datadopregão "
+    "交易日期 交易日 取引日 データ日付 年月日 거래일 거래일자"
+)
 # role -> names without case, spaces and signs, the likeliest first
 ALIASES: Final = {
     "timestamp": (
@@ -11,7 +17,8 @@ ALIASES: Final = {
         "unixtimestamp unixtime epoch ts datadate tradedate tradingdate gmttime utctime utc dt starttime bartime "
         "periodstart localtime windowstart tsevent mts timeperiod timeperiodstart startat startedat opentimestamp starttimestamp start begin fromdate "
         "dlycaldt tradedt bizdt observationdate snappedat dtyyyymmdd exchangedate exchangetime 日期 时间 時間 日付 日時 일자 날짜 дата "
-        "время datum zeit fecha tarih t day index data dato päivämäärä ημερομηνία ngày tanggal 日付け"
+        "время datum zeit fecha tarih t day index data dato päivämäärä ημερομηνία ngày tanggal 日付け "
+        f"{DATES_TOO}"
     ),
     "symbol": "symbol ticker tickers tic code instrument instrumentname tscode pair asset sid sym stockid tckrsymb stock security 股票代码 代码 証券コード 銘柄コード 종목코드 тикер",
     "name": "ric isin cusip sedol figi permno gvkey name",  # of a table without symbols
@@ -52,7 +59,7 @@ ALIASES: Final = {
     ),
     "quote_volume": (
         "quotevolume quoteassetvolume volumequote volumeto turnoverusd dollarvolume candleacctradeprice quotevol volquote "
-        "volccyquote usdvolume foreignnotional"
+        "volccyquote usdvolume foreignnotional volumefinanceiro volumefin volfin financialvolume"
     ),
     "turnover": (  # a proof of the volume
         "amount turnover totalturnover money tradedvalue tradevalue totaltradedvalue tottrdval ttltrfval turnovervalue obrót value umsatz 成交额 成交金额 成交金額 "

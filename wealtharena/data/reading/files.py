@@ -34,6 +34,7 @@ from wealtharena.data.reading.settled import Ledger, Reading, Settled
 from wealtharena.data.reading.several import check_one_row_a_bar, with_symbols
 from wealtharena.data.reading.shape import check_shape
 from wealtharena.data.reading.sources import as_written_by_source, to_prices
+from wealtharena.data.reading.spare import without_copies, without_empty
 from wealtharena.data.reading.splits import join_copies, leave_out_rates, write_proven
 from wealtharena.data.reading.stamps import IntArray, Stamps
 from wealtharena.data.reading.textfile import is_table, read_text
@@ -150,7 +151,9 @@ def split_symbols(
     if ledger is None:
         ledger = Ledger(where, rows=len(frame))
         frame = flattened(frame, ledger)
-    frame = with_symbols(to_long_form(as_closes(with_dates(frame, ledger), ledger), ledger), ledger)
+    frame = with_symbols(
+        to_long_form(as_closes(with_dates(without_empty(frame, ledger), ledger), ledger), ledger), ledger
+    )
     found = columns_by_role(frame, ledger)
     symbols = symbols_of(found["symbol"][0][1], ledger) if "symbol" in found else None
     keep = symbols.notna().to_numpy() if symbols is not None else np.ones(len(frame), dtype=bool)
@@ -173,6 +176,7 @@ def split_symbols(
     used = {name for role, columns in found.items() if role not in ("period", "zone") for name, _ in columns}
     check_one_row_a_bar(frame[keep], used, groups, read, ledger)
     groups = without_quotes(groups, read, ledger)
+    groups = without_copies(groups, numbers, read, ledger, most=max_dropped_share)
     leave_out_rates(numbers, groups, read, found, ledger)
     join_copies(numbers, groups, read, ledger)
     unapplied = write_proven(numbers, groups, read, found, ledger)
@@ -180,7 +184,7 @@ def split_symbols(
     if "split" in numbers:
         numbers["split"] = numbers["split"].where(numbers["split"] != 1.0, 0.0)
     tables, unzoned = _tables(numbers, read, groups, venue, ledger)
-    _check_dropped(ledger, max_dropped_share)
+    ledger.check_dropped(max_dropped_share)
     currencies = _currencies(found["currency"][0][1][keep] if "currency" in found else None, groups, ledger)
     return Reading(
         tables,
@@ -216,16 +220,6 @@ def _read_file(path: Path, venue: Venue, only_symbol: str | None, max_dropped_sh
         ledger=ledger,
         max_dropped_share=max_dropped_share,
     )
-
-
-def _check_dropped(ledger: Ledger, most: float) -> None:
-    dropped = sum(ledger.dropped.values())
-    if dropped > most * max(ledger.rows, 1):
-        causes = "; ".join(f"{count} {cause}" for cause, count in ledger.dropped.items())
-        raise DataError(
-            f"{ledger.name}: {dropped} of {ledger.rows} rows had to be left out ({causes})",
-            hint="correct the file, or raise data.max_repaired_share",
-        )
 
 
 def _groups(names: pd.Series | None, only: str, rows: int, ledger: Ledger) -> dict[str, IntArray]:

@@ -35,15 +35,24 @@ def apart(names: Sequence[str]) -> dict[int, Pair] | None:
     """Return field and ticker of the columns by their places; None where names are not made of both throughout.
 
     The field stands first in all of them or last in all of them, each ticker has a close, and no name is a field alone.
+    Columns that are no field of a ticker may stand beside whole bars of each: quantmod's `AAPL.Open` to `AAPL.Close`, `mavg`.
     """
     rest = _beside_time(names)
     if len(rest) < _LEAST or any(_is_known(names[place]) for place in rest):
         return None
     for read in (partial(_in_tuple, field=0), partial(_in_tuple, field=1), _field_first, _field_last):
         pairs = {place: pair for place in rest if (pair := read(str(names[place])))}
-        if len(pairs) == len(rest) == len({*pairs.values()}) and _whole(set(pairs.values())):
+        found = set(pairs.values())
+        throughout = len(pairs) == len(rest) or (bool(pairs) and _are_bars(found))
+        if throughout and len(pairs) == len(found) and _whole(found):
             return pairs
     return None
+
+
+def _are_bars(pairs: set[Pair]) -> bool:
+    """Return whether each ticker has an open, a high, a low and a close."""
+    roles = {(role_of(field), ticker) for field, ticker in pairs}
+    return all((role, ticker) in roles for _, ticker in pairs for role in ("open", "high", "low", "close"))
 
 
 def _is_known(name: str) -> bool:
@@ -59,8 +68,11 @@ def _times(names: Sequence[str]) -> list[int]:
 
 
 def _beside_time(names: Sequence[str]) -> list[int]:
+    """Return the places of the other columns, but for the count of rows that R or pandas writes first."""
     return [
-        place for place, name in enumerate(names) if place not in _times(names) and (place or not is_nameless(name))
+        place
+        for place, name in enumerate(names)
+        if place not in _times(names) and (place or not (is_nameless(name) or plain(name) == "rownames"))
     ]
 
 
@@ -137,13 +149,17 @@ def to_long_form(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     times = _times(names)
     pairs = apart(names) if times else None
     if pairs is None:
-        rest = _beside_time(names)
-        if are_closes(frame, ledger.name) and _positive(frame.iloc[:, rest]):
+        rest = [place for place in _beside_time(names) if not _counts_rows(frame.iloc[:, place])]
+        closes = frame.iloc[:, sorted({*times, *rest})]
+        if are_closes(closes, ledger.name) and _positive(frame.iloc[:, rest]):
             _refuse_closes([names[place] for place in rest], ledger.name)
+        _say_others(names, ledger)
         return frame
     if len(times) > 1:
         return frame
     kept = [times[0], *pairs]
+    if others := [names[place] for place in _beside_time(names) if place not in pairs]:
+        ledger.note(f"columns that are no field of a symbol are passed over: {', '.join(others)}")
     rows = [["Price", *(field for field, _ in pairs.values())], ["", *(ticker for _, ticker in pairs.values())]]
     body = frame.iloc[:, kept].set_axis(range(len(kept)), axis=1)
     tickers = list(dict.fromkeys(ticker for _, ticker in pairs.values()))
@@ -221,9 +237,28 @@ def _holds_fields(cells: pd.Series) -> bool:
     return "close" in roles and len(set(roles)) == len(roles) > 1 and 2 * len(roles) >= len(found)
 
 
+def _say_others(names: list[str], ledger: Ledger) -> None:
+    """Say of a table with a close of its own that closes of other symbols, by their names, are passed over."""
+    if not any(role_of(name) == "close" for name in names):
+        return
+    read = (_field_last(name) or _field_first(name) for name in names if role_of(name) is None)
+    closes = {pair[1] for pair in read if pair and role_of(pair[0]) == "close" and meaning_of(pair[1]).unknown}
+    if len(closes) >= _LEAST:
+        shown = f"{', '.join(sorted(closes)[:5])}{' ...' if len(closes) > 5 else ''}"
+        ledger.note(
+            f"columns of {shown} may be closes of other symbols and are passed over; to read them, call its own close by a symbol, too"
+        )
+
+
+def _counts_rows(cells: pd.Series) -> bool:
+    """Return whether a column counts the rows, as R and pandas write it: 0, 1, 2 or 1, 2, 3 and so on."""
+    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
+    return len(numbers) > 1 and numbers[0] in (0.0, 1.0) and bool((np.diff(numbers) == 1.0).all())
+
+
 def _positive(frame: pd.DataFrame) -> bool:
-    """Return whether all columns hold numbers above zero wherever they hold something, and each does."""
-    cells = frame.replace("", np.nan)
+    """Return whether all columns hold numbers above zero wherever they hold something, and each does, whichever mark is decimal."""
+    cells = frame.replace("", np.nan).replace(",", "", regex=True)
     numbers = cells.apply(pd.to_numeric, errors="coerce")
     return bool(cells.notna().any().all()) and bool(((numbers > 0) | cells.isna()).all(axis=None))
 

@@ -12,7 +12,8 @@ import pandas as pd
 from wealtharena.data import intervals
 from wealtharena.data.bars import TIMESTAMP_DTYPE
 from wealtharena.data.reading import stamps, zones
-from wealtharena.data.reading.columns import is_nameless, plain
+from wealtharena.data.reading.candidates import is_count, is_counter, likely
+from wealtharena.data.reading.columns import plain
 from wealtharena.data.reading.labels import check_labels, check_weekdays
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.stamps import BoolArray, IntArray, Stamps
@@ -48,7 +49,7 @@ def time_of_rows(
         DataError: no column can be read, two of them tell different times, or one that cannot be read tells rows of one
             date apart; or the zone that is stated is not known.
     """
-    columns = _told_apart(columns)
+    columns = likely(columns, ledger.name)
     read: dict[str, Stamps] = {}
     clocks: dict[str, IntArray] = {}
     errors: list[tuple[str, DataError]] = []
@@ -57,7 +58,7 @@ def time_of_rows(
         values, words = zones.split_off(values, ledger.name)
         if words is not None:
             behind[name] = words
-        day_time = stamps.clock(values) if len(columns) > 1 and not _is_count(name, values) else None
+        day_time = stamps.clock(values) if len(columns) > 1 and not is_count(name, values) else None
         if day_time is not None:
             clocks[name] = day_time
             continue
@@ -82,13 +83,6 @@ def time_of_rows(
     ledger.settle("time column", shown + (f" (not {', '.join(others)})" if others else ""))
     ledger.settle("stamps", found.form + ("" if found.zoned else ", no zone written"))
     return found
-
-
-def _told_apart(columns: list[tuple[str, pd.Series]]) -> list[tuple[str, pd.Series]]:
-    """Return columns of which no two have one name: `date` and `date (2)`."""
-    names = [name for name, _ in columns]
-    before = [names[:place].count(name) for place, name in enumerate(names)]
-    return [(f"{name} ({n + 1})" if n else name, values) for n, (name, values) in zip(before, columns, strict=True)]
 
 
 def _with_clock(
@@ -122,14 +116,14 @@ def _check_unread(name: str, values: pd.Series, found: Stamps, symbols: pd.Serie
     Raises:
         DataError: naming the column and its first cell that cannot be read.
     """
-    if _is_count(name, values) or not _tells_apart(found, values, symbols):
+    if is_count(name, values) or not _tells_apart(found, values, symbols):
         return
     row, cell = stamps.first_unread(values)
     if stamps.is_bare(values):
         raise DataError(
             f"{where}: {name} holds numbers such as {cell}: hours or minutes?", hint="write times of day like 09:00"
         )
-    if _is_counter(values) and not values.duplicated().any():
+    if is_counter(values) and not values.duplicated().any():
         return
     raise DataError(
         f"{where}: {name} tells rows of one date apart and cannot be read: {cell!r} in row {row + 1}",
@@ -177,22 +171,6 @@ def _chosen(read: dict[str, Stamps], ledger: Ledger) -> tuple[str, Stamps]:
 def _begins(name: str) -> bool:
     """Return whether a column's name says that it holds the beginnings of bars: open_time, startedAt."""
     return re.search("open|start|begin|from", plain(name)) is not None
-
-
-def _is_count(name: str, values: pd.Series) -> bool:
-    """Return whether a column counts rows or days by its name: a day of the week, pandas' unnamed index."""
-    named = plain(name) == "day" or is_nameless(name)
-    return named and not values.astype("string").str.contains(":", regex=False, na=False).any()
-
-
-def _is_counter(values: pd.Series) -> bool:
-    """Return whether a column counts rows or days: small whole numbers that begin at 0 or 1."""
-    numbers = pd.to_numeric(values, errors="coerce")
-    if numbers.isna().any() or not len(numbers):
-        return False
-    array = numbers.to_numpy(dtype=np.float64)
-    return bool((array == np.trunc(array)).all() and array.min() in (0.0, 1.0) and array.max() <= 4 * len(array) + 10
-                and (np.diff(array) != 0).any() and array.max() > 0)  # fmt: skip
 
 
 def _mostly_times(values: pd.Series) -> bool:

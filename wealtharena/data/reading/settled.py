@@ -70,6 +70,16 @@ class Ledger:
         if rows:
             self.dropped[cause] = self.dropped.get(cause, 0) + rows
 
+    def check_dropped(self, most: float) -> None:
+        """Raise DataError where more than that share of the rows were left out."""
+        dropped = sum(self.dropped.values())
+        if dropped > most * max(self.rows, 1):
+            causes = "; ".join(f"{count} {cause}" for cause, count in self.dropped.items())
+            raise DataError(
+                f"{self.name}: {dropped} of {self.rows} rows had to be left out ({causes})",
+                hint="correct the file, or raise data.max_repaired_share",
+            )
+
     def close(self) -> Settled:
         """Return what was settled."""
         said = [f"{self.name}: {count} of {self.rows} rows left out: {cause}" for cause, count in self.dropped.items()]

@@ -38,6 +38,7 @@ _FORMS: Final = {
     rf"(?P<second>[0-9]{{2}})?{_ZONE}$",
 }
 _POINTED: Final = r"(?:0[1-9]|1[0-2])\.(?:19|20)[0-9]{2}|(?:19|20)[0-9]{2}\.(?:0[1-9]|1[0-2])"  # 01.2024, 2024.01
+_YEAR_LAST: Final = r"([0-3]?[0-9])([0-3][0-9])((?:19|20)[0-9]{2})"
 _UNITS: Final = (("s", 10**9), ("ms", 10**6), ("us", 10**3), ("ns", 1))  # unit, nanoseconds
 _EARLIEST, _LATEST = 10**17, 4_260_000_000 * 10**9  # 1973 to 2104 in ns: where one unit's stamps end, the next begin
 _OLDEST: Final = -5_364_662_400 * 10**9  # 1800 in ns
@@ -80,13 +81,17 @@ def parse(values: pd.Series, where: str) -> Stamps:
         return _typed(_beginnings(values), where)
     if pd.api.types.is_datetime64_any_dtype(values):
         return _typed(values, where)
-    if pd.api.types.is_numeric_dtype(values):
+    if pd.api.types.is_numeric_dtype(values) and not _end_in_years(values):
         return _numeric(values.to_numpy(dtype=np.float64, na_value=np.nan), values, np.arange(len(values)), where)
     codes, unique = pd.factorize(values.astype("string").str.strip().fillna(""))
     text = plainer(pd.Series(unique, dtype="string"))
     empty = np.asarray(text.str.lower().isin(["", "nan", "nat", "none", "null", "<na>"]), dtype=bool)
     if empty.any():
         raise _no_stamp(np.flatnonzero(empty[codes]), where)
+    if text.str.fullmatch(
+        _YEAR_LAST
+    ).all():  # 31012024 or, its first nought lost, 1022024; no epoch and no 20240131 ends so
+        text = text.str.replace(_YEAR_LAST, r"\1-\2-\3", regex=True)
     text, calendar = in_common_era(text)
     if text.str.fullmatch(r"-?[0-9]+(\.[0-9]*)?").all() and not text.str.fullmatch(_POINTED).all():
         read = _numeric(text.to_numpy(dtype=np.float64), text, codes, where)
@@ -94,6 +99,13 @@ def parse(values: pd.Series, where: str) -> Stamps:
         read = _written(text, codes, where)
     form = f"{read.form}, {calendar}" if calendar else read.form
     return Stamps(read.wall[codes], read.instants[codes], read.zoned, read.offset, form)
+
+
+def _end_in_years(values: pd.Series) -> bool:
+    """Return whether all are whole numbers of seven or eight digits that end in a year, as days or months first do."""
+    if not pd.api.types.is_integer_dtype(values) or not values.between(1_011_800, 31_122_199).all():
+        return False
+    return bool(len(values)) and bool(values.astype("string").str.fullmatch(_YEAR_LAST).all())
 
 
 def clock(values: pd.Series) -> IntArray | None:

@@ -75,8 +75,8 @@ def volume_unit(
 
 def _counts_on(table: pd.DataFrame) -> bool:
     """Return whether volume falls from one bar to the next but once a day, where it has several bars a day."""
-    if len(table) < _BARS_A_DAY * _ENOUGH_DAYS:
-        return False
+    if len(table) < _BARS_A_DAY * _ENOUGH_DAYS or intervals.is_dated(table["timestamp"]):
+        return False  # bars of days: what hardly trades falls from its few volumes to none, days apart
     ordered = table.sort_values("timestamp", kind="stable")
     days = pd.DatetimeIndex(ordered["timestamp"][ordered["volume"].diff() < 0])
     if not _ENOUGH_DAYS <= len(days) <= len(table) / _BARS_A_DAY:

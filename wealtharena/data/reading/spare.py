@@ -1,0 +1,49 @@
+"""Rows that say nothing: empty ones, as spreadsheets write them below a table, and copies of others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from wealtharena.data.reading.settled import Ledger
+from wealtharena.data.reading.stamps import IntArray, Stamps
+
+
+def without_empty(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
+    """Return a table without rows that hold nothing in any cell; they count neither as rows nor as left out."""
+    if not frame.shape[1]:
+        return frame
+    empty = _is_empty(frame.iloc[:, 0])
+    for place in range(1, frame.shape[1]):
+        if not empty.any():
+            return frame
+        empty[empty] = _is_empty(frame.iloc[empty, place])
+    if not empty.any():
+        return frame
+    ledger.rows -= int(empty.sum())
+    ledger.settle("empty rows", f"{int(empty.sum())}, passed over")
+    return frame[~empty].reset_index(drop=True)
+
+
+def _is_empty(cells: pd.Series) -> np.ndarray:
+    missing = cells.isna().to_numpy()
+    if pd.api.types.is_string_dtype(cells) or cells.dtype == object:
+        missing = missing | (cells.astype("string").str.strip() == "").fillna(value=False).to_numpy(dtype=bool)
+    return np.array(missing, dtype=bool)
+
+
+def without_copies(
+    groups: dict[str, IntArray], numbers: pd.DataFrame, read: Stamps, ledger: Ledger, *, most: float
+) -> dict[str, IntArray]:
+    """Return the rows of each symbol without those that repeat time and numbers of an earlier one, where they are many.
+
+    Up to a share of `most` they are left to the rules of quality, which count each; a file that was put together of copies
+    of itself has nothing wrong but these.
+    """
+    cells = numbers.assign(wall=read.wall)
+    kept = {name: rows[~cells.iloc[rows].duplicated().to_numpy()] for name, rows in groups.items()}
+    before, after = (sum(map(len, made.values())) for made in (groups, kept))
+    if before - after <= most * max(before, 1):
+        return groups
+    ledger.note(f"{before - after:,} of {before:,} rows repeat time and numbers of another one and are left out")
+    return kept
