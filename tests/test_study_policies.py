@@ -62,3 +62,16 @@ def test_a_policy_that_cannot_be_called_is_refused_before_a_window_is_opened(stu
     with pytest.raises(ConfigError, match=r"a Batched is asked by reset\(\) and act\(observation\)"):
         study.judge(odd)
     assert not list(Ledger(study.spec.paths.ledger).entries())
+
+
+@pytest.mark.slow
+def test_a_report_that_cannot_be_written_says_where_and_what_to_do(study: Study, tmp_path: Path) -> None:
+    """It was a traceback of the system's, behind a judgement that had opened the test window."""
+    assets = len(study.view.features.panel.symbols)
+    found = study.judge(Held(np.full(assets, 1 / assets)))
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"the report cannot be written to .*file.*: File exists; pass another path"):
+        study.report(found, tmp_path / "file" / "report.html")
+    (tmp_path / "plots").touch()
+    with pytest.raises(ConfigError, match=r"the report cannot be written to .*plots"):
+        study.report(found, tmp_path / "report.html")
