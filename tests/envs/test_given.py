@@ -70,11 +70,11 @@ def test_a_bar_is_held_or_not() -> None:
     rests = np.arange(MARKET.length) % 2 == 0
     held = simulate(MARKET, TARGETS, spec=SPEC, hold=rests).equity
     for given in (rests.astype(float), pd.Series(rests, index=STAMPS), rests.tolist()):
-        assert (simulate(MARKET, TARGETS, spec=SPEC, hold=given).equity == held).all()  # type: ignore[arg-type]  # as a notebook does
+        assert (simulate(MARKET, TARGETS, spec=SPEC, hold=given).equity == held).all()
     with pytest.raises(MarketError, match="hold is neither True nor False"):
-        simulate(MARKET, TARGETS, spec=SPEC, hold=np.where(rests, np.nan, 0.0))  # type: ignore[arg-type]  # as above
+        simulate(MARKET, TARGETS, spec=SPEC, hold=np.where(rests, np.nan, 0.0))
     with pytest.raises(MarketError, match="hold are for"):
-        simulate(MARKET, TARGETS, spec=SPEC, hold=pd.Series(rests, index=STAMPS)[::-1])  # type: ignore[arg-type]  # as above
+        simulate(MARKET, TARGETS, spec=SPEC, hold=pd.Series(rests, index=STAMPS)[::-1])
 
 
 @pytest.mark.parametrize("factor", [-1.0, np.nan, np.inf])
@@ -93,7 +93,7 @@ def test_what_goes_with_several_policies_is_one_of_each() -> None:
     wrong: Any = ["a", "b"]
     with pytest.raises(MarketError, match="names are 2 for 1 policies"):
         simulate_many(MARKET, [TARGETS], spec=SPEC, names=wrong)
-    ends = equity_paths(MARKET, [TARGETS.tolist()], spec=SPEC)[:, -1]  # type: ignore[arg-type]  # as above
+    ends = equity_paths(MARKET, [TARGETS.tolist()], spec=SPEC)[:, -1]
     assert ends == simulate(MARKET, TARGETS, spec=SPEC).equity[-1]
     with pytest.raises(MarketError, match="do not go together"):
         equity_paths(MARKET, TARGETS, spec=SPEC)
