@@ -23,7 +23,7 @@ from wealtharena.agents.playable import require_policies
 from wealtharena.config import ExperimentSpec, compose
 from wealtharena.config.spelling import key_of
 from wealtharena.data import Panel, load_panel
-from wealtharena.errors import ConfigError
+from wealtharena.errors import ConfigError, DataError
 from wealtharena.evaluation import audit as audit_room
 from wealtharena.evaluation import backtest
 from wealtharena.evaluation.audit import AuditReport
@@ -94,7 +94,7 @@ class Study:
         if bars is None:
             return cls(spec, sealed_off(spec, open_features(spec)), place)
         if isinstance(bars, Panel):
-            panel = bars
+            panel = _of_class(bars, spec)
         else:
             stated = "data.interval" in map(key_of, overrides)
             panel = load_panel(bars, asset=spec.asset, data=spec.data, find_interval=not stated)
@@ -276,9 +276,7 @@ class Study:
             plots.write(page.parent / "plots", data)
         except OSError as error:
             place = error.filename or path
-            raise ConfigError(
-                f"the report cannot be written to {place}: {error.strerror}", hint="pass another path"
-            ) from error
+            raise ConfigError(f"{place} cannot be written: {error.strerror}", hint="pass another path") from error
         return page
 
     def _require(self, policies: Sequence[Policy]) -> None:
@@ -324,12 +322,15 @@ class Study:
         return RunIdentity(_new_id(), own, self.spec.asset.agent, "study")
 
 
-def _require_applicable(bars: pd.DataFrame | Panel | None, overrides: Sequence[str]) -> None:
+def _require_applicable(bars: pd.DataFrame | Panel | str | Path | None, overrides: Sequence[str]) -> None:
     """Raise ConfigError for an override that bars which are passed could not follow."""
-    if bars is None:
-        return
+    if isinstance(bars, str | Path):
+        way = f'pass a pandas DataFrame, or None with "data=files" and "data.path={bars}"'
+        raise DataError(f"{bars} is no table", hint=way)
     for override in overrides:
-        if not isinstance(override, str) or override == "data=files":
+        if not isinstance(override, str):
+            raise ConfigError(f"{override!r} is no override", hint='pass each by itself: "asset=etf", "seed=1"')
+        if bars is None or override == "data=files":
             continue
         key = key_of(override)
         if key in ELSEWHERE or key.startswith("data.simulator."):
@@ -342,6 +343,16 @@ def _require_applicable(bars: pd.DataFrame | Panel | None, overrides: Sequence[s
                 f"{override} cannot change a panel, which has been read already",
                 hint="pass the table, or give it to load_panel(data=compose([...]).data)",
             )
+
+
+def _of_class(panel: Panel, spec: ExperimentSpec) -> Panel:
+    """Return the panel; ConfigError where it was read as another class's: costs, limits and calendar would be wrong."""
+    if panel.asset != spec.asset.name:
+        raise ConfigError(
+            f"the panel was read as asset={panel.asset}, and this is asset={spec.asset.name}",
+            hint=f'pass "asset={panel.asset}", or load_panel(table, asset="{spec.asset.name}")',
+        )
+    return panel
 
 
 def _require_followed(spec: ExperimentSpec) -> None:

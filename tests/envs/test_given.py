@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pandas as pd
 import pytest
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
+import wealtharena  # noqa: F401  # it registers the environment
 from tests.envs.markets import market_of, random_panel, spec_of
 from wealtharena.envs.market import Market
 from wealtharena.envs.portfolio_env import PortfolioEnv
@@ -18,7 +21,7 @@ from wealtharena.errors import ConfigError, MarketError
 from wealtharena.features.panel import Scaler
 
 PANEL = random_panel(np.random.default_rng(7), bars=60, assets=3)
-SPEC = spec_of(episode_bars=9)
+SPEC = spec_of(episode_bars=9, random_start=True)
 MARKET = market_of(PANEL, SPEC)
 SYMBOLS, STAMPS = list(PANEL.symbols), pd.DatetimeIndex(MARKET.timestamps)
 TARGETS = np.full((MARKET.length, 3), 0.2)
@@ -112,3 +115,23 @@ def test_other_things_than_rows_units_and_features_are_called_by_their_name() ->
         Scaler.fit(panel, clip=5.0)
     with pytest.raises(ConfigError, match="features is a Panel"):
         Market.build(panel, SPEC, panel)
+
+
+def test_gymnasiums_statistics_are_right_where_the_next_episode_begins_a_step_later() -> None:
+    """The page on other libraries says so: with the default, a step of each episode but the first is left out."""
+    made = gym.make_vec("wealtharena/Portfolio-v0", num_envs=2, autoreset_mode="NextStep", market=MARKET, spec=SPEC)
+    env, episodes = RecordEpisodeStatistics(made), []
+    assert isinstance(made, PortfolioVectorEnv)
+    env.reset(seed=1)
+    earned, steps, over = np.zeros(2), 0, False
+    for _ in range(40):
+        _, reward, terminated, truncated, infos = env.step(np.full((2, 3), 0.2, np.float32))
+        if not over:
+            earned, steps = earned + reward, steps + 1
+        over = bool((terminated | truncated).all())
+        if over:
+            episodes.append((infos["episode"]["r"].tolist(), infos["episode"]["l"].tolist()))
+            np.testing.assert_allclose(episodes[-1][0], earned, rtol=1e-5)
+            assert episodes[-1][1] == [steps, steps]
+            earned, steps = np.zeros(2), 0
+    assert len(episodes) > 2
