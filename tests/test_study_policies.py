@@ -11,8 +11,10 @@ import numpy.typing as npt
 import pytest
 
 from tests.tasks.conftest import SMALL
+from tests.test_study import table
 from wealtharena import Study
-from wealtharena.errors import ConfigError
+from wealtharena.data import load_panel
+from wealtharena.errors import ConfigError, DataError
 from wealtharena.evaluation.ledger import Ledger
 
 
@@ -62,3 +64,29 @@ def test_a_policy_that_cannot_be_called_is_refused_before_a_window_is_opened(stu
     with pytest.raises(ConfigError, match=r"a Batched is asked by reset\(\) and act\(observation\)"):
         study.judge(odd)
     assert not list(Ledger(study.spec.paths.ledger).entries())
+
+
+@pytest.mark.slow
+def test_a_report_that_cannot_be_written_says_where_and_what_to_do(study: Study, tmp_path: Path) -> None:
+    """It was a traceback of the system's, behind a judgement that had opened the test window."""
+    assets = len(study.view.features.panel.symbols)
+    found = study.judge(Held(np.full(assets, 1 / assets)))
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"file cannot be written: File exists; pass another path"):
+        study.report(found, tmp_path / "file" / "report.html")
+    (tmp_path / "plots").touch()
+    with pytest.raises(ConfigError, match=r"plots cannot be written"):
+        study.report(found, tmp_path / "report.html")
+
+
+def test_a_panel_of_another_class_a_path_and_a_list_of_overrides_are_refused_in_a_sentence() -> None:
+    """A panel that was read as funds was played by the costs, limits and calendar of coins, the class of no override."""
+    panel = load_panel(table("AAA-USD", bars=90), asset="etf")
+    with pytest.raises(ConfigError, match='read as asset=etf, and this is asset=crypto; pass "asset=etf"'):
+        Study.of(panel)
+    path: Any = Path("bars.csv")
+    with pytest.raises(DataError, match=r'bars\.csv is no table; .* None with "data=files" and "data\.path=bars\.csv"'):
+        Study.of(path)
+    several: Any = ["asset=etf", "seed=1"]
+    with pytest.raises(ConfigError, match="is no override; pass each by itself"):
+        Study.of(panel, several)

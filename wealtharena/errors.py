@@ -102,7 +102,14 @@ def require_kind(name: str, value: object, kind: type | tuple[type, ...], *, hin
 
 def table_hint(value: object) -> str:
     """Return what to pass in place of what is no DataFrame of pandas: those of polars, Dask and pyarrow say how."""
-    return "pass a pandas DataFrame" + (", such as bars.to_pandas()" if hasattr(value, "to_pandas") else "")
+    way = ""
+    if isinstance(value, dict):
+        way = ', such as pd.concat(bars, names=["symbol"]) of a table a symbol'
+    elif hasattr(value, "to_pandas"):
+        way = ", such as bars.to_pandas()"
+    elif hasattr(value, "to_frame"):
+        way = ', such as bars.to_frame("close")'
+    return f"pass a pandas DataFrame{way}"
 
 
 def kind_of(value: object) -> str:

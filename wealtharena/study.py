@@ -19,10 +19,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import pandas as pd
 
-from wealtharena.config import ExperimentSpec, compose, plugins
+from wealtharena.agents.playable import require_policies
+from wealtharena.config import ExperimentSpec, compose
 from wealtharena.config.spelling import key_of
 from wealtharena.data import Panel, load_panel
-from wealtharena.errors import ConfigError
+from wealtharena.errors import ConfigError, DataError
 from wealtharena.evaluation import audit as audit_room
 from wealtharena.evaluation import backtest
 from wealtharena.evaluation.audit import AuditReport
@@ -93,7 +94,7 @@ class Study:
         if bars is None:
             return cls(spec, sealed_off(spec, open_features(spec)), place)
         if isinstance(bars, Panel):
-            panel = bars
+            panel = _of_class(bars, spec)
         else:
             stated = "data.interval" in map(key_of, overrides)
             panel = load_panel(bars, asset=spec.asset, data=spec.data, find_interval=not stated)
@@ -181,7 +182,7 @@ class Study:
             raise ConfigError(f"window={window!r} is not open", hint="take train or validation; judge() opens the test")
         longest = max(self.view.train, key=lambda segment: segment.bars)
         segment = self.view.validation if window == "validation" else longest
-        _require_policies((policy,))
+        self._require((policy,))
         if window == "validation":
             self._choosing(policy).on_evaluation({})
         return backtest.of_policy(
@@ -195,7 +196,8 @@ class Study:
         tried on this market elsewhere: it deflates the Sharpe ratio where the ledger knows of fewer. As in a comparison,
         what else the ledger has of this configuration on this window is named as left out and counted; a policy that was
         judged before is known by what it showed, and one that is passed twice is one seed. Their order changes no figure.
-        ConfigError for what is no policy, or under `train.test=false`; FirewallError where the ledger cannot be written.
+        ConfigError for what is no policy, or under `train.test=false`; CheckpointError for a trained one that reads other
+        observations; FirewallError where the ledger cannot be written.
         """
         if not policies:
             raise ConfigError("judge() needs a policy", hint="pass what train() returned, or one of your own")
@@ -204,7 +206,7 @@ class Study:
             raise ConfigError(
                 "train.test=false keeps the test window closed", hint="leave it out where judge() is meant"
             )
-        _require_policies(policies)
+        self._require(policies)
         look = Look(self.spec, self.prepared.sealed, self._identity(policies))
         (view,) = look.open()
         audit = self.audit
@@ -269,9 +271,16 @@ class Study:
         }
         rng, seeds = stream(self.spec.seed, "report"), range(len(found.agents))
         data = build.from_evaluation(run, found, rng=rng, seeds=seeds, currency=self.spec.asset.account_currency)
-        page = report.write(Path(path), data)
-        plots.write(page.parent / "plots", data)
+        try:
+            page = report.write(Path(path), data)
+            plots.write(page.parent / "plots", data)
+        except OSError as error:
+            place = error.filename or path
+            raise ConfigError(f"{place} cannot be written: {error.strerror}", hint="pass another path") from error
         return page
+
+    def _require(self, policies: Sequence[Policy]) -> None:
+        require_policies(policies, layout=lambda: self.env().layout)
 
     def _scaler_of(self, policy: Policy) -> Scaler:
         found = getattr(policy, "scaler", None)
@@ -313,12 +322,15 @@ class Study:
         return RunIdentity(_new_id(), own, self.spec.asset.agent, "study")
 
 
-def _require_applicable(bars: pd.DataFrame | Panel | None, overrides: Sequence[str]) -> None:
+def _require_applicable(bars: pd.DataFrame | Panel | str | Path | None, overrides: Sequence[str]) -> None:
     """Raise ConfigError for an override that bars which are passed could not follow."""
-    if bars is None:
-        return
+    if isinstance(bars, str | Path):
+        way = f'pass a pandas DataFrame, or None with "data=files" and "data.path={bars}"'
+        raise DataError(f"{bars} is no table", hint=way)
     for override in overrides:
-        if not isinstance(override, str) or override == "data=files":
+        if not isinstance(override, str):
+            raise ConfigError(f"{override!r} is no override", hint='pass each by itself: "asset=etf", "seed=1"')
+        if bars is None or override == "data=files":
             continue
         key = key_of(override)
         if key in ELSEWHERE or key.startswith("data.simulator."):
@@ -331,6 +343,16 @@ def _require_applicable(bars: pd.DataFrame | Panel | None, overrides: Sequence[s
                 f"{override} cannot change a panel, which has been read already",
                 hint="pass the table, or give it to load_panel(data=compose([...]).data)",
             )
+
+
+def _of_class(panel: Panel, spec: ExperimentSpec) -> Panel:
+    """Return the panel; ConfigError where it was read as another class's: costs, limits and calendar would be wrong."""
+    if panel.asset != spec.asset.name:
+        raise ConfigError(
+            f"the panel was read as asset={panel.asset}, and this is asset={spec.asset.name}",
+            hint=f'pass "asset={panel.asset}", or load_panel(table, asset="{spec.asset.name}")',
+        )
+    return panel
 
 
 def _require_followed(spec: ExperimentSpec) -> None:
@@ -376,24 +398,3 @@ def _action(spec: ExperimentSpec) -> str:
     from wealtharena.agents.engine import check_action
 
     return check_action(spec)
-
-
-def _require_policies(policies: Sequence[Policy]) -> None:
-    """Raise ConfigError for what cannot be played."""
-    for policy in policies:
-        if isinstance(policy, type):
-            raise ConfigError(f"the class {policy.__name__} is no policy", hint=f"pass {policy.__name__}()")
-        if not (
-            callable(getattr(policy, "act", None))
-            and callable(getattr(policy, "reset", None))
-            and hasattr(policy, "name")
-        ):
-            raise ConfigError(
-                f"a {type(policy).__name__} is no policy",
-                hint="pass what train() returned, or an object with name, reset(batch=1) and act(observation)",
-            )
-        if not (plugins.takes(policy.reset, []) and plugins.takes(policy.act, ["observation"])):
-            asked = f"a {type(policy).__name__} is asked by reset() and act(observation)"
-            raise ConfigError(asked, hint="give what else they take a default")
-        if not isinstance(policy.name, str) or not policy.name:
-            raise ConfigError(f"a policy's name is {policy.name!r}", hint='give it one in text, such as "mine"')

@@ -313,3 +313,10 @@ def test_a_table_of_another_library_is_called_by_its_library_with_the_way_to_pan
             take(theirs)
         with pytest.raises(WealthArenaError, match=r"are a list, not a table of pandas; pass a pandas DataFrame$"):
             take([1, 2])
+
+
+def test_tables_by_symbol_and_a_series_are_told_how_to_become_one_table() -> None:
+    with pytest.raises(DataError, match=r'a dict, .* such as pd\.concat\(bars, names=\["symbol"\]\)'):
+        load_panel({"AAA-USD": pd.DataFrame()}, asset="crypto")
+    with pytest.raises(DataError, match=r'a Series of pandas, .* such as bars\.to_frame\("close"\)'):
+        load_panel(pd.Series([1.0]), asset="crypto")

@@ -168,7 +168,7 @@ def test_a_table_of_targets_is_never_taken_for_other_symbols_or_other_bars():
         assert (simulate(MARKET, table, spec=SPEC, start=1).equity == given).all()
     with pytest.raises(MarketError, match=r"targets are labelled .*, and the market's symbols are"):
         simulate(MARKET, labelled(symbols[::-1]), spec=SPEC, start=1)
-    with pytest.raises(MarketError, match=r"targets are for 50 bars from .*, and the market has 50 from"):
+    with pytest.raises(MarketError, match=r"targets are for 50 bars, .* in row 0, and the market has 50, .* there"):
         simulate(MARKET, labelled(symbols, stamps[::-1]), spec=SPEC, start=1)
     with pytest.raises(MarketError, match="the policy's weights are labelled"):
         simulate(MARKET, lambda seen: labelled(symbols[::-1])[:1], spec=SPEC, start=1)

@@ -1,4 +1,4 @@
-"""Two series of a notebook that are taken place by place are of the same bars, or are refused."""
+"""Series of a notebook are numbers, and two that are taken place by place are of the same bars, or are refused."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from wealtharena.errors import ConfigError
 from wealtharena.evaluation import metrics, shape
 from wealtharena.evaluation.bootstrap import paired_bootstrap
 
@@ -40,3 +41,28 @@ def test_series_of_other_bars_or_in_another_order_are_no_pair(compare: Callable[
     found = compare(OWN, OTHER)
     for first, second in ((OWN.to_numpy(), OTHER), (OWN, OTHER.reset_index(drop=True)), (OWN.tolist(), OTHER.tolist())):
         assert compare(first, second) == found
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (OWN.to_numpy() * 1j, "complex numbers"),
+        (OWN > 0.0, "True and False"),
+        (DAYS, "are times"),
+        (np.ma.masked_less(OWN.to_numpy(), 0.0), r"masked in part: pass \.filled\(np\.nan\)"),
+    ],
+)
+def test_what_a_cast_would_make_returns_of_is_none(given: Any, told: str) -> None:
+    """Complex numbers lost a part, times had no Sharpe ratio, and what a mask hides counted."""
+    for ask in (metrics.sharpe, metrics.max_drawdown, metrics.psr, lambda one: paired(OWN.to_numpy(), one)):
+        with pytest.raises(ValueError, match=told):
+            ask(given)
+
+
+def test_who_passes_a_path_or_a_seed_is_told_what_to_pass() -> None:
+    path = type("Trajectory", (), {"returns": property(lambda self: OWN)})()
+    with pytest.raises(ValueError, match=r"a Trajectory is no series of returns: pass its \.returns"):
+        metrics.sharpe(path)
+    seed: Any = 0
+    with pytest.raises(ConfigError, match=r"rng is a int; pass np\.random\.default_rng\(0\)"):
+        paired_bootstrap(OWN, OTHER, rng=seed, bars_per_year=252.0)

@@ -20,8 +20,9 @@ import numpy.typing as npt
 from wealtharena.config.specs.agent import ModelSpec
 from wealtharena.config.specs.asset import LimitSpec
 from wealtharena.config.specs.tilt import TiltSpec, anchor_code, require_anchor
+from wealtharena.envs.actions import array_of
 from wealtharena.envs.observation import ObservationLayout
-from wealtharena.errors import CheckpointError
+from wealtharena.errors import CheckpointError, MarketError
 from wealtharena.features.panel import Scaler
 from wealtharena.files import write_bytes, write_json
 
@@ -76,11 +77,11 @@ class NetworkPolicy:
         """Return the mode as weights [N, A] for observations [N, D]; memory moves on by one bar."""
         import torch
 
-        if self._states and self._states[0].shape[0] != observation.shape[0]:
-            self.reset(observation.shape[0])
+        rows = _rows_of(observation, self.layout)
+        if self._states and self._states[0].shape[0] != len(rows):
+            self.reset(len(rows))
         with torch.inference_mode():
-            rows = torch.from_numpy(np.ascontiguousarray(observation, dtype=np.float32))
-            weights, self._states = self.network.decide(rows, self._states)
+            weights, self._states = self.network.decide(torch.from_numpy(rows), self._states)
             answer: npt.NDArray[np.float64] = weights.to(torch.float64).numpy()
         return answer
 
@@ -119,6 +120,18 @@ class NetworkPolicy:
             layout=layout,
             network=_rebuilt(self.network.state_dict(), self.model, layout, self.limits, self.action),
         )
+
+
+def _rows_of(observation: npt.NDArray[np.float32], layout: ObservationLayout) -> npt.NDArray[np.float32]:
+    """Return observations as float32 [N, D], C-contiguous; MarketError where they are laid out for another policy."""
+    rows = np.ascontiguousarray(array_of(observation, "observations", np.float32))
+    if rows.ndim != 2 or rows.shape[1] != layout.size:
+        one = rows.shape == (layout.size,)
+        raise MarketError(
+            f"observations have shape {np.shape(observation)}, expected (N, {layout.size})",
+            hint="pass a row for each: observation[None]" if one else "pass what its own environment shows",
+        )
+    return rows
 
 
 def _rebuilt(
@@ -174,7 +187,7 @@ class EnsemblePolicy:
         import torch
 
         with torch.inference_mode():
-            rows = torch.from_numpy(np.ascontiguousarray(observation, dtype=np.float32))
+            rows = torch.from_numpy(_rows_of(observation, self.layout))
             answers: npt.NDArray[np.float64] = self._joined.decide(rows).to(torch.float64).numpy()
         return answers
 
@@ -224,25 +237,6 @@ Trained = NetworkPolicy | EnsemblePolicy
 def see_alike(one: Trained, other: Trained) -> bool:
     """Return whether two policies are shown the same market and trade it alike, so that one can be played on what the other sees."""
     return (one.layout, one.limits, one.action) == (other.layout, other.limits, other.action)
-
-
-def require_reads(policy: Trained, layout: ObservationLayout) -> None:
-    """Raise CheckpointError where the policy would take an observation that is laid out so for another one.
-
-    Symbols may be others, or in another order, where the model treats them alike.
-    """
-    own, hint = policy.layout, "give it the settings and symbols that it was trained with"
-    if own.window != layout.window:
-        raise CheckpointError(f"the policy was trained with env.window={own.window}, not {layout.window}", hint=hint)
-    if own.feature_names != layout.feature_names:
-        raise CheckpointError(f"the policy was trained on other features: {', '.join(own.feature_names)}", hint=hint)
-    if own.tilt != layout.tilt:
-        parts = [
-            name for name in TiltSpec.model_fields if getattr(own.tilt, name, None) != getattr(layout.tilt, name, None)
-        ]
-        raise CheckpointError(f"the policy was trained with another {', '.join(parts)} of its tilts", hint=hint)
-    for member in policy.members if isinstance(policy, EnsemblePolicy) else (policy,):
-        member.for_symbols(layout.symbols)
 
 
 def _joined(members: Sequence[NetworkPolicy]) -> Members | None:

@@ -5,6 +5,8 @@ A kind is chosen by its name from `KINDS`. Its torch twin, of the same name, sta
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 Float32Array = npt.NDArray[np.float32]
 TINY: Final = 1e-12  # below any sum of weights that counts
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _TRUTHS: Final = frozenset((bool, np.bool_))
 
 
@@ -78,6 +81,8 @@ class Weights(Actions):
 
     def checked(self, actions: Any, shape: tuple[int, ...]) -> Float32Array:
         """Return contiguous float32 [*shape, A]; finite or not."""
+        if self.layout is not None and not isinstance(actions, np.ndarray):
+            check_labels(actions, "weights", self.layout.symbols)
         array = array_of(actions, "weights")
         shape = (*shape, self.assets)
         if array.dtype.kind != "f":
@@ -267,7 +272,7 @@ def check_labels(
 ) -> None:
     """Raise MarketError where a table or series is labelled otherwise than by the symbols, and times, of the market in their order.
 
-    It is taken by its places; columns 0, 1, 2 and on, and an index of anything but times, say no more than that.
+    It is taken by its places; columns 0, 1, 2 and on, and an index of anything but times and dates, say no more than that.
     """
     pd = sys.modules.get("pandas")  # whoever has a table has loaded it
     if pd is None or not isinstance(given, pd.DataFrame | pd.Series):
@@ -278,14 +283,41 @@ def check_labels(
             f"{what} are labelled {', '.join(map(str, labels[:5]))}, and the market's symbols are {', '.join(symbols[:5])}",
             hint="pass them in that order: [list(panel.symbols)]",
         )
-    if timestamps is None or not isinstance(given.index, pd.DatetimeIndex):
+    if timestamps is not None:
+        check_times(given, what, timestamps)
+
+
+def check_times(given: Any, what: str, timestamps: npt.NDArray[np.datetime64]) -> None:
+    """Raise MarketError where the index of a table or series tells other times than those of the market, in their order."""
+    pd = sys.modules.get("pandas")
+    if pd is None or not isinstance(given, pd.DataFrame | pd.Series) or (times := _times_of(given.index)) is None:
         return
-    times = given.index if given.index.tz is None else given.index.tz_convert(None)
-    if not np.array_equal(times.to_numpy(), timestamps):
-        raise MarketError(
-            f"{what} are for {len(times)} bars from {times.min()}, and the market has {len(timestamps)} from {timestamps[0]}",
-            hint="pass a row for each bar: .reindex(panel.timestamps), and say what holds where there is none",
-        )
+    if np.array_equal(times, timestamps):
+        return
+    both = min(len(times), len(timestamps))
+    at = next(iter(np.flatnonzero(times[:both] != timestamps[:both])), both)
+    theirs, own = (str(one[at])[:19] if at < len(one) else "nothing" for one in (times, timestamps))
+    raise MarketError(
+        f"{what} are for {len(times)} bars, {theirs} in row {at}, and the market has {len(timestamps)}, {own} there",
+        hint="pass a row for each bar: .reindex(market.timestamps), and say what holds where there is none",
+    )
+
+
+def _times_of(index: Any) -> npt.NDArray[np.datetime64] | None:
+    """Return the times, in UTC, that an index holds, as periods, dates or words such as 2024-01-31, too; None where it holds none."""
+    import pandas as pd
+
+    if isinstance(index, pd.PeriodIndex):
+        index = index.to_timestamp()
+    elif not isinstance(index, pd.DatetimeIndex):
+        first = index[0] if len(index) else None
+        if not isinstance(first, dt.date) and not (isinstance(first, str) and _DATE.match(first)):
+            return None
+        try:
+            index = pd.DatetimeIndex(index)
+        except (TypeError, ValueError):  # words that begin as dates do
+            return None
+    return np.asarray((index if index.tz is None else index.tz_convert(None)).to_numpy())
 
 
 def holds_truth(given: Any) -> bool:

@@ -16,7 +16,7 @@ from wealtharena.envs.kernel.rows import BAR, BAR_ROWS, FIELDS, RECORD, Float32,
 from wealtharena.envs.observation import ObservationLayout
 from wealtharena.envs.quotes import carry_forward, cash_dividends, trailing_sigma, unit_income
 from wealtharena.envs.tiles import line_up
-from wealtharena.errors import MarketError
+from wealtharena.errors import MarketError, require_kind
 from wealtharena.features.panel import FeaturePanel, Scaler
 
 Array = TypeVar("Array", bound="npt.NDArray[Any]")
@@ -122,6 +122,12 @@ class Market(ReadOnly):
         Raises MarketError where the panel is empty, has fewer bars than the window + 1, has no opens for
         `fill=next_open` or no rates of the series, or where the scaler was fitted on other features.
         """
+        for name, given, kind in (
+            ("features", features, FeaturePanel),
+            ("spec", spec, EnvSpec),
+            ("scaler", scaler, Scaler),
+        ):
+            require_kind(name, given, kind, hint=f"pass a {kind.__name__}: Market.build(features, spec, scaler)")
         panel, tilt = features.panel, spec.tilt
         if tilt is not None:
             features, scaler = anchored(features, tilt), beside(scaler)

@@ -41,6 +41,9 @@ class Paths:
         scratch: Scratch | None = None,
     ) -> None:
         count, assets = len(factors), len(market.symbols)
+        for factor in factors:
+            if not 0.0 <= factor < np.inf:
+                raise MarketError(f"cost_factor={factor:g} multiplies no costs", hint="try cost_factor=1.0")
         kept = count if keep else 0
         self.start = start
         self.units, self.state = accounts(assets, count)
@@ -178,6 +181,11 @@ def _columns(units: Float64, fee: Float64, price: Float64) -> tuple[npt.NDArray[
 
 def check_window(market: Market, spec: EnvSpec, start: int, stop: int, *, least: int = 2) -> None:
     """Raise MarketError where bars [start, stop) cannot be observed, or the market was built under another fill."""
+    for name, row in (("start", start), ("stop", stop)):
+        if not isinstance(row, int | np.integer):
+            raise MarketError(
+                f"{name}={row!r} is no row", hint="np.searchsorted(market.timestamps, ...) finds that of a date"
+            )
     first = market.layout.window - 1
     if start < first or stop > market.length or stop - start < least:
         raise MarketError(

@@ -54,9 +54,11 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
         self._seen = np.zeros((1, self.layout.size), dtype=np.float32)  # kept: a copy of it may be changed in place
 
     def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+        self, *, seed: int | np.integer[Any] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
         """Begin an episode; the same seed begins the same sequence of episodes."""
+        if isinstance(seed, np.integer):
+            seed = int(seed)  # Gymnasium takes Python's alone
         super().reset(seed=seed)
         if seed is not None or not self._seeded:
             self.batch.seed([int(seed) if seed is not None else int(self.np_random.integers(0, 2**63))])

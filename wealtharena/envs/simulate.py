@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.envs import kernel
-from wealtharena.envs.actions import array_of, check_labels
+from wealtharena.envs.actions import array_of, check_labels, check_times
 from wealtharena.envs.compiled import compile_status
 from wealtharena.envs.market import Market
 from wealtharena.envs.paths import Decide, Paths, check_window
@@ -61,6 +61,9 @@ def simulate_many(
     holds = hold if hold is not None else [None] * count
     labels = names if names is not None else [f"policy {n}" for n in range(count)]
     factors = cost_factors if cost_factors is not None else [1.0] * count
+    for what, given in (("hold", holds), ("names", labels), ("cost_factors", factors)):
+        if len(given) != count:
+            raise MarketError(f"{what} are {len(given)} for {count} policies", hint="pass one a policy")
     rules = rules_of(spec, market.symbols, delisting=market.delisting)
     with compile_status(kernel.walk):
         return tuple(
@@ -84,13 +87,11 @@ def equity_paths(
     """
     stop = market.length if stop is None else stop
     check_window(market, spec, start, stop)
-    count = max(len(targets), len(cost_factors) if cost_factors is not None else 1)
-    factors = np.ones(count) if cost_factors is None else np.asarray(cost_factors, dtype=np.float64)
-    if (
-        len(targets) not in (1, count)
-        or len(factors) != count
-        or targets.shape[1:] != (market.length, len(market.symbols))
-    ):
+    targets = array_of(targets, "targets", np.float64)
+    given = np.ones(len(targets) if targets.ndim else 0) if cost_factors is None else cost_factors
+    factors = np.atleast_1d(array_of(given, "cost_factors", np.float64))
+    shape = (market.length, len(market.symbols))
+    if targets.ndim != 3 or targets.shape[1:] != shape or factors.ndim != 1 or len(targets) not in (1, len(factors)):
         raise MarketError(
             f"targets {targets.shape} and {len(factors)} cost factors do not go together", hint="pass [P, T, A] and [P]"
         )
@@ -117,11 +118,7 @@ def _one(
     factor: float,
 ) -> Trajectory:
     paths = Paths(market, rules, np.array([factor]), start=start, steps=stop - 1 - start, keep=True)
-    held = np.zeros(market.length, dtype=np.bool_) if hold is None else np.ascontiguousarray(hold, dtype=np.bool_)
-    if held.shape != (market.length,):
-        raise MarketError(
-            f"hold has shape {held.shape}, expected ({market.length},)", hint="one flag a bar of the market"
-        )
+    held = np.zeros(market.length, dtype=np.bool_) if hold is None else _flags(hold, market)
     if callable(targets):
         paths.walk_asking(targets, held[None], start, stop - 1)
     else:
@@ -133,6 +130,19 @@ def _one(
         wanted = _finite(np.where(held[:, None], 0.0, given)[None], start, stop)
         paths.walk(np.ascontiguousarray(wanted), held[None], start, stop - 1)
     return paths.trajectory(name)
+
+
+def _flags(hold: npt.NDArray[np.bool_], market: Market) -> npt.NDArray[np.bool_]:
+    """Return `hold` [T]; MarketError where it is of other bars, or where a cell is neither yes nor no."""
+    check_times(hold, "hold", market.timestamps)
+    flags = array_of(hold, "hold")
+    if flags.shape != (market.length,):
+        raise MarketError(
+            f"hold has shape {flags.shape}, expected ({market.length},)", hint="one flag a bar of the market"
+        )
+    if flags.dtype != np.bool_ and not np.isin(flags, (0, 1)).all():
+        raise MarketError("hold is neither True nor False at some bar", hint="pass one flag a bar of the market")
+    return np.ascontiguousarray(flags, dtype=np.bool_)
 
 
 def _finite(targets: npt.NDArray[np.float64], start: int, stop: int) -> npt.NDArray[np.float64]:

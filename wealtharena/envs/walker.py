@@ -87,8 +87,11 @@ class Walker:
         struck off is held at its last price, as at a broker that has not closed it; nothing trades it.
         """
         walker = cls(market, spec, bar=bar, cost_factor=cost_factor)
-        held = np.array([float((units or {}).get(symbol, 0.0)) for symbol in market.symbols])
-        unknown = sorted(set(units or {}) - set(market.symbols))
+        if units is not None and not hasattr(units, "items"):
+            raise MarketError(f"units are a {type(units).__name__}", hint='pass them by symbol: {"AAPL": 30}')
+        given = {} if units is None else dict(units.items())  # of a Series, too
+        held = np.array([float(given.get(symbol, 0.0)) for symbol in market.symbols])
+        unknown = sorted(map(str, set(given) - set(market.symbols)))
         if unknown:
             raise MarketError(
                 f"units of {unknown[0]} are held, which the market does not have", hint="name its symbols"

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena.agents.foresight import targets_of
-from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Policy, require_reads
+from wealtharena.agents.playable import reader_of
+from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Policy
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.runs import EvaluationSpec
 from wealtharena.envs import baselines
@@ -118,7 +119,7 @@ class Backtest:
         policy.reset()
         targets: Targets = policy.act
         if isinstance(policy, NetworkPolicy | EnsemblePolicy):
-            require_reads(policy, market.layout)
+            policy = reader_of(policy, market.layout)
             targets = targets_of(policy, market, start=segment.start, stop=segment.stop)
         if delay_bars:
             targets = Delayed(targets if callable(targets) else policy.act, bars=delay_bars)

@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from wealtharena.config.threads import usable_cores
 from wealtharena.envs.compiled import kept
+from wealtharena.errors import require_kind
 from wealtharena.evaluation.blocks import optimal_block_bars
-from wealtharena.evaluation.labels import check_alike
+from wealtharena.evaluation.labels import check_alike, numbers
 
 FloatArray = npt.NDArray[np.float64]
 UIntArray = npt.NDArray[np.uint64]
@@ -76,9 +77,9 @@ def paired_bootstrap(
 
     `studentised` divides each draw's deviation by that draw's own standard error (Ledoit and Wolf 2008, with a Bartlett
     kernel as wide as the mean block) and takes a symmetric interval; otherwise the percentile interval. The block length
-    is automatic unless given. A series that never moves has Sharpe 0. Raises ValueError for
-    series of other lengths or days, fewer than 8 bars, and NaN or infinity.
+    is automatic unless given. A series that never moves has Sharpe 0. Raises ValueError for series of other lengths or days, fewer than 8 bars, and NaN or infinity.
     """
+    require_kind("rng", rng, np.random.Generator, hint="pass np.random.default_rng(0)")
     pair = _pair(returns, baseline)
     if block_bars is None:
         block_bars = optimal_block_bars(influence(pair[0], pair[1]))
@@ -191,7 +192,7 @@ def _influence_of(returns: FloatArray) -> FloatArray:
 
 def _pair(returns: npt.ArrayLike, baseline: npt.ArrayLike) -> FloatArray:
     check_alike(returns, baseline, "returns and baseline")
-    a, b = np.asarray(returns, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
+    a, b = numbers(returns), numbers(baseline, "the baseline's returns")
     if a.ndim != 1 or a.shape != b.shape:
         raise ValueError(f"returns {a.shape} and baseline {b.shape} must be two series of one length")
     if a.size < 8:

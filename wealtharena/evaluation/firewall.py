@@ -227,7 +227,8 @@ class SealedPanel:
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise FirewallError(
-            "a sealed panel is not copied or sent to another process", hint="send training(fold) instead"
+            "a sealed panel, and a study, which holds one, is not copied or sent to another process",
+            hint="send training(fold) instead, and make a study there: Study.of(bars, ...)",
         )
 
 

@@ -1,9 +1,31 @@
-"""That two series which are taken place by place are of the same bars, where they say of which."""
+"""That series are numbers, and that two which are taken place by place are of the same bars, where they say of which."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+_NO_RETURNS: Final = {
+    "b": "True and False",
+    "c": "complex numbers",
+    "M": "times",
+    "m": "lengths of time",
+}  # numpy's kinds
+
+
+def numbers(values: Any, what: str = "returns") -> npt.NDArray[np.float64]:
+    """Return a series as float64; ValueError for what a cast would make numbers of, and for cells that a mask hides."""
+    if hasattr(type(values), "returns"):  # a Trajectory
+        raise ValueError(f"a {type(values).__name__} is no series of {what}: pass its .returns")
+    array = np.asarray(values)
+    if array.dtype.kind in _NO_RETURNS:
+        raise ValueError(f"{what} are {_NO_RETURNS[array.dtype.kind]}: pass real numbers")
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise ValueError(f"{what} are masked in part: pass .filled(np.nan), which is left out")
+    return array.astype(np.float64, copy=False)
 
 
 def check_alike(first: Any, second: Any, what: str) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena.evaluation import significance
-from wealtharena.evaluation.labels import check_alike
+from wealtharena.evaluation.labels import check_alike, numbers
 
 if TYPE_CHECKING:
     from wealtharena.envs.trajectory import Trajectory
@@ -261,7 +261,7 @@ def names() -> tuple[str, ...]:
 
 
 def _series(returns: npt.ArrayLike) -> FloatArray:
-    values = np.asarray(returns, dtype=np.float64)
+    values = numbers(returns)
     if values.ndim != 1:
         raise ValueError(f"returns have {values.ndim} axes, expected one")
     if (infinite := np.isinf(values)).any():

@@ -23,6 +23,7 @@ from wealtharena.evaluation.bootstrap import (
     paired_bootstrap,
     stratified_interval,
 )
+from wealtharena.evaluation.labels import numbers
 
 __all__ = [
     "GroupDifference",
@@ -65,7 +66,7 @@ class Moments:
 
 def moments(returns: npt.ArrayLike) -> Moments:
     """Return the moments of the finite returns; Sharpe with ddof=1, skewness and kurtosis with the population's."""
-    values = np.asarray(returns, dtype=np.float64)
+    values = numbers(returns)
     values = values[np.isfinite(values)]
     n = values.size
     if n < 2 or np.ptp(values) < FLAT:  # returns of an equity are rounded

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena.data.panel import Panel, ReadOnly, Rows
+from wealtharena.errors import require_kind
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -70,6 +71,7 @@ class Scaler:
     @classmethod
     def fit(cls, features: FeaturePanel, *, clip: float, rows: slice | None = None) -> Scaler:
         """Return the scaler of the given rows (default all)."""
+        require_kind("features", features, FeaturePanel, hint="pass compute(panel, compose([...]).features)")
         values = features.values[rows] if rows is not None else features.values
         flat = values.reshape(-1, values.shape[-1]).astype(np.float64)
         with np.errstate(all="ignore"):

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from wealtharena.agents.policy import Policy
+from wealtharena.agents.playable import reader_of
+from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Policy
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.risk import RiskSpec
 from wealtharena.envs.market import Market, bars_without_price
@@ -30,6 +31,8 @@ class GuardedBacktest(Backtest):
     def _piece(self, index: int, segment: Segment, cost_factor: float, delay_bars: int) -> Trajectory:
         policy, market = self.pieces[index].policy, self.markets[index]
         policy.reset()
+        if isinstance(policy, NetworkPolicy | EnsemblePolicy):
+            policy = reader_of(policy, market.layout)
         told: list[tuple[str, Intervention]] = []
         steps, targets = _walk(
             policy, market, self.env, segment, self.risk, told=told, cost_factor=cost_factor, delay_bars=delay_bars,

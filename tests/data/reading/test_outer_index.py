@@ -9,6 +9,7 @@ import pytest
 
 from tests.data.reading.test_cases import shares
 from tests.data.reading.test_exports import _load, _said
+from wealtharena.errors import DataError
 
 pytestmark = pytest.mark.slow  # each test loads a file
 
@@ -68,3 +69,13 @@ def test_a_volume_in_money_by_its_name_gives_way_to_the_quantity_beside_it(tmp_p
     panel = _load(money, tmp_path / "AAA.csv")
     assert panel.volume_unit == "units"
     assert _said(panel, "Quantidade counts as the volume")
+
+
+def test_rows_of_two_securities_that_nothing_tells_apart_are_refused(tmp_path: Path) -> None:
+    """The way out was to raise data.max_repaired_share, which left one of the two in silence."""
+    frame = pd.concat([shares("AAA", bars=60), shares("BBB", bars=50, seed=8)]).drop(columns="symbol")
+    with pytest.raises(DataError, match="has no column of symbols, and 100 of its 110 rows have the time of another"):
+        _load(frame, tmp_path / "bars.csv")
+    twice = pd.concat([shares("AAA", bars=60)] * 2).drop(columns="symbol")
+    with pytest.raises(DataError, match="60 duplicates"):
+        _load(twice, tmp_path / "AAA.csv")

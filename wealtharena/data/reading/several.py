@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from wealtharena.data.reading.columns import PRICES, is_nameless, plain, role_of
@@ -13,6 +14,7 @@ from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.stamps import IntArray, Stamps
 from wealtharena.errors import DataError
 
+BoolArray = npt.NDArray[np.bool_]
 _SHARE: Final = 0.05  # of rows: fewer copies are repaired
 _CLOCK: Final = frozenset(
     {"hour", "hours", "hr", "hh", "minute", "minutes", "min", "stunde"}
@@ -31,6 +33,7 @@ _SIDE_NAMES: Final = frozenset({"side", "action", "bs", "buysell", "direction", 
 _SIZES: Final = frozenset(
     {"size", "shares", "amount", "units", "contracts", "filled", "filledqty", "execqty"}
 )  # of trades
+_STRANGERS: Final = 0.2  # of rows: fewer that differ at one time are faults of one security's
 _KINDS: Final = 0.34  # of rows: a column with more values than that holds figures
 
 
@@ -115,9 +118,11 @@ def check_one_row_a_bar(
     """Refuse a table in which columns that are not `used` tell several rows of one symbol and time apart; say what may.
 
     Raises:
-        DataError: naming the columns, what they hold, and how to keep one of each.
+        DataError: naming the columns, what they hold, and how to keep one of each; or many rows of one time that differ,
+            where nothing says whose they are.
     """
-    if not {role_of(name) for name in used} & {"symbol", "name"}:
+    named = bool({role_of(name) for name in used} & {"symbol", "name"})
+    if not named:
         _say_stretches(frame, used, read, ledger)
     owner = np.zeros(len(frame), dtype=np.int64)
     for number, rows in enumerate(groups.values()):
@@ -139,6 +144,23 @@ def check_one_row_a_bar(
             told = keys.assign(**{str(place): cells[place] for place in chosen})
             if not told.duplicated().any():
                 raise _refusal(frame, chosen, int(np.flatnonzero(again)[0]), groups, ledger.name)
+    if not named:
+        _check_no_strangers(frame, used, keys, again, ledger)
+
+
+def _check_no_strangers(
+    frame: pd.DataFrame, used: set[str], keys: pd.DataFrame, again: BoolArray, ledger: Ledger
+) -> None:
+    """Refuse rows of one time that are no copies of each other, as tables of several symbols one below the other have them."""
+    cells = frame[[name for name in frame.columns if str(name) in used]].astype("string").reset_index(drop=True)
+    unlike = again & ~cells.set_axis(range(cells.shape[1]), axis=1).assign(at=keys["time"]).duplicated(keep=False)
+    if unlike.mean() > _STRANGERS:
+        raise DataError(
+            f"{ledger.name} has no column of symbols, and {unlike.sum()} of its {len(frame)} rows have the time of another"
+            " one and other figures",
+            hint="call the column that says whose they are symbol, or keep one security in a file of its own;"
+            " in Python pd.concat({name: table, ...}, names=['symbol']) does",
+        )
 
 
 def _refusal(
