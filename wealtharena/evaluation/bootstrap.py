@@ -77,7 +77,8 @@ def paired_bootstrap(
 
     `studentised` divides each draw's deviation by that draw's own standard error (Ledoit and Wolf 2008, with a Bartlett
     kernel as wide as the mean block) and takes a symmetric interval; otherwise the percentile interval. The block length
-    is automatic unless given. A series that never moves has Sharpe 0. Raises ValueError for series of other lengths or days, fewer than 8 bars, and NaN or infinity.
+    is automatic unless given. A series that never moves has Sharpe 0. Raises ValueError for series of other lengths or
+    days, fewer than 8 bars, and NaN or infinity.
     """
     require_kind("rng", rng, np.random.Generator, hint="pass np.random.default_rng(0)")
     pair = _pair(returns, baseline)
