@@ -40,6 +40,18 @@ def test_what_a_fund_pays_on_its_shares_is_a_dividend_and_no_share(tmp_path):
         assert [row["dividends"] for row in day.ledger.closes()] == [0.0, 0.0, 100.0, 0.0, 0.0]
 
 
+def test_a_dividend_in_shares_is_held_as_it_is_told(tmp_path):
+    with days(tmp_path, [[0.5]]) as day:
+        day.run(2)
+        day.exchange.hold("AAPL", 15.0)
+        told(day, "DIV", symbol="AAPL", qty="15", activity_sub_type="SDIV")
+        day.run(2)
+        assert day.ledger.state() == ("trading", "")
+        assert day.told("positions") == day.told("strangers") == []
+        assert [(one["action"], one["numbers"]["units"]) for one in day.told("event")] == [("split", 15.0)]
+        assert day.fits()
+
+
 def test_units_of_a_kind_without_a_name_that_never_came_leave_growth_as_it_is(tmp_path):
     with days(tmp_path, [[0.5]], strangers="adopt") as day:
         day.run(2)
