@@ -3,6 +3,7 @@
 import pytest
 
 from tests.trading.days import days
+from tests.trading.test_cases_positions import rescale
 from wealtharena.trading.broker import RejectedError, UnreachableError
 from wealtharena.trading.sending import Order
 
@@ -83,6 +84,18 @@ def test_a_split_that_is_taken_back_before_it_came_halts_nobody(tmp_path):
         assert day.ledger.state() == ("trading", "")
         assert day.ledger.positions() == {"AAPL": 500.0}
         assert day.fits()
+
+
+def test_a_split_that_was_taken_back_says_nothing_of_one_that_came(tmp_path):
+    with days(tmp_path, [[0.5]]) as day:
+        day.run(3)
+        day.exchange.split("AAPL", 2.0, booked=False)
+        rescale(day, 2.0)
+        day.run(1)
+        told(day, "SPLIT", symbol="AAPL", qty="500", status="canceled")
+        day.run(2)
+        assert day.ledger.positions() == {"AAPL": 1000.0}
+        assert day.told("positions") == day.told("strangers") == []
 
 
 def test_an_order_that_is_refused_by_a_code_of_many_meanings_is_refused_and_told(tmp_path):
