@@ -176,6 +176,26 @@ def test_an_account_without_its_number_or_currency_is_an_answer_without_one(tmp_
             day.open()
 
 
+@pytest.mark.parametrize("coins", [True, False])
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({"status": "INACTIVE", "crypto_status": "ACTIVE"}, "status=INACTIVE"),
+        ({"status": "ACCOUNT_UPDATED"}, "status=ACCOUNT_UPDATED"),
+        ({"trading_blocked": True, "crypto_status": "ACTIVE"}, "trading_blocked"),
+    ],
+)
+def test_an_account_that_may_not_trade_says_why_and_coins_have_a_status_of_their_own(tmp_path, coins, facts, why):
+    with days(tmp_path, [[0.5]], **(COIN if coins else {})) as day:
+        whole = day.exchange.account()
+        day.exchange.account = lambda: whole | facts
+        if coins and why == "status=INACTIVE":
+            assert day.broker.account().equity == 100_000.0
+        else:
+            with pytest.raises(UnreachableError, match=rf"is blocked \({why}\): ask Alpaca why"):
+                day.broker.account()
+
+
 @pytest.mark.parametrize("name", ["null", ""])
 def test_executions_without_an_id_are_an_answer_without_one(tmp_path, name):
     with days(tmp_path, [[0.5]]) as day:
