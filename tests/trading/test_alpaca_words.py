@@ -36,12 +36,21 @@ def test_a_share_has_no_name_but_its_own():
         ("XYZ", {"per_share_amount": None}, ("other", 500.0)),
         ("MA", {"per_share_amount": "0.2"}, ("other", 500.0)),  # a merger's price for each share that goes
         ("JNL", {}, ("transfer", 500.0)),
+        ("FOPT", {}, ("transfer", 500.0)),
+        ("MEM", {}, ("transfer", 500.0)),  # a deposit that is told before it has come
+        ("DIV", {"activity_sub_type": "SDIV"}, ("dividend", 0.0)),  # which was paid in cash after all
         ("PTR", {}, ("fee", 0.0)),
     ],
 )
 def test_what_is_paid_on_shares_moves_none_of_them(kind, facts, expected):
     found = event_of(row(kind, symbol="AAPL", qty="500", net_amount="100", **facts), SHARES)
     assert (found.kind, found.units, found.cash) == (*expected, 100.0)
+
+
+@pytest.mark.parametrize("cash", ["0", None])
+def test_a_dividend_in_shares_is_the_shares_that_came(cash):
+    found = event_of(row("DIV", activity_sub_type="SDIV", symbol="AAPL", qty="2.5", net_amount=cash), SHARES)
+    assert (found.kind, found.units, found.cash) == ("split", 2.5, 0.0)
 
 
 def test_an_activity_that_was_taken_back_is_told_as_such_and_one_to_come_is_not_told():

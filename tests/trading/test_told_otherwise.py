@@ -3,6 +3,7 @@
 import pytest
 
 from tests.trading.days import days
+from tests.trading.test_cases_positions import rescale
 from wealtharena.trading.broker import RejectedError, UnreachableError
 from wealtharena.trading.sending import Order
 
@@ -40,6 +41,18 @@ def test_what_a_fund_pays_on_its_shares_is_a_dividend_and_no_share(tmp_path):
         assert [row["dividends"] for row in day.ledger.closes()] == [0.0, 0.0, 100.0, 0.0, 0.0]
 
 
+def test_a_dividend_in_shares_is_held_as_it_is_told(tmp_path):
+    with days(tmp_path, [[0.5]]) as day:
+        day.run(2)
+        day.exchange.hold("AAPL", 15.0)
+        told(day, "DIV", symbol="AAPL", qty="15", activity_sub_type="SDIV")
+        day.run(2)
+        assert day.ledger.state() == ("trading", "")
+        assert day.told("positions") == day.told("strangers") == []
+        assert [(one["action"], one["numbers"]["units"]) for one in day.told("event")] == [("split", 15.0)]
+        assert day.fits()
+
+
 def test_units_of_a_kind_without_a_name_that_never_came_leave_growth_as_it_is(tmp_path):
     with days(tmp_path, [[0.5]], strangers="adopt") as day:
         day.run(2)
@@ -71,6 +84,18 @@ def test_a_split_that_is_taken_back_before_it_came_halts_nobody(tmp_path):
         assert day.ledger.state() == ("trading", "")
         assert day.ledger.positions() == {"AAPL": 500.0}
         assert day.fits()
+
+
+def test_a_split_that_was_taken_back_says_nothing_of_one_that_came(tmp_path):
+    with days(tmp_path, [[0.5]]) as day:
+        day.run(3)
+        day.exchange.split("AAPL", 2.0, booked=False)
+        rescale(day, 2.0)
+        day.run(1)
+        told(day, "SPLIT", symbol="AAPL", qty="500", status="canceled")
+        day.run(2)
+        assert day.ledger.positions() == {"AAPL": 1000.0}
+        assert day.told("positions") == day.told("strangers") == []
 
 
 def test_an_order_that_is_refused_by_a_code_of_many_meanings_is_refused_and_told(tmp_path):
@@ -149,6 +174,26 @@ def test_an_account_without_its_number_or_currency_is_an_answer_without_one(tmp_
         day.close()
         with pytest.raises(UnreachableError, match="something else"):
             day.open()
+
+
+@pytest.mark.parametrize("coins", [True, False])
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({"status": "INACTIVE", "crypto_status": "ACTIVE"}, "status=INACTIVE"),
+        ({"status": "ACCOUNT_UPDATED"}, "status=ACCOUNT_UPDATED"),
+        ({"trading_blocked": True, "crypto_status": "ACTIVE"}, "trading_blocked"),
+    ],
+)
+def test_an_account_that_may_not_trade_says_why_and_coins_have_a_status_of_their_own(tmp_path, coins, facts, why):
+    with days(tmp_path, [[0.5]], **(COIN if coins else {})) as day:
+        whole = day.exchange.account()
+        day.exchange.account = lambda: whole | facts
+        if coins and why == "status=INACTIVE":
+            assert day.broker.account().equity == 100_000.0
+        else:
+            with pytest.raises(UnreachableError, match=rf"is blocked \({why}\): ask Alpaca why"):
+                day.broker.account()
 
 
 @pytest.mark.parametrize("name", ["null", ""])

@@ -146,8 +146,8 @@ def take_over(trader: Trader, bar: str) -> None:
     foreign = [one for one in new if one.client_id is None or not ledger.is_ours(one.client_id)]
     ledger.book(new, seen=lambda: trader.at("partly filled"), late=True)
     events = [one for one in broker.events(ledger.last_event()) if since(one.event_id, one.sequence)]
-    if any(one.kind == "split" for one in events):
-        events = [*taken_back(ledger.events(), events), *events]
+    if splits := [one for one in events if one.kind == "split" and not one.taken_back]:
+        events = [*taken_back(ledger.events(), splits), *events]
     unsaid.tell(trader, bar, ledger.book_events(ledger.amended(events), bar=""))
     if foreign:
         ledger.intervene(bar, _strangers(trader, bar, _by_symbol((one.symbol, one.units) for one in foreign)))

@@ -103,8 +103,11 @@ class AlpacaBroker:
             self._check(number_)
             if currency != "USD":
                 raise UnreachableError(f"alpaca: the account is kept in {currency}")
-            if row["status"] != "ACTIVE" or row["trading_blocked"] or row["account_blocked"]:
-                raise UnreachableError("alpaca: the account is blocked")
+            shut = [name for name in ("trading_blocked", "account_blocked") if row[name]]
+            if row["status"] != "ACTIVE" and not (self._symbols.coins and row.get("crypto_status") == "ACTIVE"):
+                shut.append(f"status={row['status']}")  # of shares; that of coins has a name of its own
+            if shut:
+                raise UnreachableError(f"alpaca: the account is blocked ({', '.join(shut)}): ask Alpaca why")
             return Account(equity=number(row["equity"]), cash=number(row["cash"]), number=number_)
 
         return self._asked("/account", read)

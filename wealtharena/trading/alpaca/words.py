@@ -19,7 +19,7 @@ _KINDS: Final[Mapping[str, EventKind]] = {
     "CGD": "dividend", "DIVFEE": "fee", "FEE": "fee", "PTC": "fee", "PTR": "fee",
     "INT": "interest", "INTNRA": "interest", "INTTW": "interest", "SPLIT": "split", "SSP": "split", "CIL": "split",
     "CSD": "transfer", "CSW": "transfer", "JNL": "transfer", "JNLC": "transfer", "JNLS": "transfer", "OCT": "transfer",
-    "TRANS": "transfer", "ACATC": "transfer", "ACATS": "transfer",
+    "TRANS": "transfer", "ACATC": "transfer", "ACATS": "transfer", "FOPT": "transfer", "MEM": "transfer",
     "MA": "other", "NC": "other", "REO": "other", "REORG": "other", "SC": "other", "SPIN": "other", "SSO": "other",
 }  # fmt: skip
 # Executions are asked for by themselves, coins' fees are seen in what is held when they are taken, and listed at the day's end.
@@ -138,5 +138,7 @@ def event_of(row: Mapping[str, Any], symbols: Symbols) -> Event:
 def _kind_of(row: Mapping[str, Any]) -> EventKind:
     """Return the kind of an activity; new types of dividends begin as the old ones do, or tell what was paid on a share."""
     told = str(row["activity_type"])
+    if row.get("activity_sub_type") == "SDIV" and not number(row.get("net_amount") or 0.0):
+        return "split"  # a dividend in shares, which come as those of a split do
     paid = told.startswith("DIV") or number(row.get("per_share_amount") or 0.0) != 0.0
     return _KINDS.get(told, "dividend" if paid else "other")
