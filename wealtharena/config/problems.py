@@ -151,6 +151,7 @@ def _as_typed(problem: Problem, overrides: Sequence[str]) -> Problem:
     if not place.isdecimal() or not problem.text.endswith("must be text") or int(place) >= len(entries):
         return problem
     word = entries[int(place)].strip()
+    word = word.upper() if word.isalpha() else word  # TRUE and NAN, as symbols are written
     if not _ALONE.fullmatch(word):
         return problem
     hint = f"put it in quotes of its own, as in '{parent}=[\"{word}\"]'"
@@ -357,7 +358,7 @@ def _size(kind: str, facts: Mapping[str, Any]) -> str:
 
 def _in_its_form(key: str, value: Any, kind: str) -> str:
     """Return how to write a list of one, and what YAML took for a number or a truth value: a date of digits, a symbol such as 600519."""
-    if kind == "tuple_type" and isinstance(value, str | int | float) and value != "":
+    if kind == "tuple_type" and isinstance(value, str) and value:
         return f"try '{key}=[{literal(value)}]'"
     digits = str(value)
     place = key.rpartition(".")[2]
