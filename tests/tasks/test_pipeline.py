@@ -117,6 +117,11 @@ def test_what_holding_costs_and_nobody_charged_is_a_doubt(words, symbols, said):
         assert uncharged(asset, replace(panel, has_dividends=True)) is None
 
 
+def test_a_macro_series_is_not_known_before_what_it_describes():
+    with pytest.raises(ConfigError, match=r"lag_days\.UNRATE=-90 must be at least 0"):
+        compose(["data.macro.series=[UNRATE]", "data.macro.lag_days.UNRATE=-90"])
+
+
 def test_orders_that_cost_nothing_are_said():
     panel = random_panel(np.random.default_rng(0), bars=60)
     said = [" ".join(notes(compose(words), panel)) for words in ((), ("experiment=frictionless",))]
@@ -247,6 +252,12 @@ def test_a_search_that_saw_bars_of_the_test_window_speaks_against_it(last, simul
         (("data.quality.leak_floor=0.1", "data.quality.leak_ceiling=0.2"), False, ()),
         (("data.quality.leak_floor=0.99",), False, ("they were asked by looser limits than ship, leak_floor 0.99 (0.17)",)),
         (("data.quality.leak_ceiling=0.9", "data.quality.leak_correlation=0.9"), True, ()),
+        (("data.macro.series=[UNRATE]", "data.macro.lag_days.UNRATE=120", "data.macro.lag_days.DFF=0"), False, ()),
+        (("data.macro.series=[UNRATE]", "data.macro.lag_days.UNRATE=0"), False,
+         ("UNRATE may be used before it was published, by data.macro.lag_days.UNRATE 0 (100)",)),
+        (("data.macro.series=[MINE]", "data.macro.default_lag_days=20"), False, ()),
+        (("data.macro.series=[MINE]", "data.macro.default_lag_days=0"), False,
+         ("MINE may be used before it was published, by data.macro.lag_days.MINE 0 (15)",)),
     ],
 )  # fmt: skip
 def test_a_leak_test_by_looser_limits_than_ship_says_so(typed, simulated, told):

@@ -171,7 +171,7 @@ def doubts(
     """Return what speaks against believing a judgement of the rows from `first_row` on, as fields of `Facts`."""
     about = prepared.about
     begins = str(prepared.sealed.timestamps[first_row])[:10]
-    looser = () if about["simulated"] else looser_leak_test(spec.data.quality)
+    looser = () if about["simulated"] else looser_leak_test(spec.data)
     return {
         "leaks": (*looser, *about["leaks"], *(audit.suspicions if audit else ())),
         "hindsight": None if about["simulated"] else hindsight(spec.asset, about["symbols"], begins),
