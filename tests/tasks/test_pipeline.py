@@ -18,6 +18,7 @@ from wealtharena.tasks.pipeline import (
     describe,
     doubts,
     hindsight,
+    like_cash,
     looks_back,
     notes,
     prepare,
@@ -120,6 +121,32 @@ def test_what_holding_costs_and_nobody_charged_is_a_doubt(words, symbols, said):
 def test_a_macro_series_is_not_known_before_what_it_describes():
     with pytest.raises(ConfigError, match=r"lag_days\.UNRATE=-90 must be at least 0"):
         compose(["data.macro.series=[UNRATE]", "data.macro.lag_days.UNRATE=-90"])
+
+
+@pytest.mark.parametrize(
+    ("words", "volatility", "rate", "said"),
+    [
+        (("asset=etf",), 0.0005, 0.04, "S1 hardly moves and earned"),
+        (("asset=etf", "asset.costs.cash_bps_per_year=380"), 0.0005, 0.04, None),
+        (("asset=etf",), 0.0005, 0.0, None),
+        (("asset=etf",), 0.05, 0.04, None),
+        (("asset=forex",), 0.0005, 0.04, None),
+    ],
+)
+def test_bills_beside_cash_that_earns_nothing_are_a_doubt(words, volatility, rate, said):
+    """Four fifths in bills, and the rest in shares, has twice the Sharpe ratio of shares, and no skill."""
+    spec, rng = compose(words), np.random.default_rng(0)
+    moves = np.column_stack([rng.normal(0.0003, 0.01, 500), rng.normal(rate / 365.25, volatility / 365.25**0.5, 500)])
+    still = {
+        "to_account": np.ones((500, 2)),
+        "dividends": np.zeros((500, 2)),
+        "close": 50 * np.exp(np.cumsum(moves, axis=0)),
+    }
+    panel = random_panel(rng, bars=500, assets=2, symbols=("S0", "S1"), simulated=False)
+    panel, folds = replace(panel, **still), make_folds(spec.split, 500)
+    found = like_cash(spec.asset, panel, folds)
+    assert found is None if said is None else str(found).startswith(said)
+    assert like_cash(spec.asset, replace(panel, cash=np.full(500, 0.04)), folds) is None
 
 
 def test_orders_that_cost_nothing_are_said():

@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 # it moves by less than its carry.
 _NEAR: Final = frozenset({"USD", "EUR", "JPY", "GBP", "CHF", "AUD", "NZD", "CAD", "SEK", "NOK", "SGD", "XAU", "XAG"})
 _NAMED: Final = 5  # symbols
+_STILL: Final = 0.01  # volatility a year below which a symbol is held for its interest
+_INTEREST: Final = 0.01  # a year, more than cash earns
 _FEW_BARS: Final = 60  # of a training, or of its validation: a quarter of daily ones
 
 
@@ -47,7 +49,7 @@ class Prepared:
     fill: str  # next_open or next_close
     notes: tuple[str, ...]
     repeat: str  # overrides that ask for the same source again
-    uncharged: str | None = None  # what holding costs and nobody charged, in words
+    uncharged: str | None = None  # what holding costs, or cash earns, and nobody charged, in words
     faults: tuple[str, ...] = ()  # what is wrong with the bars and was left in, in words
 
     @property
@@ -123,7 +125,7 @@ def sealed_off(spec: ExperimentSpec, computed: FeaturePanel, *, windows: Windows
             *searched(spec, computed, folds),
         ),
         repeat=data.repeat_overrides(panel, spec.data),
-        uncharged=uncharged(spec.asset, panel),
+        uncharged=uncharged(spec.asset, panel) or like_cash(spec.asset, panel, folds),
         faults=() if panel.simulated else kept_faults(spec.data.quality, left_in(panel.notes)),
     )
 
@@ -215,6 +217,31 @@ def uncharged(asset: AssetSpec, panel: Panel) -> str | None:
             )
     if not asset.limits.long_only and _lacks_dividends(asset, panel):
         return "The source has no dividends, and who is short of shares owes them (asset.limits.long_only=false)"
+    return None
+
+
+def like_cash(asset: AssetSpec, panel: Panel, folds: Sequence[Fold]) -> str | None:
+    """Return, in words, which symbol earns over the tests what cash should and does not; None where none does.
+
+    Bills are held for their interest. Where cash earns nothing, that is a return without risk, and a Sharpe ratio of any size.
+    """
+    if panel.simulated or panel.cash is not None or asset.instrument.margin_futures:
+        return None
+    tests = [segment for fold in folds for segment in fold.test]
+    rows = slice(min(segment.start for segment in tests), max(segment.stop for segment in tests))
+    value, paid = panel.close[rows] * panel.to_account[rows], panel.dividends[rows] * panel.to_account[rows]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        returns = (value[1:] + paid[1:]) / value[:-1] - 1.0
+    for symbol, own in zip(panel.symbols, returns.T, strict=True):
+        known = own[np.isfinite(own)]
+        if known.size < _FEW_BARS or known.std() * panel.bars_per_year**0.5 >= _STILL:
+            continue
+        more = float(known.mean()) * panel.bars_per_year - asset.costs.cash_number / 1e4
+        if more > _INTEREST:
+            return (
+                f"{symbol} hardly moves and earned {more:.1%} a year more than cash does here, so that interest counts as skill"
+                " (set asset.costs.cash_bps_per_year, to a dated rate such as DFF)"
+            )
     return None
 
 
