@@ -345,20 +345,6 @@ def test_seeds_that_another_configuration_showed_are_counted_once_each_and_only_
     assert known(ledger).trials("a", left_out=("a5",), group=group).lacking == len((3, 4, 7, 8, 11))
 
 
-def test_policies_that_a_notebook_showed_without_a_seed_are_counted_beyond_as_many_as_are_judged(ledger):
-    """The best three of twenty that a Study judged, trained again by a command under a key that changes next to nothing."""
-    for at in range(20):
-        who = RunIdentity(f"s{at}", "s", "etf", "study")
-        ledger.record_opening(who, window=YEAR, fold=0)
-        ledger.record_result(who, window=YEAR, sharpe=0.1 * at)
-    again = RunIdentity("again", "s", "etf", "study")  # of the best of them together: nothing new
-    ledger.record_result(again, window=YEAR, sharpe=1.8, shown=((None, 1.7), (None, 1.8), (None, 1.9)))
-    for seed in range(3):
-        look(ledger, f"a{seed}", "a", sharpe=1.71 + 0.1 * seed, seed=seed)
-    counted = known(ledger).trials("a", group=[Completed(f"a{seed}", seed, 1.71 + 0.1 * seed) for seed in range(3)])
-    assert (counted.configurations, counted.lacking, counted.count) == (2, 17, 19)
-
-
 def test_two_configurations_that_stay_at_one_anchor_are_two(ledger):
     """Nothing was learned by either, and of neither is a seed left out."""
     for config, seeds in (("a", 5), ("b", 3)):
