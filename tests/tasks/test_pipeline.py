@@ -95,9 +95,13 @@ def test_currencies_and_futures_are_no_survivors(market):
     ("words", "symbols", "said"),
     [
         (("asset=forex",), ("EURUSD", "USDJPY"), None),
-        (("asset=forex",), ("EURUSD", "USDTRY"), "Carry is left out, and of USDTRY it may be all that is earned"),
-        (("asset=forex",), ("EURDKK", "XAUUSD"), "Carry is left out, and of EURDKK"),
-        (("asset=forex", "asset.costs.carry_bps_per_year=2000"), ("EURUSD", "USDTRY"), None),
+        (("asset=forex",), ("EURUSD", "USDTRY"), "No carry of their own is charged, and of USDTRY it may be all"),
+        (("asset=forex",), ("EURDKK", "XAUUSD"), "No carry of their own is charged, and of EURDKK"),
+        (
+            ("asset=forex", "asset.limits.long_only=true", "asset.costs.carry_bps_per_year=1"),
+            ("EURUSD", "USDTRY"),
+            "No carry",
+        ),
         (("asset=etf",), ("SPY", "HYG"), None),
         (
             ("asset=etf", "asset.limits.long_only=false"),

@@ -208,11 +208,13 @@ def uncharged(asset: AssetSpec, panel: Panel) -> str | None:
     """
     if panel.simulated:
         return None
-    if asset.market == "forex" and asset.costs.carry_bps_per_year == 0.0:
+    if (
+        asset.market == "forex"
+    ):  # whatever `carry_bps_per_year` says: one number for all pairs and years is none of theirs
         far = [symbol for symbol in panel.symbols if not {symbol[:3], symbol[3:]} <= _NEAR]
         if far:
             return (
-                f"Carry is left out, and of {some(far, _NAMED)} it may be all that is earned: interest there is far from that of"
+                f"No carry of their own is charged, and of {some(far, _NAMED)} it may be all that is earned: interest there is far from that of"
                 " other currencies, or they are pegged (leave such pairs out, as universe=fx_majors does)"
             )
     if not asset.limits.long_only and _lacks_dividends(asset, panel):
