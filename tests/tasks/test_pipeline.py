@@ -18,6 +18,7 @@ from wealtharena.tasks.pipeline import (
     describe,
     doubts,
     hindsight,
+    like_cash,
     looks_back,
     notes,
     prepare,
@@ -94,9 +95,13 @@ def test_currencies_and_futures_are_no_survivors(market):
     ("words", "symbols", "said"),
     [
         (("asset=forex",), ("EURUSD", "USDJPY"), None),
-        (("asset=forex",), ("EURUSD", "USDTRY"), "Carry is left out, and of USDTRY it may be all that is earned"),
-        (("asset=forex",), ("EURDKK", "XAUUSD"), "Carry is left out, and of EURDKK"),
-        (("asset=forex", "asset.costs.carry_bps_per_year=2000"), ("EURUSD", "USDTRY"), None),
+        (("asset=forex",), ("EURUSD", "USDTRY"), "No carry of their own is charged, and of USDTRY it may be all"),
+        (("asset=forex",), ("EURDKK", "XAUUSD"), "No carry of their own is charged, and of EURDKK"),
+        (
+            ("asset=forex", "asset.limits.long_only=true", "asset.costs.carry_bps_per_year=1"),
+            ("EURUSD", "USDTRY"),
+            "No carry",
+        ),
         (("asset=etf",), ("SPY", "HYG"), None),
         (
             ("asset=etf", "asset.limits.long_only=false"),
@@ -115,6 +120,37 @@ def test_what_holding_costs_and_nobody_charged_is_a_doubt(words, symbols, said):
     assert uncharged(asset, replace(panel, simulated=True)) is None
     if asset.market == "etf":
         assert uncharged(asset, replace(panel, has_dividends=True)) is None
+
+
+def test_a_macro_series_is_not_known_before_what_it_describes():
+    with pytest.raises(ConfigError, match=r"lag_days\.UNRATE=-90 must be at least 0"):
+        compose(["data.macro.series=[UNRATE]", "data.macro.lag_days.UNRATE=-90"])
+
+
+@pytest.mark.parametrize(
+    ("words", "volatility", "rate", "said"),
+    [
+        (("asset=etf",), 0.0005, 0.04, "S1 hardly moves and earned"),
+        (("asset=etf", "asset.costs.cash_bps_per_year=380"), 0.0005, 0.04, None),
+        (("asset=etf",), 0.0005, 0.0, None),
+        (("asset=etf",), 0.05, 0.04, None),
+        (("asset=forex",), 0.0005, 0.04, None),
+    ],
+)
+def test_bills_beside_cash_that_earns_nothing_are_a_doubt(words, volatility, rate, said):
+    """Four fifths in bills, and the rest in shares, has twice the Sharpe ratio of shares, and no skill."""
+    spec, rng = compose(words), np.random.default_rng(0)
+    moves = np.column_stack([rng.normal(0.0003, 0.01, 500), rng.normal(rate / 365.25, volatility / 365.25**0.5, 500)])
+    still = {
+        "to_account": np.ones((500, 2)),
+        "dividends": np.zeros((500, 2)),
+        "close": 50 * np.exp(np.cumsum(moves, axis=0)),
+    }
+    panel = random_panel(rng, bars=500, assets=2, symbols=("S0", "S1"), simulated=False)
+    panel, folds = replace(panel, **still), make_folds(spec.split, 500)
+    found = like_cash(spec.asset, panel, folds)
+    assert found is None if said is None else str(found).startswith(said)
+    assert like_cash(spec.asset, replace(panel, cash=np.full(500, 0.04)), folds) is None
 
 
 def test_orders_that_cost_nothing_are_said():
@@ -247,6 +283,12 @@ def test_a_search_that_saw_bars_of_the_test_window_speaks_against_it(last, simul
         (("data.quality.leak_floor=0.1", "data.quality.leak_ceiling=0.2"), False, ()),
         (("data.quality.leak_floor=0.99",), False, ("they were asked by looser limits than ship, leak_floor 0.99 (0.17)",)),
         (("data.quality.leak_ceiling=0.9", "data.quality.leak_correlation=0.9"), True, ()),
+        (("data.macro.series=[UNRATE]", "data.macro.lag_days.UNRATE=120", "data.macro.lag_days.DFF=0"), False, ()),
+        (("data.macro.series=[UNRATE]", "data.macro.lag_days.UNRATE=0"), False,
+         ("UNRATE may be used before it was published, by data.macro.lag_days.UNRATE 0 (100)",)),
+        (("data.macro.series=[MINE]", "data.macro.default_lag_days=20"), False, ()),
+        (("data.macro.series=[MINE]", "data.macro.default_lag_days=0"), False,
+         ("MINE may be used before it was published, by data.macro.lag_days.MINE 0 (15)",)),
     ],
 )  # fmt: skip
 def test_a_leak_test_by_looser_limits_than_ship_says_so(typed, simulated, told):

@@ -10,7 +10,7 @@ import yaml
 
 from wealtharena.config.paths import conf_dir
 from wealtharena.config.specs.asset import AssetSpec
-from wealtharena.config.specs.data import QualitySpec
+from wealtharena.config.specs.data import DataSpec, QualitySpec
 from wealtharena.config.specs.runs import EvaluationSpec, VerdictSpec
 
 # Each limit by the direction in which it is stricter; of the last ones a longer list.
@@ -71,12 +71,23 @@ def looser(rules: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def looser_leak_test(quality: QualitySpec) -> tuple[str, ...]:
-    """Return, in words, by what looser limits than ship the data were asked whether they know the future; nothing where by none."""
-    shipped = _packaged("data", "auto")["quality"]
-    asked = {name: getattr(quality, name) for name in LEAK_LIMITS}
+def looser_leak_test(data: DataSpec) -> tuple[str, ...]:
+    """Return, in words, by what looser limits than ship the data were asked whether they know the future; nothing where by none.
+
+    A macro series without vintages is known by `lag_days` later than what it describes, and sooner it was not published.
+    """
+    packaged = _packaged("data", "auto")
+    shipped, lags = packaged["quality"], packaged["macro"]["lag_days"]
+    asked = {name: getattr(data.quality, name) for name in LEAK_LIMITS}
     found = [_beside(name, value, shipped[name]) for name, value in asked.items() if value > shipped[name]]
-    return (f"they were asked by looser limits than ship, {', '.join(found)}",) if found else ()
+    told = [f"they were asked by looser limits than ship, {', '.join(found)}"] if found else []
+    least = min(lags.values())  # of what is published every day
+    for series in data.macro.series:
+        lag = data.macro.lag_days.get(series, data.macro.default_lag_days)
+        if lag is not None and lag < lags.get(series, least):
+            said = _beside(f"data.macro.lag_days.{series}", lag, lags.get(series, least))
+            told.append(f"{series} may be used before it was published, by {said}")
+    return tuple(told)
 
 
 def kept_faults(quality: QualitySpec, found: Mapping[str, str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ count wherever they were made.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -200,14 +200,15 @@ class History:
 
         Luck goes with the seed where another configuration is nearly this one: a learning rate changed by a millionth gives
         the policies of the same seeds again, nearly to the digit. What the group did itself, such as its search, is no choice of seeds.
+        Policies whose seeds nobody said, as a notebook's, may be of the group's for as many as it has.
         """
         ours = {run.seed for run in (*group, *shown)}
         judged = {run.run_id for run in group}
         if not group or None in ours:
             return 0
-        others = (e for e in self.entries if str(e.get("run_id")) not in judged)
+        others = [e for e in self.entries if str(e.get("run_id")) not in judged]
         theirs = {seed for e in others for who, seed in _seeds(e) if who and who not in own}
-        return len(theirs - ours - {None})
+        return len(theirs - ours - {None}) + max(0, _nameless(others, own) - len(ours))
 
 
 @dataclass(frozen=True)
@@ -277,6 +278,17 @@ def _seeds(entry: Mapping[str, Any]) -> list[tuple[str, int | None]]:
     who = entry["config_hash"]
     shown = [(who, one.get("seed")) for one in entry.get("shown", ())]
     return [(who, entry.get("seed")), *map(tuple, entry.get("members", ())), *shown]
+
+
+def _nameless(entries: Iterable[Mapping[str, Any]], own: Collection[str]) -> int:
+    """Return the most policies that any other configuration showed without a seed, each figure once."""
+    shown: dict[str, list[Completed]] = {}
+    for entry in entries:
+        who = entry["config_hash"]
+        if entry["kind"] == "result" and who and who not in own:
+            known = shown.setdefault(who, [])
+            known += [run for run in runs_of(entry) if run.seed is None and not any(run.repeats(one) for one in known)]
+    return max(map(len, shown.values()), default=0)
 
 
 def _run(entry: Mapping[str, Any]) -> tuple[str, str]:

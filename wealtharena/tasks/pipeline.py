@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 # it moves by less than its carry.
 _NEAR: Final = frozenset({"USD", "EUR", "JPY", "GBP", "CHF", "AUD", "NZD", "CAD", "SEK", "NOK", "SGD", "XAU", "XAG"})
 _NAMED: Final = 5  # symbols
+_STILL: Final = 0.01  # volatility a year below which a symbol is held for its interest
+_INTEREST: Final = 0.01  # a year, more than cash earns
 _FEW_BARS: Final = 60  # of a training, or of its validation: a quarter of daily ones
 
 
@@ -47,7 +49,7 @@ class Prepared:
     fill: str  # next_open or next_close
     notes: tuple[str, ...]
     repeat: str  # overrides that ask for the same source again
-    uncharged: str | None = None  # what holding costs and nobody charged, in words
+    uncharged: str | None = None  # what holding costs, or cash earns, and nobody charged, in words
     faults: tuple[str, ...] = ()  # what is wrong with the bars and was left in, in words
 
     @property
@@ -123,7 +125,7 @@ def sealed_off(spec: ExperimentSpec, computed: FeaturePanel, *, windows: Windows
             *searched(spec, computed, folds),
         ),
         repeat=data.repeat_overrides(panel, spec.data),
-        uncharged=uncharged(spec.asset, panel),
+        uncharged=uncharged(spec.asset, panel) or like_cash(spec.asset, panel, folds),
         faults=() if panel.simulated else kept_faults(spec.data.quality, left_in(panel.notes)),
     )
 
@@ -171,7 +173,7 @@ def doubts(
     """Return what speaks against believing a judgement of the rows from `first_row` on, as fields of `Facts`."""
     about = prepared.about
     begins = str(prepared.sealed.timestamps[first_row])[:10]
-    looser = () if about["simulated"] else looser_leak_test(spec.data.quality)
+    looser = () if about["simulated"] else looser_leak_test(spec.data)
     return {
         "leaks": (*looser, *about["leaks"], *(audit.suspicions if audit else ())),
         "hindsight": None if about["simulated"] else hindsight(spec.asset, about["symbols"], begins),
@@ -206,15 +208,42 @@ def uncharged(asset: AssetSpec, panel: Panel) -> str | None:
     """
     if panel.simulated:
         return None
-    if asset.market == "forex" and asset.costs.carry_bps_per_year == 0.0:
+    if (
+        asset.market == "forex"
+    ):  # whatever `carry_bps_per_year` says: one number for all pairs and years is none of theirs
         far = [symbol for symbol in panel.symbols if not {symbol[:3], symbol[3:]} <= _NEAR]
         if far:
             return (
-                f"Carry is left out, and of {some(far, _NAMED)} it may be all that is earned: interest there is far from that of"
+                f"No carry of their own is charged, and of {some(far, _NAMED)} it may be all that is earned: interest there is far from that of"
                 " other currencies, or they are pegged (leave such pairs out, as universe=fx_majors does)"
             )
     if not asset.limits.long_only and _lacks_dividends(asset, panel):
         return "The source has no dividends, and who is short of shares owes them (asset.limits.long_only=false)"
+    return None
+
+
+def like_cash(asset: AssetSpec, panel: Panel, folds: Sequence[Fold]) -> str | None:
+    """Return, in words, which symbol earns over the tests what cash should and does not; None where none does.
+
+    Bills are held for their interest. Where cash earns nothing, that is a return without risk, and a Sharpe ratio of any size.
+    """
+    if panel.simulated or panel.cash is not None or asset.instrument.margin_futures:
+        return None
+    tests = [segment for fold in folds for segment in fold.test]
+    rows = slice(min(segment.start for segment in tests), max(segment.stop for segment in tests))
+    value, paid = panel.close[rows] * panel.to_account[rows], panel.dividends[rows] * panel.to_account[rows]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        returns = (value[1:] + paid[1:]) / value[:-1] - 1.0
+    for symbol, own in zip(panel.symbols, returns.T, strict=True):
+        known = own[np.isfinite(own)]
+        if known.size < _FEW_BARS or known.std() * panel.bars_per_year**0.5 >= _STILL:
+            continue
+        more = float(known.mean()) * panel.bars_per_year - asset.costs.cash_number / 1e4
+        if more > _INTEREST:
+            return (
+                f"{symbol} hardly moves and earned {more:.1%} a year more than cash does here, so that interest counts as skill"
+                " (set asset.costs.cash_bps_per_year, to a dated rate such as DFF)"
+            )
     return None
 
 

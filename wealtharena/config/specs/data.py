@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -103,7 +103,7 @@ class MacroSpec(Spec):
     """FRED series joined by publication date."""
 
     series: Names = Field(description="FRED codes, such as DGS10; none: no macro features")
-    lag_days: dict[str, int] = Field(
+    lag_days: dict[str, Annotated[int, Field(ge=0)]] = Field(
         description="days from the date described to the latest release of it ever, by series, where no vintages are at hand"
     )
     default_lag_days: int | None = Field(ge=0, description="of series without a lag of their own; null refuses them")
