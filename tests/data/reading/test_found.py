@@ -158,6 +158,7 @@ def test_a_window_of_one_interval_is_read_from_a_file_of_several(tmp_path: Path)
     assert load_written(both, tmp_path / "AAA.csv", start="2021-06-04").bars == 120
 
 
+@pytest.mark.slow
 def test_a_volume_in_a_brazilian_table_may_be_money_which_is_said(tmp_path: Path) -> None:
     names = dict(zip(_bars().columns, ["Data", "Abertura", "Máximo", "Mínimo", "Fechamento", "Volume"], strict=True))
     assert any("in Brazil" in note for note in _read(_bars().rename(columns=names), tmp_path / "AAA.csv").notes)
