@@ -151,7 +151,10 @@ def to_long_form(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     times = _times(names)
     pairs = apart(names) if times else None
     if pairs is None:
-        rest = [place for place in _beside_time(names) if not _counts_rows(frame.iloc[:, place])]
+        counts = {
+            place for place, name in enumerate(names) if role_of(name) is None and _counts_rows(frame.iloc[:, place])
+        }
+        rest = [place for place in _beside_time(names) if place not in counts]
         closes = frame.iloc[:, sorted({*times, *rest})]
         if are_closes(closes, ledger.name) and _positive(frame.iloc[:, rest]):
             _refuse_closes([names[place] for place in rest], ledger.name)
