@@ -37,6 +37,12 @@ def packed(folder: Path, table: pa.Table | pd.DataFrame) -> Path:
     return path
 
 
+def test_blanks_within_names_separate_no_columns(tmp_path: Path) -> None:
+    rows = [f"{at:%Y-%m-%d},{one:.6f},{one / 2:.6f}" for at, one in zip(DAYS, RETURNS, strict=True)]
+    with pytest.raises(DataError, match=r"figures called my monthly return \(%\), benchmark return \(%\)"):
+        read(tmp_path, "\n".join([",my monthly return (%), benchmark return (%)", *rows]))
+
+
 @pytest.mark.parametrize(("separator", "encoding"), [(";", "utf-8"), ("\t", "utf-16"), ("|", "utf-8"), (",", "utf-8")])
 def test_thousands_marks_of_equity_are_asked_about_where_nothing_shows_them(
     tmp_path: Path, separator: str, encoding: str

@@ -56,6 +56,15 @@ def test_a_few_weeks_tell_the_instants(step, dates, zone):
     assert (instants(wall, told(EURUSD=wall)["EURUSD"]) == stamps.as_unit("ns").asi8).all()
 
 
+@pytest.mark.parametrize("zone", CLOCKS)
+@pytest.mark.parametrize("step", ["15min", "1h"])
+def test_weeks_that_a_broker_ends_an_hour_early_tell_the_clock(step, zone):
+    stamps = week(step, *YEAR)
+    local = stamps.tz_convert("America/New_York")
+    kept = stamps[~((local.day_of_week == 4) & (local.hour == 16))]
+    assert told(EURUSD=shown(kept, zone)) == {"EURUSD": zone}
+
+
 def test_bars_of_four_hours_on_the_clock_of_utc_lie_across_the_weekends_ends():
     hours = week("1h", *YEAR)
     stamps = hours.floor("4h").unique()

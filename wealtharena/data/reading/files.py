@@ -175,8 +175,7 @@ def split_symbols(
     groups = _groups(names, only_symbol or "UNNAMED", len(numbers), ledger)
     used = {name for role, columns in found.items() if role not in ("period", "zone") for name, _ in columns}
     check_one_row_a_bar(frame[keep], used, groups, read, ledger)
-    groups = without_quotes(groups, read, ledger)
-    groups = without_copies(groups, numbers, read, ledger, most=max_dropped_share)
+    groups = without_copies(without_quotes(groups, read, ledger), numbers, read, ledger)
     leave_out_rates(numbers, groups, read, found, ledger)
     join_copies(numbers, groups, read, ledger)
     unapplied = write_proven(numbers, groups, read, found, ledger)

@@ -27,6 +27,8 @@ _LEVEL: Final = re.compile("level_[0-9]")
 _MOST_FIELDS: Final = 40
 _TUPLE: Final = re.compile(r"""\(['"](.*)['"], ?['"](.*)['"]\)""")
 _MOST_WORDS: Final = 2  # of a field: Adj Close, Stock Splits
+_OF_ITS_OWN: Final = frozenset({"prev", "previous", "avg", "average", "mean", "first", "last", "next", "current", "typical", "weighted",
+                               "base", "target", "entry", "exit", "stop", "limit", "strike", "day", "pre", "after", "upper", "lower"})  # fmt: skip
 _LEAST: Final = 2  # columns beside the time
 _FEW: Final = 4  # of so many tickers one is a word that is known
 
@@ -149,7 +151,10 @@ def to_long_form(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     times = _times(names)
     pairs = apart(names) if times else None
     if pairs is None:
-        rest = [place for place in _beside_time(names) if not _counts_rows(frame.iloc[:, place])]
+        counts = {
+            place for place, name in enumerate(names) if role_of(name) is None and _counts_rows(frame.iloc[:, place])
+        }
+        rest = [place for place in _beside_time(names) if place not in counts]
         closes = frame.iloc[:, sorted({*times, *rest})]
         if are_closes(closes, ledger.name) and _positive(frame.iloc[:, rest]):
             _refuse_closes([names[place] for place in rest], ledger.name)
@@ -243,7 +248,8 @@ def _say_others(names: list[str], ledger: Ledger) -> None:
         return
     read = (_field_last(name) or _field_first(name) for name in names if role_of(name) is None)
     closes = {pair[1] for pair in read if pair and role_of(pair[0]) == "close" and meaning_of(pair[1]).unknown}
-    if len(closes) >= _LEAST:
+    closes = {ticker for ticker in closes if plain(ticker) not in _OF_ITS_OWN and ticker != ticker.lower()}
+    if len(closes) > _LEAST:
         shown = f"{', '.join(sorted(closes)[:5])}{' ...' if len(closes) > 5 else ''}"
         ledger.note(
             f"columns of {shown} may be closes of other symbols and are passed over; to read them, call its own close by a symbol, too"

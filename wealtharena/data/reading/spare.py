@@ -33,17 +33,17 @@ def _is_empty(cells: pd.Series) -> np.ndarray:
 
 
 def without_copies(
-    groups: dict[str, IntArray], numbers: pd.DataFrame, read: Stamps, ledger: Ledger, *, most: float
+    groups: dict[str, IntArray], numbers: pd.DataFrame, read: Stamps, ledger: Ledger
 ) -> dict[str, IntArray]:
-    """Return the rows of each symbol without those that repeat time and numbers of an earlier one, where they are many.
+    """Return the rows of each symbol without those that repeat time and numbers of an earlier one, where they are most of all.
 
-    Up to a share of `most` they are left to the rules of quality, which count each; a file that was put together of copies
-    of itself has nothing wrong but these.
+    Up to half of the rows they are left to the rules of quality, which count each; of more it would seem that bars within
+    the day lack their times.
     """
     cells = numbers.assign(wall=read.wall)
     kept = {name: rows[~cells.iloc[rows].duplicated().to_numpy()] for name, rows in groups.items()}
     before, after = (sum(map(len, made.values())) for made in (groups, kept))
-    if before - after <= most * max(before, 1):
+    if 2 * (before - after) <= before:
         return groups
     ledger.note(f"{before - after:,} of {before:,} rows repeat time and numbers of another one and are left out")
     return kept

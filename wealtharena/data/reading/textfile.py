@@ -25,6 +25,7 @@ from wealtharena.data.reading.layouts import headless_names, wide_to_long
 from wealtharena.data.reading.published import names_series
 from wealtharena.data.reading.restated import ONCE_MORE, without_headers
 from wealtharena.data.reading.settled import Ledger
+from wealtharena.data.reading.stamps import parse
 from wealtharena.data.reading.words import HOW_TO_NAME, meaning_of, money_of
 from wealtharena.errors import DataError
 
@@ -290,7 +291,7 @@ def _body(text: str, head: _Head, ledger: Ledger) -> tuple[pd.DataFrame, list[st
         frame, odd = _parse(text, head.separator, len(names) + 1, ledger.name)
         if (frame.iloc[:, -1].str.strip() == "").all():
             frame = frame.iloc[:, :-1]
-        elif _numbers_rows(frame.iloc[:, 0]):
+        elif _numbers_rows(frame.iloc[:, 0]) or _dates_rows(frame.iloc[:, 0], names):
             names = ["", *names]
         else:
             raise DataError(
@@ -316,6 +317,17 @@ def _body(text: str, head: _Head, ledger: Ledger) -> tuple[pd.DataFrame, list[st
 def _numbers_rows(cells: pd.Series) -> bool:
     """Return whether a column without a name numbers the rows: whole numbers, none twice, of fewer digits than a date."""
     return bool(cells.str.fullmatch(r"[0-9]{1,7}").all() and cells.is_unique)
+
+
+def _dates_rows(cells: pd.Series, names: list[str]) -> bool:
+    """Return whether a column without a name dates the rows, as R writes the names of rows, and none of the others is called so."""
+    if "timestamp" in map(role_of, names):
+        return False
+    try:
+        parse(cells, "")
+    except DataError:
+        return False
+    return cells.is_unique
 
 
 def _require_closed_quotes(frame: pd.DataFrame, separator: str, where: str) -> None:

@@ -86,6 +86,10 @@ def _take_quantity(
 ) -> None:
     """Let a quantity be the volume where the column called so is that quantity times prices of the bars, as in Brazil."""
     role = next((role for role in ("volume", "base_volume", "quote_volume") if role in numbers), None)
+    if role == "volume" and not {"quantity", "turnover"} & set(found) and plain(found["close"][0][0]) == "fechamento":
+        ledger.note(
+            f"{found[role][0][0]} is taken as shares; in Brazil it is often money: if it is, set data.volume_unit=account"
+        )
     if role is None or "quantity" not in found:
         return
     name, cells = found["quantity"][0]

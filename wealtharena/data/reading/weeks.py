@@ -22,6 +22,7 @@ _HOUR: Final = 3_600_000_000_000
 _WEEK: Final = 7 * 24 * _HOUR
 _SATURDAY: Final = (2 * 24 + 12) * _HOUR  # its noon, from Thursday on, with which 1970 began
 _OPENS, _CLOSES = (3 * 24 + 17) * _HOUR, (24 + 17) * _HOUR  # on Sundays and on Fridays
+_CLOSES_EARLY: Final = _HOUR * 5 // 4  # at the most: many brokers end the week an hour before it does
 _APART: Final = 30 * _HOUR  # of bars between which there is a weekend
 
 
@@ -66,7 +67,8 @@ def _fitting(last: IntArray, first: IntArray, step: int, zone: str) -> float:
     if late is None or early is None:
         return 0.0
     across, slack = (step, _HOUR) if step <= _HOUR else (step if zone == UTC else 1, 1)
-    return float(((late > -slack) & (late < across) & (early > -across) & (early < slack)).mean())
+    soon = _CLOSES_EARLY if step <= _HOUR else slack
+    return float(((late > -soon) & (late < across) & (early > -across) & (early < slack)).mean())
 
 
 def _after(wall: IntArray, zone: str, moment: int) -> npt.NDArray[np.int64] | None:
