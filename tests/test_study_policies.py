@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
 from tests.tasks.conftest import SMALL
 from tests.test_study import table
 from wealtharena import Study
+from wealtharena.agents.process import own_torch
 from wealtharena.data import load_panel
-from wealtharena.errors import ConfigError, DataError
+from wealtharena.errors import ConfigError, DataError, TrainingError
 from wealtharena.evaluation.ledger import Ledger
 
 
@@ -79,6 +82,7 @@ def test_a_report_that_cannot_be_written_says_where_and_what_to_do(study: Study,
         study.report(found, tmp_path / "report.html")
 
 
+@pytest.mark.slow
 def test_a_panel_of_another_class_a_path_and_a_list_of_overrides_are_refused_in_a_sentence() -> None:
     """A panel that was read as funds was played by the costs, limits and calendar of coins, the class of no override."""
     panel = load_panel(table("AAA-USD", bars=90), asset="etf")
@@ -90,3 +94,29 @@ def test_a_panel_of_another_class_a_path_and_a_list_of_overrides_are_refused_in_
     several: Any = ["asset=etf", "seed=1"]
     with pytest.raises(ConfigError, match="is no override; pass each by itself"):
         Study.of(panel, several)
+
+
+@pytest.fixture
+def _torch_as_it_was() -> Iterator[None]:
+    yield
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)
+
+
+@pytest.mark.usefixtures("_torch_as_it_was")
+def test_a_training_computes_as_ours_do_whatever_a_notebook_has_set_of_torchs(study: Study, tmp_path: Path) -> None:
+    """Within no_grad() it spoke of an objective without a gradient; other defaults were torch's own tracebacks."""
+    torch.set_default_device("meta")
+    for context in (torch.no_grad(), torch.inference_mode()):
+        with context, own_torch():
+            weight = torch.ones(2, requires_grad=True)
+            (weight * weight).sum().backward()
+            assert weight.grad is not None
+            assert weight.device.type == "cpu"
+    assert torch.ones(1).device.type == "meta"
+    torch.set_default_dtype(torch.float64)
+    with pytest.raises(
+        TrainingError, match=r"torch makes torch\.float64 .*; call torch\.set_default_dtype\(torch\.float32\)"
+    ):
+        study.train()
+    assert list(tmp_path.iterdir()) == []

@@ -142,10 +142,10 @@ class Study:
 
         Raises:
             ConfigError: `listener` lacks one of a `Listener`'s two methods, or the study's folder cannot be made.
-            TrainingError: no candidate came of it, or the loss is no longer finite.
+            TrainingError: no candidate came of it, the loss is no longer finite, or torch's default dtype is not float32.
             KeyboardInterrupt: Ctrl-C or SIGTERM came, at the end of the iteration that was under way.
         """
-        from wealtharena.agents.process import own_threads
+        from wealtharena.agents.process import own_torch
         from wealtharena.tasks.folds import TrainedFold
         from wealtharena.tasks.train import train_view
         from wealtharena.training.job import Several
@@ -157,18 +157,18 @@ class Study:
                 hint="pass an object with on_iteration(record) and on_evaluation(record)",
             )
         place = self.folder / f"{dt.datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        try:
-            place.mkdir(parents=True)
-        except OSError as error:
-            raise ConfigError(
-                f"the study's folder {self.folder} cannot be made: {error.strerror}", hint="pass another as folder="
-            ) from error
-        told = Several((self._choosing(), listener or Silent()))
-        with own_threads():
+        with own_torch():
+            try:
+                place.mkdir(parents=True)
+            except OSError as error:
+                raise ConfigError(
+                    f"the study's folder {self.folder} cannot be made: {error.strerror}", hint="pass another as folder="
+                ) from error
+            told = Several((self._choosing(), listener or Silent()))
             result = train_view(self.spec, self.view, place, told, resume=False)
-        if result.status == "interrupted":  # it ended its iteration first, and what follows in a cell must not
-            raise KeyboardInterrupt(f"the training was stopped; its candidates are in {relative(place)}")
-        policy = TrainedFold(self.prepared.folds[0].index, place, result).load()
+            if result.status == "interrupted":  # it ended its iteration first, and what follows in a cell must not
+                raise KeyboardInterrupt(f"the training was stopped; its candidates are in {relative(place)}")
+            policy = TrainedFold(self.prepared.folds[0].index, place, result).load()
         self._trained[policy] = result
         return policy
 

@@ -135,3 +135,14 @@ def test_gymnasiums_statistics_are_right_where_the_next_episode_begins_a_step_la
             assert episodes[-1][1] == [steps, steps]
             earned, steps = np.zeros(2), 0
     assert len(episodes) > 2
+
+
+def test_an_option_that_a_reset_does_not_read_is_refused() -> None:
+    """`options={"start": 5}` began anywhere, and a misspelt reset_mask restarted all environments."""
+    single, several = PortfolioEnv(MARKET, SPEC), PortfolioVectorEnv(MARKET, SPEC, num_envs=2)
+    single.reset(seed=1, options={})
+    several.reset(seed=1)
+    several.reset(options={"reset_mask": np.array([True, False])})
+    for env, options in ((single, {"start": 5}), (single, [5]), (several, {"reset_maks": [True, False]}), (several, 5)):
+        with pytest.raises(MarketError, match=r"options (hold '\w+', which a reset does not read|are a (list|int))"):
+            env.reset(options=options)

@@ -42,14 +42,27 @@ def set_threads(threads: int) -> int:
 
 
 @contextlib.contextmanager
-def own_threads() -> Iterator[None]:
-    """Give torch the threads back that it had, where a training in somebody's own process has set its number."""
+def own_torch() -> Iterator[None]:
+    """Train in somebody's own process as in one of ours: with gradients, on the CPU where nothing is said, and give torch its threads back.
+
+    TrainingError where torch's default is no float32: that is one for all threads, and not ours to change.
+    """
+    if torch.get_default_dtype() != torch.float32:
+        raise TrainingError(
+            f"torch makes {torch.get_default_dtype()} here where nothing is said, and agents compute in torch.float32",
+            hint="call torch.set_default_dtype(torch.float32) before the training",
+        )
     before = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        if torch.get_num_threads() != before:
-            torch.set_num_threads(before)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(mode=False))
+        stack.enter_context(torch.enable_grad())
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        try:
+            yield
+        finally:
+            if torch.get_num_threads() != before:
+                torch.set_num_threads(before)
 
 
 @contextlib.contextmanager

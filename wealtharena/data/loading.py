@@ -343,7 +343,8 @@ def load_panel(
     `asset` is a spec, or the name of a class of conf/asset. Columns may have any of their usual names; open, high,
     low and volume may be missing. `data` is the request: its dates, symbols, interval, what volume and prices are, and the quality
     rules; by default the packaged one. Without it, or with `find_interval`, the interval is what the timestamps show. All symbols of the
-    table are taken where `data.symbols` names none, at most `universe.max_symbols`.
+    table are taken where `data.symbols` names none, in alphabetical order, which is that of the panel's columns; at most
+    `universe.max_symbols`.
 
     Raises:
         ConfigError: `asset` or `data` is of another kind, or names no class.

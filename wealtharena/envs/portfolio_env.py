@@ -14,7 +14,7 @@ from wealtharena.envs.actions import actions_of
 from wealtharena.envs.batch import AccountBatch, Segments, market_of
 from wealtharena.envs.kernel.rows import ACCOUNT, CLOCK, DISABLED
 from wealtharena.envs.market import Market
-from wealtharena.envs.vector_env import INFO, observation_space
+from wealtharena.envs.vector_env import INFO, known_options, observation_space
 from wealtharena.errors import MarketError
 from wealtharena.features.panel import FeaturePanel, Scaler
 
@@ -57,6 +57,7 @@ class PortfolioEnv(gym.Env[npt.NDArray[np.float32], Any]):
         self, *, seed: int | np.integer[Any] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
         """Begin an episode; the same seed begins the same sequence of episodes."""
+        known_options(options)
         if isinstance(seed, np.integer):
             seed = int(seed)  # Gymnasium takes Python's alone
         super().reset(seed=seed)

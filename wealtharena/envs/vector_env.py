@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -119,7 +119,7 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
         self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
         """Restart all environments, or those of `options["reset_mask"]`, bool [N]; return observations [N, D] and infos."""
-        given = (options or {}).get("reset_mask")
+        given = known_options(options, "reset_mask").get("reset_mask")
         mask = None if given is None else self._mask(given)
         self._seed(seed)
         obs = np.zeros((self.num_envs, self.layout.size), dtype=np.float32)
@@ -188,6 +188,20 @@ class PortfolioVectorEnv(gym.vector.VectorEnv[Any, Any, Any]):
     def _infos(self) -> dict[str, Any]:
         state = self.batch.state
         return {name: state[ACCOUNT.traded + n, : self.num_envs].copy() for n, name in enumerate(INFO)}
+
+
+def known_options(options: Any, *known: str) -> Mapping[str, Any]:
+    """Return the options of a reset; MarketError for one that is not `known`, which would say nothing."""
+    given = {} if options is None else options
+    if not isinstance(given, Mapping):
+        raise MarketError(f"options are a {type(given).__name__}", hint="pass a dictionary, or leave them out")
+    if unknown := [name for name in given if name not in known]:
+        ways = f"known: {', '.join(known)}; " if known else ""
+        raise MarketError(
+            f"options hold {unknown[0]!r}, which a reset does not read",
+            hint=f"{ways}segments= and the spec's random_start and episode_bars say where episodes begin and end",
+        )
+    return given
 
 
 def _mode(name: AutoresetMode | str) -> AutoresetMode:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.data.reading.test_cases import shares
 from tests.data.reading.test_exports import _load, _said
+from wealtharena.data import load_panel
 from wealtharena.errors import DataError
 
 pytestmark = pytest.mark.slow  # each test loads a file
@@ -79,3 +80,30 @@ def test_rows_of_two_securities_that_nothing_tells_apart_are_refused(tmp_path: P
     twice = pd.concat([shares("AAA", bars=60)] * 2).drop(columns="symbol")
     with pytest.raises(DataError, match="60 duplicates"):
         _load(twice, tmp_path / "AAA.csv")
+
+
+def _wide() -> pd.DataFrame:
+    table = pd.concat([shares("AAA", bars=60), shares("BBB", bars=60, seed=8)]).set_index(["date", "symbol"])
+    return table.unstack("symbol").rename_axis(columns=["Price", "Ticker"])
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_fields_that_pandas_stack_has_brought_to_rows_are_columns_again(named: bool) -> None:
+    """A level called Price was taken for the closes: `close in row 1 is 'Open', not a number`."""
+    wide = _wide()
+    stacked = wide.stack(level=0, future_stack=True)
+    if not named:
+        stacked = stacked.rename_axis(index=[None, None], columns=None)
+    assert load_panel(stacked, asset="etf").fingerprint == load_panel(wide, asset="etf").fingerprint
+
+
+def test_a_row_of_names_that_says_how_columns_were_summed_up_is_passed_over() -> None:
+    """`first` and `max` were taken for tickers."""
+    ways = {"open": ["first"], "high": ["max"], "low": ["min"], "close": ["last"], "volume": ["sum"]}
+    days = shares("AAA", bars=60).assign(date=lambda table: pd.to_datetime(table["date"])).set_index("date")
+    weeks = days.groupby("symbol").resample("W-FRI")
+    given = load_panel(weeks.agg(ways), asset="etf")
+    plain = load_panel(weeks.agg({name: way[0] for name, way in ways.items()}), asset="etf")
+    assert given.symbols == ("AAA",)
+    assert given.fingerprint == plain.fingerprint
+    assert any("first, max, min, last, sum" in note for note in given.notes)

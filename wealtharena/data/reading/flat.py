@@ -211,14 +211,14 @@ def _unstacked(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     """
     once = [name for name, twice in zip(frame.columns, frame.columns.duplicated(keep=False), strict=True) if not twice]
     values = [name for name in once if plain(name) in _VALUES]
-    if len(values) != 1:
-        return frame
     may = (
         name for name in once if role_of(name) not in _KEYS - {"symbol"}
     )  # as words of a level of an index are called
-    fields = next((name for name in may if _holds_fields(frame[name])), None)
+    fields = next((name for name in may if _holds_fields(frame[name])), None) if len(values) < _LEAST else None
     if fields is None:
         return frame
+    if not values:
+        return _melted(frame, once, fields, ledger)
     keys = [name for name in once if name not in (fields, values[0]) and role_of(name) in _KEYS]
     rows = frame[[*keys, fields, values[0]]]
     twice = rows.duplicated(subset=[*keys, fields]).to_numpy()
@@ -230,6 +230,20 @@ def _unstacked(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
         )
     ledger.settle("layout", f"one row a bar and field, by columns {fields} and {values[0]}")
     return rows.set_index([*keys, fields])[values[0]].unstack(fields).reset_index().rename_axis(columns=None)
+
+
+def _melted(frame: pd.DataFrame, once: Sequence[str], fields: str, ledger: Ledger) -> pd.DataFrame:
+    """Return one row a bar of a table with a row a time and field and a column a ticker, as pandas' stack leaves it; any other as it is."""
+    times = [name for name in once if role_of(name) == "timestamp"]
+    tickers = [name for name in frame.columns if name not in (fields, *times)]
+    numeric = all(
+        pd.api.types.is_numeric_dtype(frame[name]) and role_of(name) is None for name in tickers if name in once
+    )
+    if len(times) != 1 or not tickers or not numeric or len(once) != frame.shape[1]:
+        return frame
+    named = frame.rename(columns={fields: "field"})
+    long = named.melt([times[0], "field"], tickers, var_name="symbol", value_name="value")
+    return _unstacked(long.dropna(subset="value"), ledger)
 
 
 def _holds_fields(cells: pd.Series) -> bool:

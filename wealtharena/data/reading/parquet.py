@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
@@ -15,6 +15,9 @@ from wealtharena.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+_WAYS: Final = frozenset(("first", "last", "max", "min", "sum", "mean", "median", "count", "size"))  # of `agg`
 
 
 def read_columns(path: Path, kind: str, ledger: Ledger) -> pd.DataFrame:
@@ -51,6 +54,7 @@ def arrow_table(path: Path) -> pa.Table:
 
 def flattened(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     """Return a table without index and with one row of names, from any that pandas can hold."""
+    frame = _without_ways(frame, ledger)
     if isinstance(frame.columns, pd.MultiIndex):
         rows = [[""] + [str(key[level]) for key in frame.columns] for level in range(frame.columns.nlevels)]
         counted = isinstance(frame.index, pd.RangeIndex) and any(
@@ -76,6 +80,18 @@ def flattened(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
         return frame.reset_index(drop=True)
     ledger.settle("index levels", name)
     return frame.rename_axis(name).reset_index()
+
+
+def _without_ways(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
+    """Return a table without the row of names under its columns that says how each was summed up, as `agg` with lists leaves it."""
+    columns = frame.columns
+    if not isinstance(columns, pd.MultiIndex):
+        return frame
+    ways, rest = [str(key[-1]) for key in columns], columns.droplevel(-1)
+    if not _WAYS.issuperset(ways) or rest.has_duplicates:
+        return frame
+    ledger.note(f"the row of names under its columns ({', '.join(dict.fromkeys(ways))}) is passed over")
+    return frame.set_axis(rest, axis=1)
 
 
 def _level_name(values: pd.Index, name: object, place: int, *, words: bool = True) -> str:
