@@ -151,9 +151,8 @@ def split_symbols(
     if ledger is None:
         ledger = Ledger(where, rows=len(frame))
         frame = flattened(frame, ledger)
-    frame = with_symbols(
-        to_long_form(as_closes(with_dates(without_empty(frame, ledger), ledger), ledger), ledger), ledger
-    )
+    frame = with_dates(without_empty(frame, ledger), ledger)
+    frame = with_symbols(to_long_form(as_closes(frame, ledger), ledger), ledger)
     found = columns_by_role(frame, ledger)
     symbols = symbols_of(found["symbol"][0][1], ledger) if "symbol" in found else None
     keep = symbols.notna().to_numpy() if symbols is not None else np.ones(len(frame), dtype=bool)
@@ -180,8 +179,7 @@ def split_symbols(
     join_copies(numbers, groups, read, ledger)
     unapplied = write_proven(numbers, groups, read, found, ledger)
     told = _adjusted(numbers, found, ledger)
-    if "split" in numbers:
-        numbers["split"] = numbers["split"].where(numbers["split"] != 1.0, 0.0)
+    _none_for_one(numbers)
     tables, unzoned = _tables(numbers, read, groups, venue, ledger)
     ledger.check_dropped(max_dropped_share)
     currencies = _currencies(found["currency"][0][1][keep] if "currency" in found else None, groups, ledger)
@@ -219,6 +217,12 @@ def _read_file(path: Path, venue: Venue, only_symbol: str | None, max_dropped_sh
         ledger=ledger,
         max_dropped_share=max_dropped_share,
     )
+
+
+def _none_for_one(numbers: pd.DataFrame) -> None:
+    """Write a split of one for one as none, as which it is meant."""
+    if "split" in numbers:
+        numbers["split"] = numbers["split"].where(numbers["split"] != 1.0, 0.0)
 
 
 def _groups(names: pd.Series | None, only: str, rows: int, ledger: Ledger) -> dict[str, IntArray]:
