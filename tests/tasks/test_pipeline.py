@@ -18,14 +18,12 @@ from wealtharena.tasks.pipeline import (
     describe,
     doubts,
     hindsight,
-    like_cash,
     looks_back,
     notes,
     prepare,
     short,
     struck_off_and_back,
     too_small,
-    uncharged,
 )
 from wealtharena.tasks.train import require_room
 
@@ -89,68 +87,6 @@ def test_a_cost_that_pays_is_no_stress():
 @pytest.mark.parametrize("market", ["forex", "commodities"])
 def test_currencies_and_futures_are_no_survivors(market):
     assert hindsight(compose([f"asset={market}"]).asset, ["XAUUSD"], "1990-01-01") is None
-
-
-@pytest.mark.parametrize(
-    ("words", "symbols", "said"),
-    [
-        (("asset=forex",), ("EURUSD", "USDJPY"), None),
-        (("asset=forex",), ("EURUSD", "USDTRY"), "No carry of their own is charged, and of USDTRY it may be all"),
-        (("asset=forex",), ("EURDKK", "XAUUSD"), "No carry of their own is charged, and of EURDKK"),
-        (
-            ("asset=forex", "asset.limits.long_only=true", "asset.costs.carry_bps_per_year=1"),
-            ("EURUSD", "USDTRY"),
-            "No carry",
-        ),
-        (("asset=etf",), ("SPY", "HYG"), None),
-        (
-            ("asset=etf", "asset.limits.long_only=false"),
-            ("SPY", "HYG"),
-            "The source has no dividends, and who is short",
-        ),
-        (("asset=crypto", "asset.limits.long_only=false"), ("BTC-USD", "ETH-USD"), None),
-    ],
-)
-def test_what_holding_costs_and_nobody_charged_is_a_doubt(words, symbols, said):
-    """Of ten years in which a currency inflates, an account that pays no interest for being short of it has a Sharpe ratio of 3.8."""
-    panel = random_panel(np.random.default_rng(0), bars=20, assets=2, symbols=symbols, simulated=False)
-    asset = compose(words).asset
-    found = uncharged(asset, panel)
-    assert found is None if said is None else str(found).startswith(said)
-    assert uncharged(asset, replace(panel, simulated=True)) is None
-    if asset.market == "etf":
-        assert uncharged(asset, replace(panel, has_dividends=True)) is None
-
-
-def test_a_macro_series_is_not_known_before_what_it_describes():
-    with pytest.raises(ConfigError, match=r"lag_days\.UNRATE=-90 must be at least 0"):
-        compose(["data.macro.series=[UNRATE]", "data.macro.lag_days.UNRATE=-90"])
-
-
-@pytest.mark.parametrize(
-    ("words", "volatility", "rate", "said"),
-    [
-        (("asset=etf",), 0.0005, 0.04, "S1 hardly moves and earned"),
-        (("asset=etf", "asset.costs.cash_bps_per_year=380"), 0.0005, 0.04, None),
-        (("asset=etf",), 0.0005, 0.0, None),
-        (("asset=etf",), 0.05, 0.04, None),
-        (("asset=forex",), 0.0005, 0.04, None),
-    ],
-)
-def test_bills_beside_cash_that_earns_nothing_are_a_doubt(words, volatility, rate, said):
-    """Four fifths in bills, and the rest in shares, has twice the Sharpe ratio of shares, and no skill."""
-    spec, rng = compose(words), np.random.default_rng(0)
-    moves = np.column_stack([rng.normal(0.0003, 0.01, 500), rng.normal(rate / 365.25, volatility / 365.25**0.5, 500)])
-    still = {
-        "to_account": np.ones((500, 2)),
-        "dividends": np.zeros((500, 2)),
-        "close": 50 * np.exp(np.cumsum(moves, axis=0)),
-    }
-    panel = random_panel(rng, bars=500, assets=2, symbols=("S0", "S1"), simulated=False)
-    panel, folds = replace(panel, **still), make_folds(spec.split, 500)
-    found = like_cash(spec.asset, panel, folds)
-    assert found is None if said is None else str(found).startswith(said)
-    assert like_cash(spec.asset, replace(panel, cash=np.full(500, 0.04)), folds) is None
 
 
 def test_orders_that_cost_nothing_are_said():

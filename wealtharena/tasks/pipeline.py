@@ -125,7 +125,7 @@ def sealed_off(spec: ExperimentSpec, computed: FeaturePanel, *, windows: Windows
             *searched(spec, computed, folds),
         ),
         repeat=data.repeat_overrides(panel, spec.data),
-        uncharged=uncharged(spec.asset, panel) or like_cash(spec.asset, panel, folds),
+        uncharged=uncharged(spec.asset, panel) or unlimited(spec, panel) or like_cash(spec.asset, panel, folds),
         faults=() if panel.simulated else kept_faults(spec.data.quality, left_in(panel.notes)),
     )
 
@@ -220,6 +220,23 @@ def uncharged(asset: AssetSpec, panel: Panel) -> str | None:
     if not asset.limits.long_only and _lacks_dividends(asset, panel):
         return "The source has no dividends, and who is short of shares owes them (asset.limits.long_only=false)"
     return None
+
+
+def unlimited(spec: ExperimentSpec, panel: Panel) -> str | None:
+    """Return, in words, that a volume which may be there was left out, without which no order is too large; None where none was.
+
+    Of currencies nobody knows one, and none is asked for.
+    """
+    if (
+        panel.simulated
+        or spec.asset.market == "forex"
+        or spec.data.source != "files"
+        or spec.data.volume_unit != "none"
+    ):
+        return None
+    return (
+        "Volume is left out (data.volume_unit=none), so that no order is too large, none is cut and none moves a price"
+    )
 
 
 def like_cash(asset: AssetSpec, panel: Panel, folds: Sequence[Fold]) -> str | None:
