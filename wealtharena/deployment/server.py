@@ -178,12 +178,13 @@ def serve(spec: ServeSpec, paths: PathsSpec, *, say: Callable[[str], None], acco
     if spec.audit_file:
         check_audit(Path(spec.audit_file))
     say(f"{url(spec)} ({told})")
+    # uvicorn raises the signal again
     with (
         sigterm_as_ctrl_c(),
         prepared(spec, paths, keyed=ring.keyed, accounts=accounts),
         nothing_to_import_again(),
         deaf_until_they_serve(),
-    ):  # uvicorn raises the signal again
+    ):
         uvicorn.run(
             APPLICATION,
             factory=True,

@@ -149,9 +149,8 @@ def learned(run: Mapping[str, Any]) -> str:
     """Return what `kept_shares` say of what was learned, in a sentence; of the only fold by what its validation found."""
     shares, chosen = [*kept_shares(run).values()], run.get("checkpoint") or {}
     beside, t = finite(chosen.get("learned_less_anchor")), finite(chosen.get("learned_t"))
-    if (
-        len(shares) > 1 or beside is None or t is None
-    ):  # or it learned nothing at all, or was trained before this was told
+    # or it learned nothing at all, or was trained before this was told
+    if len(shares) > 1 or beside is None or t is None:
         if not any(shares):
             return f"the validation proved nothing of what was learned, so {stays(run)}."
         if len(shares) == 1:

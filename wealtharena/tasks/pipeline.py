@@ -208,9 +208,8 @@ def uncharged(asset: AssetSpec, panel: Panel) -> str | None:
     """
     if panel.simulated:
         return None
-    if (
-        asset.market == "forex"
-    ):  # whatever `carry_bps_per_year` says: one number for all pairs and years is none of theirs
+    # whatever `carry_bps_per_year` says: one number for all pairs and years is none of theirs
+    if asset.market == "forex":
         far = [symbol for symbol in panel.symbols if not {symbol[:3], symbol[3:]} <= _NEAR]
         if far:
             return (
