@@ -26,9 +26,8 @@ def optimal_block_bars(series: npt.ArrayLike) -> float:
         return 1.0
     if values.size < MIN_ESTIMATED_BARS:
         return float(values.size ** (1.0 / 3.0))
-    with np.errstate(
-        divide="ignore", invalid="ignore"
-    ):  # the autocorrelation of a tail that never moves is not defined
+    # the autocorrelation of a tail that never moves is not defined
+    with np.errstate(divide="ignore", invalid="ignore"):
         best = _stationary(values)
     return min(max(best, 1.0), values.size / 3.0) if math.isfinite(best) else 1.0
 

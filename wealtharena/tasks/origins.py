@@ -102,9 +102,8 @@ def trained_as(place: Path, facts: Mapping[str, Any], policy: Path) -> tuple[str
     said = records.known(around[0]).content if around else facts
     chosen = said.get("checkpoint") or {}
     inside = place.resolve().relative_to(around[0]) if around else Path()
-    if inside.parts[:1] == ("finalists",) and str(inside) != chosen.get(
-        "path"
-    ):  # of a search, whose run.json is the winner's
+    # of a search, whose run.json is the winner's
+    if inside.parts[:1] == ("finalists",) and str(inside) != chosen.get("path"):
         return _learned(policy), None
     return str(said.get("config_hash") or _learned(policy)), chosen.get("seed", said.get("seed"))
 

@@ -169,9 +169,8 @@ def quote_of_coin(name: str) -> tuple[str, bool] | None:
     for before, word in reversed(list(pairwise(words))):
         if money := _money(word):
             return money, True
-        if word in _COINS and (
-            before in _COINS or _money(before) or "/" in text
-        ):  # of kraken-btc the first is a source
+        paired = before in _COINS or _money(before) or "/" in text  # of kraken-btc the first is a source
+        if word in _COINS and paired:
             return (_money(before) or word), not _money(before)  # KRW-BTC, as Upbit writes it
     glued = [found for word in words if (found := _glued(word))]
     if glued:
