@@ -164,3 +164,10 @@ def test_a_volume_in_a_brazilian_table_may_be_money_which_is_said(tmp_path: Path
     assert any("in Brazil" in note for note in _read(_bars().rename(columns=names), tmp_path / "AAA.csv").notes)
     named = _bars().rename(columns=names | {"volume": "Volume Financeiro"})
     assert _read(named, tmp_path / "BBB.csv").volume_kind == {"BBB": "account"}
+
+
+def test_the_records_of_b3_are_refused_with_the_places_of_their_columns(tmp_path: Path) -> None:
+    lines = ["00COTAHIST.2021BOVESPA 20210625" + " " * 214, "012021062502AAAA3       010" + "0" * 218]
+    with pytest.raises(DataError, match="fixed widths") as refused:
+        _read("\n".join(lines), tmp_path / "COTAHIST_D25062021.TXT")
+    assert "109-121" in str(refused.value.hint)
