@@ -151,9 +151,7 @@ def split_symbols(
     if ledger is None:
         ledger = Ledger(where, rows=len(frame))
         frame = flattened(frame, ledger)
-    frame = with_symbols(
-        to_long_form(as_closes(with_dates(without_empty(frame, ledger), ledger), ledger), ledger), ledger
-    )
+    frame = _one_row_a_bar(frame, ledger)
     found = columns_by_role(frame, ledger)
     symbols = symbols_of(found["symbol"][0][1], ledger) if "symbol" in found else None
     keep = symbols.notna().to_numpy() if symbols is not None else np.ones(len(frame), dtype=bool)
@@ -195,6 +193,11 @@ def split_symbols(
         payouts.stated(frame, keep, found.get("dividend", []), numbers, groups, ledger.name),
         unzoned,
     )
+
+
+def _one_row_a_bar(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
+    frame = with_dates(without_empty(frame, ledger), ledger)
+    return with_symbols(to_long_form(as_closes(frame, ledger), ledger), ledger)
 
 
 def _read_file(path: Path, venue: Venue, only_symbol: str | None, max_dropped_share: float) -> Reading:
