@@ -187,3 +187,14 @@ def test_text_of_a_parquet_file_in_another_encoding_is_read(tmp_path: Path) -> N
     assert any("company holds text that is no UTF-8" in note for note in made.notes)
     pq.write_table(table.select(["date", "close", "company"]), tmp_path / "mine.parquet")
     assert len(outside.read(tmp_path / "mine.parquet").returns) == 29
+
+
+def test_bytes_in_a_parquet_file_are_text_or_refused(tmp_path: Path) -> None:
+    frame = _bars().assign(symbol=[b"AAA"] * 30, hash=[b"\xbe\x88"] * 30)
+    frame.to_parquet(tmp_path / "a.parquet")
+    made = read_path(tmp_path / "a.parquet")
+    assert list(made.tables) == ["AAA"]
+    assert any("hash holds bytes and is passed over" in note for note in made.notes)
+    frame.assign(open=[b"\xbe\x88"] * 30).to_parquet(tmp_path / "b.parquet")
+    with pytest.raises(DataError, match="open holds bytes"):
+        read_path(tmp_path / "b.parquet")

@@ -34,7 +34,36 @@ def read_columns(path: Path, kind: str, ledger: Ledger) -> pd.DataFrame:
             f"{path.name} is not a readable {kind} file: {why}", hint="write it again, or use CSV"
         ) from error
     ledger.rows = len(frame)
-    return flattened(_in_utf8(frame, ledger), ledger)
+    return flattened(_in_utf8(_without_bytes(frame, ledger), ledger), ledger)
+
+
+def _without_bytes(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
+    """Return a table whose columns of bytes are text, as some programs write it, or are left out where they are none, said.
+
+    Raises:
+        DataError: a column of prices or times holds bytes that are no text.
+    """
+    kept = list[int]()
+    for place, name in enumerate(frame.columns):
+        values = frame.iloc[:, place]
+        first = values.dropna().iloc[:1].tolist() if values.dtype == object else []
+        if not first or not isinstance(first[0], bytes):
+            kept.append(place)
+            continue
+        try:
+            text = [cell.decode() if isinstance(cell, bytes) else cell for cell in values]
+        except UnicodeDecodeError as error:
+            if role_of(name):
+                raise DataError(
+                    f"{ledger.name}: {name} holds bytes, which are no text",
+                    hint="write times and numbers as such, or CSV",
+                ) from error
+            ledger.note(f"{name} holds bytes and is passed over")
+            continue
+        frame = frame.copy(deep=False)
+        frame.isetitem(place, pd.array(text, dtype="str"))
+        kept.append(place)
+    return frame if len(kept) == frame.shape[1] else frame.iloc[:, kept]
 
 
 def _in_utf8(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
