@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from wealtharena.data.reading.columns import role_of
 from wealtharena.data.reading.heads import PEEK, SEPARATORS, best_line, require_table
 from wealtharena.data.reading.kinds import columnar
-from wealtharena.data.reading.parquet import arrow_table
+from wealtharena.data.reading.parquet import arrow_table, as_utf8
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.spelled import months_of
 from wealtharena.data.reading.textfile import decode
@@ -215,7 +215,8 @@ def _column(name: str, cells: pa.ChunkedArray, where: str) -> list[Column]:
     if pa.types.is_decimal(cells.type):
         cells = cells.cast(pa.float64())  # their point is one, whatever stands behind it
     try:
-        return [(name, cells.to_pandas())]
+        text = as_utf8(cells)
+        return [(name, (cells if text is None else text).to_pandas())]
     except (LookupError, ValueError) as error:  # of a zone, pytz' and zoneinfo's are both
         raise DataError(
             f"{where}: {name or 'its index'} is of a type that cannot be read ({cells.type})",

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.data.reading.test_cases import load_written, shares
 from wealtharena.data.reading import Reading, read_path
 from wealtharena.data.reading.adjustment import adjustments
 from wealtharena.errors import DataError
+from wealtharena.evaluation import outside
 
 
 def _bars(bars: int = 30) -> pd.DataFrame:
@@ -165,3 +168,34 @@ def test_a_volume_in_a_brazilian_table_may_be_money_which_is_said(tmp_path: Path
     assert any("in Brazil" in note for note in _read(_bars().rename(columns=names), tmp_path / "AAA.csv").notes)
     named = _bars().rename(columns=names | {"volume": "Volume Financeiro"})
     assert _read(named, tmp_path / "BBB.csv").volume_kind == {"BBB": "account"}
+
+
+def test_the_records_of_b3_are_refused_with_the_places_of_their_columns(tmp_path: Path) -> None:
+    lines = ["00COTAHIST.2021BOVESPA 20210625" + " " * 214, "012021062502AAAA3       010" + "0" * 218]
+    with pytest.raises(DataError, match="fixed widths") as refused:
+        _read("\n".join(lines), tmp_path / "COTAHIST_D25062021.TXT")
+    assert "109-121" in str(refused.value.hint)
+
+
+def test_text_of_a_parquet_file_in_another_encoding_is_read(tmp_path: Path) -> None:
+    """R writes the bytes that it has, whatever encoding they are in; pandas stopped at the first of them."""
+    cells = pa.array([None, *[b"Caf\xe9"] * 28, b"Tea"], type=pa.binary())
+    text = pa.Array.from_buffers(pa.string(), 30, cells.buffers(), cells.null_count)
+    table = pa.Table.from_pandas(_bars()).append_column("symbol", pa.array(["AAA"] * 30)).append_column("company", text)
+    pq.write_table(table, tmp_path / "AAA.parquet")
+    made = read_path(tmp_path / "AAA.parquet")
+    assert len(_first(made)) == 30
+    assert any("company holds text that is no UTF-8" in note for note in made.notes)
+    pq.write_table(table.select(["date", "close", "company"]), tmp_path / "mine.parquet")
+    assert len(outside.read(tmp_path / "mine.parquet").returns) == 29
+
+
+def test_bytes_in_a_parquet_file_are_text_or_refused(tmp_path: Path) -> None:
+    frame = _bars().assign(symbol=[b"AAA"] * 30, hash=[b"\xbe\x88"] * 30)
+    frame.to_parquet(tmp_path / "a.parquet")
+    made = read_path(tmp_path / "a.parquet")
+    assert list(made.tables) == ["AAA"]
+    assert any("hash holds bytes and is passed over" in note for note in made.notes)
+    frame.assign(open=[b"\xbe\x88"] * 30).to_parquet(tmp_path / "b.parquet")
+    with pytest.raises(DataError, match="open holds bytes"):
+        read_path(tmp_path / "b.parquet")

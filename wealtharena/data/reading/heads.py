@@ -18,6 +18,11 @@ _NO_TABLES: Final = {  # how it begins -> what it is, and the way out
     ),
     r"\s*<(!doctype|html)": ("a web page, which is no table", _AS_CSV),
     r"\s*<\?xml": ("XML, which is no table", _AS_CSV),
+    r"00COTAHIST": (
+        "B3's COTAHIST, which is of fixed widths and no table",
+        f"{_AS_CSV}, cut as by pandas.read_fwf: of the lines that begin with 01 and have 010 (shares) in places 25-27 the date is"
+        " 3-10, the symbol 13-24, open, high and low 57-69, 70-82 and 83-95, the close 109-121 (hundredths), the volume 153-170",
+    ),
     r"version https://git-lfs": ("a pointer of Git LFS and not the file", "run git lfs pull"),
 }
 

@@ -37,7 +37,76 @@ def read_columns(path: Path, kind: str, ledger: Ledger) -> pd.DataFrame:
             f"{path.name} is not a readable {kind} file: {why}", hint="write it again, or use CSV"
         ) from error
     ledger.rows = len(frame)
-    return flattened(frame, ledger)
+    return flattened(_in_utf8(_without_bytes(frame, ledger), ledger), ledger)
+
+
+def _without_bytes(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
+    """Return a table whose columns of bytes are text, as some programs write it, or are left out where they are none, said.
+
+    Raises:
+        DataError: a column of prices or times holds bytes that are no text.
+    """
+    kept = list[int]()
+    for place, name in enumerate(frame.columns):
+        values = frame.iloc[:, place]
+        first = values.dropna().iloc[:1].tolist() if values.dtype == object else []
+        if not first or not isinstance(first[0], bytes):
+            kept.append(place)
+            continue
+        try:
+            text = [cell.decode() if isinstance(cell, bytes) else cell for cell in values]
+        except UnicodeDecodeError as error:
+            if role_of(name):
+                raise DataError(
+                    f"{ledger.name}: {name} holds bytes, which are no text",
+                    hint="write times and numbers as such, or CSV",
+                ) from error
+            ledger.note(f"{name} holds bytes and is passed over")
+            continue
+        frame = frame.copy(deep=False)
+        frame.isetitem(place, pd.array(text, dtype="str"))
+        kept.append(place)
+    return frame if len(kept) == frame.shape[1] else frame.iloc[:, kept]
+
+
+def _in_utf8(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
+    """Return a table whose text is UTF-8, as Parquet's is to be; what R wrote in another encoding is decoded as Windows-1252, said."""
+    import pyarrow as pa
+
+    for place in range(frame.shape[1]):
+        values = frame.iloc[:, place]
+        if isinstance(values.dtype, pd.StringDtype):
+            cells = pa.array(values.array)
+            decoded = as_utf8(cells if isinstance(cells, pa.ChunkedArray) else pa.chunked_array([cells]))
+            if decoded is not None:
+                ledger.note(f"{frame.columns[place]} holds text that is no UTF-8; it is read as Windows-1252")
+                frame = frame.copy(deep=False)
+                frame.isetitem(place, decoded.to_pandas().to_numpy())
+    return frame
+
+
+def as_utf8(cells: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """Return text whose bytes are no UTF-8 as what they are in Windows-1252, cell by cell; None where all of it is, or it is no text."""
+    import pyarrow as pa
+
+    if not (pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type)):
+        return None
+    try:
+        cells.validate(full=True)
+    except pa.ArrowInvalid:
+        return pa.chunked_array(
+            [pa.array([_decoded(cell) for cell in cells.cast(pa.large_binary()).to_pylist()], pa.string())]
+        )
+    return None
+
+
+def _decoded(cell: bytes | None) -> str | None:
+    if cell is None:
+        return None
+    try:
+        return cell.decode()
+    except UnicodeDecodeError:
+        return cell.decode("cp1252", errors="replace")
 
 
 def arrow_table(path: Path) -> pa.Table:
