@@ -48,6 +48,15 @@ def test_hourly_closes_carry_the_start_of_their_hour_and_no_volume(make_spec, st
     assert day_close == pytest.approx(COIN.loc[pd.Timestamp("2024-07-05", tz="UTC"), "close"])
 
 
+def test_points_in_any_order_make_the_same_hours(make_spec, stub):
+    window = ("BTC-USD", date(2024, 7, 1), date(2024, 7, 10), "1h")
+    whole = provider_for(make_spec).fetch(*window).table
+    stub.fault("coingecko", "out_of_order")
+    again = provider_for(make_spec).fetch(*window).table
+    assert not again["timestamp"].is_monotonic_increasing
+    pd.testing.assert_frame_equal(again.sort_values("timestamp", ignore_index=True), whole)
+
+
 def test_more_than_the_free_year_is_refused_before_asking(make_spec, stub):
     with pytest.raises(ProviderError, match="365 days") as raised:
         provider_for(make_spec).fetch("BTC-USD", date(2020, 1, 1), None, "1d")

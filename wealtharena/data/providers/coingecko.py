@@ -198,7 +198,8 @@ class Provider(provider.Provider):
                 for at, value in prices
                 if abs(at - round(at / step) * step) < 300_000
             ]
-            closes = [(at, value) for at, value in closes if at <= prices[-1][0] + 300_000]
+            last = max((at for at, _ in prices), default=0)
+            closes = [(at, value) for at, value in closes if at <= last + 300_000]
         now = int(self._clock().timestamp() * 1000)
         closes = [(at, value) for at, value in closes if at <= now]
         ends = np.array([at for at, _ in closes], dtype=np.int64)
