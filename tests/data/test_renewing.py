@@ -61,6 +61,18 @@ def test_a_bar_that_is_late_is_waited_for(room: Room) -> None:
     assert room.entry["asked_end"] == "2026-05-18"  # a halt, not a delay
 
 
+def test_a_bar_that_came_without_prices_is_waited_for(room: Room) -> None:
+    room.now = datetime(2026, 5, 18, 21, 30, tzinfo=UTC)
+    room.table.loc[room.table["timestamp"] == at("2026-05-18"), ["open", "high", "low", "close"]] = np.nan
+    room.collect(end=date(2026, 5, 18))
+    assert room.entry["asked_end"] == "2026-05-17"
+    room.table = history()
+    room.now += timedelta(hours=2)
+    assert room.collect(end=date(2026, 5, 18)).status == "refetched"
+    assert room.bars().index[-1] == at("2026-05-18")
+    assert room.collect(end=date(2026, 5, 18)).status == "current"
+
+
 def test_an_entry_from_before_counts_the_day_of_its_fetching_as_open() -> None:
     old = {"asked_start": None, "asked_end": "2026-05-18", "fetched_at": MONDAY.isoformat()}
     assert not catalog.reaches(old, None, date(2026, 5, 18))
@@ -302,13 +314,13 @@ def test_a_macro_series_does_not_shrink_in_silence(room: Room, kept: int, status
 
     assert collect(frame).status == "new"
     room.now += timedelta(days=1)
-    outcome = collect(frame.iloc[-kept:])
+    outcome = collect(frame.iloc[:kept])
     assert outcome.status == status
     rows = len(room.collector().store.read_macro("DGS10"))
     if status == "failed":
         assert "only 5 of the 100 values" in outcome.cause
         assert rows == 100
-        assert collect(frame.iloc[-kept:], refresh=True).note == "95 of the 100 stored values are gone"
+        assert collect(frame.iloc[:kept], refresh=True).note == "95 of the 100 stored values are gone"
     else:
         assert outcome.note == "5 of the 100 stored values are gone"
         assert rows == 95

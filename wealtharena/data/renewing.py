@@ -247,7 +247,7 @@ class Renewal:
         fetched = pd.Timestamp(raw.fetched_at)
         calendar = calendar_of(raw.symbol, self._asset, currency=raw.currency)
         if raw.interval == "1d":
-            last = raw.table["timestamp"].max()
+            last = histories.last_told(raw)
             days = calendars.sessions(calendar, fetched.date() - timedelta(days=4), fetched.date())
             waited = (d for d in days if bar_end(d, "1d", calendar) > (fetched - _LATE if d > last else fetched))
             over = min(waited, default=fetched + _LATE).date() - timedelta(days=1)
@@ -255,12 +255,12 @@ class Renewal:
             over = min(fetched.tz_convert(zone).date() for zone in ("UTC", calendars.time_zone(calendar)))
             over -= timedelta(days=1)
         if raw.interval == "1d" and source is not None and source.host is None:  # asking it again costs nothing
-            over = min(over, raw.table["timestamp"].max().date())
+            over = min(over, histories.last_told(raw).date())
         return min(over, end or over)
 
     def _told_late(self, raw: RawBars, end: date | None) -> str:
         """Return in words that daily bars end some sessions before those that were over when they were fetched."""
-        fetched, last = raw.fetched_at.date(), raw.table["timestamp"].max().date()
+        fetched, last = raw.fetched_at.date(), histories.last_told(raw).date()
         if raw.interval != "1d":
             return ""
         until = min(fetched - timedelta(days=1), end or fetched)

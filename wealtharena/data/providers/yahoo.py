@@ -50,7 +50,8 @@ class Provider(provider.Provider):
     ends_with_date = {"CMES": "America/New_York"}  # noqa: RUF012 - a class variable by the contract
     caveats = (
         "Yahoo Finance: prices are split-adjusted by the source, dividends are cash on the ex-date,"
-        " those in other money than the prices at the ECB's fixing of that date",
+        " those in other money than the prices at the ECB's fixing of that date; capital gains that a fund pays out are not"
+        " paid",
     )
 
     def __init__(self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = now) -> None:
