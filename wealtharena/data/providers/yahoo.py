@@ -252,6 +252,7 @@ class Provider(provider.Provider):
             table, words = dividends.in_money_of(
                 quote, table, paid, calendar=calendar, hourly=not daily, data=self._spec
             )
+            table = dividends.carried(self._answers.last.text, table, daily=daily)
         except DataError as error:
             raise ProviderError(self.name, symbol, error.message, hint=error.hint) from error
         if words:
