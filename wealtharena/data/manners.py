@@ -55,10 +55,21 @@ _LARGEST_BYTES: Final = 64 * 2**20  # of one answer; the longest series with all
 
 
 class Manners:
-    """One provider's limits over one run: pace, budget, retries and the key that no message may show."""
+    """One provider's limits over one run: pace, budget, retries and the key that no message may show.
 
-    def __init__(self, provider: str, spec: MannersSpec, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    `where` is where the limits stand in the configuration, as messages name them.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        spec: MannersSpec,
+        *,
+        where: str = "data.manners",
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.provider = provider
+        self._where = where
         self.spec = spec
         self.requests = 0
         self.answers = 0
@@ -79,7 +90,7 @@ class Manners:
             RefusalError: there is none.
         """
         if self.key is None:
-            name = self.spec.key_env or "data.manners.key_env"
+            name = self.spec.key_env or f"{self._where}.key_env"
             raise RefusalError(
                 self.provider, symbol, "needs a key", hint=f"set the environment variable {name} ({where})"
             )
@@ -103,7 +114,7 @@ class Manners:
                 self.provider,
                 symbol,
                 f"the budget of {self.spec.requests_per_run} requests a run is spent",
-                hint="run it again, which fetches only what is missing, or raise data.manners.requests_per_run",
+                hint=f"run it again, which fetches only what is missing, or raise {self._where}.requests_per_run",
             )
         self.requests += 1
         self._limiter.try_acquire(self.provider)
@@ -155,7 +166,7 @@ class Manners:
             raise kind(self.provider, symbol, failure, hint="check the network, then run it again")
         self.check_size(symbol, response.content)
         self.answers += 1
-        raise_for_busy(self.provider, symbol, response.status_code, response.headers)
+        raise_for_busy(self.provider, symbol, response.status_code, response.headers, where=self._where)
         if response.is_redirect:
             host = response.headers["location"].partition("://")[2].partition("/")[0].rpartition("@")[2]
             cause = f"sends elsewhere (HTTP {response.status_code}{', to ' if host else ''}{self.clean(host)})"
@@ -168,7 +179,7 @@ class Manners:
         """Raise ProviderError where an answer is larger than any should be."""
         if len(content) > _LARGEST_BYTES:
             cause = f"sent more than {_LARGEST_BYTES // 2**20} MiB"
-            raise ProviderError(self.provider, symbol, cause, hint="see what answers at data.manners.base_url")
+            raise ProviderError(self.provider, symbol, cause, hint=f"see what answers at {self._where}.base_url")
 
     def clean(self, text: str) -> str:
         """Return `text` on one line, without the key, anything that looks like one, and personal paths."""
@@ -278,7 +289,9 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def raise_for_busy(provider: str, symbol: str, status: int, headers: Mapping[str, str]) -> None:
+def raise_for_busy(
+    provider: str, symbol: str, status: int, headers: Mapping[str, str], *, where: str = "data.manners"
+) -> None:
     """Raise BusyError for a status that another attempt may cure: 429 and 5xx."""
     if status == 429:
         wait = retry_after(headers)
@@ -287,7 +300,7 @@ def raise_for_busy(provider: str, symbol: str, status: int, headers: Mapping[str
             provider,
             symbol,
             f"too many requests (HTTP 429{asked})",
-            hint="run it again later, or lower data.manners.requests_per_second",
+            hint=f"run it again later, or lower {where}.requests_per_second",
             retry_after=wait,
         )
     if status >= 500:

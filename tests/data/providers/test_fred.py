@@ -119,6 +119,14 @@ def test_a_bad_key_is_a_refusal_that_names_the_variable(provider, monkeypatch):
     assert "FRED_API_KEY" in raised.value.hint
 
 
+def test_beside_another_source_the_limits_that_are_named_are_its_own(make_spec, stub):
+    spec = make_spec("stocks", "yahoo")
+    stub.fault("fred", "http_429")
+    with pytest.raises(BusyError) as raised:
+        Provider(spec.data, spec.asset).releases("CPI")
+    assert raised.value.hint.endswith("lower data.macro.manners.requests_per_second")
+
+
 def test_rows_in_any_order_make_the_same_series(provider, stub):
     whole = provider.releases("CPI")
     for kind in ("out_of_order", "dup_ts"):

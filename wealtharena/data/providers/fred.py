@@ -46,7 +46,8 @@ class Provider(provider.Provider):
         manners = spec.manners if spec.source == self.name else spec.macro.manners
         self._manners_spec: MannersSpec = manners
         self._names = spec.provider_symbols
-        self.manners = Manners(self.name, manners)
+        where = "data.manners" if spec.source == self.name else "data.macro.manners"
+        self.manners = Manners(self.name, manners, where=where)
         self._count = 0  # values that there are of what was asked for last, as FRED says
 
     def fetch(self, symbol: str, start: date | None, end: date | None, interval: str) -> RawBars:
