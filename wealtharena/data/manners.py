@@ -49,6 +49,7 @@ _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WORD: Final = re.compile(r"[!-~]+")  # what a header and a query can carry as it is
 BAD_PROXY: Final = "the environment names a proxy that cannot be used here: SOCKS, or no address"
 PROXY_HINT: Final = "set HTTPS_PROXY and ALL_PROXY to an address such as http://host:port, or unset them"
+TLS_HINT: Final = "set the clock right; behind a proxy that opens TLS let SSL_CERT_FILE name a file with its certificate and the usual ones"
 _LONGEST: Final = 240
 _SOON_SECONDS: Final = 1.0
 _LARGEST_BYTES: Final = 64 * 2**20  # of one answer; the longest series with all its vintages has a quarter of that
@@ -147,6 +148,7 @@ class Manners:
 
         self.admit(symbol)
         failure, response, unreachable = "", None, False
+        hint = "check the network, then run it again"
         client = open_client(self.spec.timeout_seconds)
         if client is None:
             raise RefusalError(self.provider, symbol, BAD_PROXY, hint=PROXY_HINT)
@@ -159,11 +161,13 @@ class Manners:
         except httpx.TransportError as error:
             failure = deadline.told if deadline.over else f"the connection failed ({type(error).__name__})"
             unreachable = isinstance(error, httpx.ConnectError) and not deadline.over
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                failure, hint = "its certificate is not one that this machine trusts", TLS_HINT
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             failure = f"the answer was not readable ({type(error).__name__})"
         if response is None:
             kind = UnreachableError if unreachable else BusyError
-            raise kind(self.provider, symbol, failure, hint="check the network, then run it again")
+            raise kind(self.provider, symbol, failure, hint=hint)
         self.check_size(symbol, response.content)
         self.answers += 1
         raise_for_busy(self.provider, symbol, response.status_code, response.headers, where=self._where)

@@ -49,6 +49,15 @@ def test_hourly_closes_carry_the_start_of_their_hour_and_no_volume(make_spec, st
     assert day_close == pytest.approx(COIN.loc[pd.Timestamp("2024-07-05", tz="UTC"), "close"])
 
 
+def test_a_limit_that_is_told_under_200_is_waited_for(make_spec, stub, tmp_path):
+    path = tmp_path / "limit.json"
+    path.write_text('{"status": {"error_code": 429, "error_message": "exceeded the Rate Limit"}}')
+    stub.stub.cfg["replay"] = {"coingecko:BTC-USD": str(path)}
+    with pytest.raises(BusyError, match="too many requests"):
+        provider_for(make_spec).fetch("BTC-USD", None, None, "1d")
+    assert len(stub.log()) == 3
+
+
 def test_points_in_any_order_make_the_same_hours(make_spec, stub):
     window = ("BTC-USD", date(2024, 7, 1), date(2024, 7, 10), "1h")
     whole = provider_for(make_spec).fetch(*window).table

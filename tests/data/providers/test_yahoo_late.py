@@ -68,3 +68,14 @@ def test_events_before_the_open_stand_on_the_first_hour_of_their_day(make_spec, 
         found = table[table[column] > 0]
         assert found["timestamp"].tolist() == [pd.Timestamp("2023-09-06 13:30", tz="UTC")]
         assert found[column].tolist() == [size]
+
+
+def test_bars_outside_the_window_are_not_taken(make_spec, stub, tmp_path):
+    spec = make_spec("stocks", "yahoo")
+    provider = Provider(spec.data, spec.asset)
+    sent(provider, stub, tmp_path, "ACME", "1d", lambda found: None)  # from now on all of it, whatever is asked
+    table = provider.fetch("ACME", date(2024, 3, 1), date(2024, 3, 28), "1d").table
+    assert (table["timestamp"].iloc[0], table["timestamp"].iloc[-1]) == (
+        pd.Timestamp("2024-03-01", tz="UTC"),
+        pd.Timestamp("2024-03-28", tz="UTC"),
+    )

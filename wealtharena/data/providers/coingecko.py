@@ -19,7 +19,7 @@ from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import provider
 from wealtharena.data.bars import RawBars, raw_table
-from wealtharena.data.manners import Manners, number
+from wealtharena.data.manners import Manners, number, raise_for_busy
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, now
 from wealtharena.errors import ProviderError
 
@@ -162,6 +162,8 @@ class Provider(provider.Provider):
         about = content.get("status") or (error.get("status") if isinstance(error, dict) else None) or {}
         about = about if isinstance(about, dict) else {"error_message": about}
         code, told = about.get("error_code"), self.manners.clean(str(about.get("error_message") or error or ""))
+        if code == 429:  # also under another status
+            raise_for_busy(self.name, symbol, 429, {})
         if code == 10012:
             raise ProviderError(
                 self.name,

@@ -102,9 +102,9 @@ class Provider(provider.Provider):
         """Return every release: in one answer, or in as many as hold the vintages and the values that there are."""
         self._count = 0
         with contextlib.suppress(_TooManyVintagesError):
-            frame = client.get_series_all_releases(named)
+            frame: pd.DataFrame = client.get_series_all_releases(named)
             if self._is_whole(frame):
-                return _slim(frame)
+                return frame
         dates = [stamp.date() for stamp in client.get_series_vintage_dates(named)]
         size = min(_VINTAGES, max(int(len(dates) * _FILL * _ROWS / max(self._count, 1)), 1))
         parts: list[pd.DataFrame] = []
@@ -113,14 +113,14 @@ class Provider(provider.Provider):
             chunk = waiting.pop(0)
             frame = client.get_series_all_releases(named, str(chunk[0]), str(chunk[-1]))
             if self._is_whole(frame):
-                parts.append(_slim(frame))
+                parts.append(frame)
                 continue
             if len(chunk) == 1:
                 cause = f"has more values of {chunk[0]} than one answer holds ({len(frame)})"
                 raise ProviderError(self.name, series, cause, hint="leave it out of data.macro.series")
             half = len(chunk) // 2
             waiting[:0] = [chunk[:half], chunk[half:]]
-        return pd.concat([part for part in parts if len(part)], ignore_index=True)
+        return pd.concat(parts, ignore_index=True)
 
     def _is_whole(self, frame: pd.DataFrame) -> bool:
         """Return whether an answer holds all that there is of what it was asked for."""
@@ -207,21 +207,24 @@ def published(releases: pd.DataFrame) -> pd.DataFrame:
     return raw_table(pd.DataFrame({"timestamp": stamps, "close": current["value"].to_numpy()}))
 
 
-def _slim(frame: Any) -> pd.DataFrame:
-    """Return fredapi's table of objects, of which a hundred thousand are large, as dates and numbers."""
-    if not len(frame):
-        return pd.DataFrame({"date": [], "realtime_start": [], "value": []})
-    dates = {name: pd.to_datetime(frame[name]).dt.as_unit("ns") for name in ("date", "realtime_start")}
-    return pd.DataFrame({**dates, "value": frame["value"].astype("float64")})
+def _observations(root: ET.Element) -> pd.DataFrame:
+    """Return the observations of an answer, which `_check` has passed, in the order in which they came."""
+    rows = list(root.iter("observation"))
+    dates = {
+        name: pd.to_datetime([row.get(name) or "" for row in rows], format="%Y-%m-%d").as_unit("ns")
+        for name in ("date", "realtime_start")
+    }
+    values = [math.nan if row.get("value") == "." else number(row.get("value")) for row in rows]
+    return pd.DataFrame({**dates, "value": np.asarray(values, dtype=np.float64)})
 
 
-def _tidy(frame: Any, series: str) -> pd.DataFrame:
+def _tidy(frame: pd.DataFrame, series: str) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "series": series,
-            "date": pd.to_datetime(frame["date"]).dt.as_unit("ns"),
-            "realtime_start": pd.to_datetime(frame["realtime_start"]).dt.as_unit("ns"),
-            "value": np.array([math.nan if pd.isna(value) else float(value) for value in frame["value"]]),
+            "date": frame["date"],
+            "realtime_start": frame["realtime_start"],
+            "value": frame["value"],
         }
     )
     table = table.sort_values(["date", "realtime_start"], kind="stable", ignore_index=True)
@@ -239,6 +242,14 @@ def _client(source: Provider, series: str, key: str) -> Any:
 
     class Client(fredapi.Fred):  # type: ignore[misc]  # fredapi has no types
         root_url = (source._manners_spec.base_url or BASE_URL).rstrip("/")
+
+        def get_series_all_releases(
+            self, series_id: str, realtime_start: str | None = None, realtime_end: str | None = None
+        ) -> pd.DataFrame:
+            """Return what fredapi does, in a hundredth of the time: of some series there are millions of values."""
+            since, until = realtime_start or self.earliest_realtime_start, realtime_end or self.latest_realtime_end
+            window = f"series_id={series_id}&realtime_start={since}&realtime_end={until}"
+            return _observations(self._Fred__fetch_data(f"{self.root_url}/series/observations?{window}"))
 
         def _Fred__fetch_data(self, url: str) -> ET.Element:  # noqa: N802 - the name that fredapi calls
             return source._request(series, key, url)

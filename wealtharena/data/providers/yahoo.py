@@ -19,7 +19,7 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import calendars, dividends, places, provider
-from wealtharena.data.bars import RawBars, VolumeUnit, raw_table
+from wealtharena.data.bars import RawBars, VolumeUnit, raw_table, window_mask
 from wealtharena.data.manners import Manners, raise_for_busy
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, UnreachableError, now
 from wealtharena.data.providers import _yfinance
@@ -77,6 +77,8 @@ class Provider(provider.Provider):
         calendar = calendar_of(symbol, self._asset, currency=quote.currency)
         table = self._table(symbol, frame, quote, calendar, daily=interval == "1d")
         table = self._finished(table, about, interval, calendar)
+        if interval == "1d":  # the service adds the price of now to any window
+            table = table[window_mask(table["timestamp"], start, end).to_numpy()].reset_index(drop=True)
         if table.empty:
             raise ProviderError(
                 self.name,
