@@ -73,6 +73,21 @@ def test_a_bar_that_came_without_prices_is_waited_for(room: Room) -> None:
     assert room.collect(end=date(2026, 5, 18)).status == "current"
 
 
+def test_hours_that_are_late_are_waited_for(room: Room) -> None:
+    hours = history(pd.date_range("2026-03-01", "2026-05-19", freq="h", tz="UTC", inclusive="left"))
+    room.now = datetime(2026, 5, 19, 0, 5, tzinfo=UTC)
+    hourly: dict[str, Any] = {"asset": ("asset=crypto",), "interval": "1h", "end": date(2026, 5, 18)}
+    found = []
+    for table, later in ((hours.iloc[:-1], 0), (hours, 1), (hours, 1)):
+        room.table = table
+        room.now += timedelta(hours=later)
+        made = room.collector(**hourly)
+        status = made.collect("AAPL").status
+        entry = made.store.catalog()["bars"]["crypto/AAPL/1h"]
+        found.append((status, entry["asked_end"], entry["end"][11:13]))
+    assert found == [("new", "2026-05-17", "22"), ("updated", "2026-05-18", "23"), ("current", "2026-05-18", "23")]
+
+
 def test_an_entry_from_before_counts_the_day_of_its_fetching_as_open() -> None:
     old = {"asked_start": None, "asked_end": "2026-05-18", "fetched_at": MONDAY.isoformat()}
     assert not catalog.reaches(old, None, date(2026, 5, 18))

@@ -254,6 +254,7 @@ class Renewal:
         else:
             over = min(fetched.tz_convert(zone).date() for zone in ("UTC", calendars.time_zone(calendar)))
             over -= timedelta(days=1)
+            over -= timedelta(days=_lacks_its_last_hours(raw, over, calendar))
         if raw.interval == "1d" and source is not None and source.host is None:  # asking it again costs nothing
             over = min(over, histories.last_told(raw).date())
         return min(over, end or over)
@@ -267,6 +268,15 @@ class Renewal:
         calendar = calendar_of(raw.symbol, self._asset, currency=raw.currency)
         lacking = len(calendars.sessions(calendar, last + timedelta(days=1), until)) if last < until else 0
         return f"the bars end on {last}, {lacking} sessions before {until}" if lacking > _SOME_SESSIONS else ""
+
+
+def _lacks_its_last_hours(raw: RawBars, day: date, calendar: str) -> bool:
+    """Return whether the bars of a market that never rests do not reach the end of a date that is over since not long."""
+    if calendar != calendars.ALWAYS or not raw.interval.endswith(("m", "h")):
+        return False
+    end = pd.Timestamp(day, tz="UTC") + pd.Timedelta(days=1)
+    told = histories.last_told(raw) + pd.Timedelta(raw.interval)
+    return bool(told < end and end > pd.Timestamp(raw.fetched_at) - _LATE)
 
 
 def _starts_within(entry: dict[str, Any], asked: Window) -> bool:
