@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from wealtharena.data import currency
-from wealtharena.data.dividends import Payout, in_money_of, of_yahoo
+from wealtharena.data.dividends import Payout, carried, in_money_of, of_yahoo
 from wealtharena.data.reading.venues import Quote
 from wealtharena.errors import DataError
 
@@ -124,3 +124,21 @@ def test_dividends_without_an_amount_or_a_date_are_an_error_of_their_symbol(even
     result = {"meta": {"exchangeTimezoneName": "America/New_York"}, "events": {"dividends": {"1": event}}}
     with pytest.raises(DataError, match="no amounts on dates"):
         of_yahoo(json.dumps({"chart": {"result": [result]}}), daily=daily)
+
+
+def test_of_a_rows_events_only_those_after_its_end_are_handed_on() -> None:
+    """A Friday has a dividend and a split of its own beside those of a Monday without a bar."""
+    table = bars(DAYS.delete(5), r4=2.0).assign(split=0.0)
+    table.loc[4, "split"] = 6.0
+    friday, monday = (int(day.timestamp()) + 60 * 60 * 14 for day in DAYS[4:6])
+    events = {
+        "dividends": {"1": {"date": friday, "amount": 0.5}, "2": {"date": monday, "amount": 1.5}},
+        "splits": {
+            "1": {"date": friday, "numerator": 3, "denominator": 1},
+            "2": {"date": monday, "numerator": 2, "denominator": 1},
+        },
+    }
+    result = {"meta": {"exchangeTimezoneName": "America/New_York"}, "events": events}
+    moved = carried(json.dumps({"chart": {"result": [result]}}), table, daily=True)
+    assert moved.loc[3:6, "dividend"].tolist() == [0.0, 0.5, 1.5, 0.0]
+    assert moved.loc[3:6, "split"].tolist() == [0.0, 3.0, 2.0, 0.0]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
+import httpx
 import pytest
 
 from wealtharena.config import compose
@@ -49,6 +50,16 @@ def test_attempts_end(spec):
     with pytest.raises(BusyError):
         Manners("yahoo", spec, sleep=lambda _: None).call(attempt)
     assert attempt.calls == 4
+
+
+def test_a_certificate_that_is_not_trusted_is_told_with_a_way_out(spec, monkeypatch):
+    def refuse(*_):
+        raise httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate")
+
+    monkeypatch.setattr(manners, "_whole", refuse)
+    with pytest.raises(UnreachableError, match="certificate is not one that this machine trusts") as raised:
+        Manners("fred", spec).get("CPI", "https://127.0.0.1:9/", params={})
+    assert "SSL_CERT_FILE" in raised.value.hint
 
 
 def away():

@@ -59,6 +59,21 @@ def test_what_is_stored_does_not_get_poorer_unless_that_is_meant(room: Room, how
     assert ("closes that were stored" if how == "instrument" else f"{how} that were stored") in taken.note
 
 
+@pytest.mark.parametrize(
+    ("times", "split", "taken"), [(100, 0, False), (0.01, 0, False), (100, 0.01, True), (90, 0, True)]
+)
+def test_prices_that_are_all_of_another_unit_are_refused(room: Room, times: float, split: float, taken: bool) -> None:
+    room.collect()
+    room.table = history()
+    room.table[PRICES] *= times
+    room.table.loc[615, "split"] = split
+    room.now += timedelta(days=1)
+    outcome = room.collect()
+    assert outcome.status == ("refetched" if taken else "failed")
+    assert taken or f"is {times:g} times what is stored" in outcome.cause
+    assert room.collect(refresh=True).status in ("refetched", "current")
+
+
 @pytest.mark.slow
 def test_a_name_that_was_left_out_replaces_no_longer_history(room: Room) -> None:
     """A share that was renamed had its bars under the new name; one collection without it, and the old name's few stood there."""

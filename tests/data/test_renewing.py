@@ -61,6 +61,33 @@ def test_a_bar_that_is_late_is_waited_for(room: Room) -> None:
     assert room.entry["asked_end"] == "2026-05-18"  # a halt, not a delay
 
 
+def test_a_bar_that_came_without_prices_is_waited_for(room: Room) -> None:
+    room.now = datetime(2026, 5, 18, 21, 30, tzinfo=UTC)
+    room.table.loc[room.table["timestamp"] == at("2026-05-18"), ["open", "high", "low", "close"]] = np.nan
+    room.collect(end=date(2026, 5, 18))
+    assert room.entry["asked_end"] == "2026-05-17"
+    room.table = history()
+    room.now += timedelta(hours=2)
+    assert room.collect(end=date(2026, 5, 18)).status == "refetched"
+    assert room.bars().index[-1] == at("2026-05-18")
+    assert room.collect(end=date(2026, 5, 18)).status == "current"
+
+
+def test_hours_that_are_late_are_waited_for(room: Room) -> None:
+    hours = history(pd.date_range("2026-03-01", "2026-05-19", freq="h", tz="UTC", inclusive="left"))
+    room.now = datetime(2026, 5, 19, 0, 5, tzinfo=UTC)
+    hourly: dict[str, Any] = {"asset": ("asset=crypto",), "interval": "1h", "end": date(2026, 5, 18)}
+    found = []
+    for table, later in ((hours.iloc[:-1], 0), (hours, 1), (hours, 1)):
+        room.table = table
+        room.now += timedelta(hours=later)
+        made = room.collector(**hourly)
+        status = made.collect("AAPL").status
+        entry = made.store.catalog()["bars"]["crypto/AAPL/1h"]
+        found.append((status, entry["asked_end"], entry["end"][11:13]))
+    assert found == [("new", "2026-05-17", "22"), ("updated", "2026-05-18", "23"), ("current", "2026-05-18", "23")]
+
+
 def test_an_entry_from_before_counts_the_day_of_its_fetching_as_open() -> None:
     old = {"asked_start": None, "asked_end": "2026-05-18", "fetched_at": MONDAY.isoformat()}
     assert not catalog.reaches(old, None, date(2026, 5, 18))
@@ -302,13 +329,13 @@ def test_a_macro_series_does_not_shrink_in_silence(room: Room, kept: int, status
 
     assert collect(frame).status == "new"
     room.now += timedelta(days=1)
-    outcome = collect(frame.iloc[-kept:])
+    outcome = collect(frame.iloc[:kept])
     assert outcome.status == status
     rows = len(room.collector().store.read_macro("DGS10"))
     if status == "failed":
         assert "only 5 of the 100 values" in outcome.cause
         assert rows == 100
-        assert collect(frame.iloc[-kept:], refresh=True).note == "95 of the 100 stored values are gone"
+        assert collect(frame.iloc[:kept], refresh=True).note == "95 of the 100 stored values are gone"
     else:
         assert outcome.note == "5 of the 100 stored values are gone"
         assert rows == 95

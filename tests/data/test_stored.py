@@ -276,3 +276,25 @@ def test_a_failure_with_whole_bars_does_not_speak_of_loss(tmp_path: Path) -> Non
     outcome, _ = _collect(tmp_path, answers=False)
     assert (outcome.status, outcome.cause) == ("failed", "no answer within 1 s")
     assert Store(tmp_path).is_whole("crypto", "BTC-USD", "1d")
+
+
+@pytest.mark.parametrize("lost", ["clean", "raw"])
+def test_a_file_that_cannot_be_read_is_one_line_and_ends_no_collection(tmp_path: Path, lost: str) -> None:
+    _collect(tmp_path, answers=True)
+    store = Store(tmp_path)
+    where = ("crypto", "BTC-USD", "1d")
+    path = store.processed_path(*where) if lost == "clean" else store.raw_path("crypto", "yahoo", "BTC-USD", "1d")
+    path.unlink()
+    path.mkdir()  # what no user may read is read by root
+    assert Store(tmp_path).heal().damaged == ((KEY,) if lost == "clean" else ())
+    if lost == "clean":
+        with pytest.raises(
+            DataError, match=r"BTC-USD\.parquet of the store cannot be read \(Is a directory\)"
+        ) as raised:
+            Store(tmp_path).read(*where)
+        assert raised.value.hint
+    else:
+        assert _collect(tmp_path, answers=False)[0].status == "failed"
+    path.rmdir()
+    assert _collect(tmp_path, answers=True)[0].status != "failed"
+    assert Store(tmp_path).is_whole(*where)

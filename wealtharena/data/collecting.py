@@ -108,6 +108,7 @@ class Collector:
         try:
             self._check_open("fred", series)
             frame = self._macro().releases(series)
+            frame, note = (frame, "") if other else self._with_older(series, frame)
             lacking = 0 if other else self._lost_releases(series, frame)
         except ProviderError as error:
             self._note(error)
@@ -115,7 +116,9 @@ class Collector:
         written = self.store.write_macro(series, frame, fetched_at=now, named=named)
         before = entry["rows"] if entry else 0
         status: Status = "updated" if entry else "new"
-        rows, note = written["rows"], f"{lacking} of the {before} stored values are gone" if lacking else ""
+        rows = written["rows"]
+        if lacking:
+            note = "; ".join(filter(None, [note, f"{lacking} of the {before} stored values are gone"]))
         if entry and other:
             note = f"replaces values of {entry.get('source_symbol') or series}"
         return Outcome(series, status, "fred", rows, rows - before, written["start"], written["end"], note=note)
@@ -127,6 +130,18 @@ class Collector:
         quotes = {entry["currency"] for entry in entries if entry}
         if fixings.abroad(quotes, self.asset.account_currency, self.symbols) and fixings.behind(self._clock()):
             self.lacking += filter(None, [fixings.renew(self.data)])
+
+    def _with_older(self, series: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+        """Return what was sent behind older stored values that it reaches back to no more, and what is to be said of that.
+
+        Some series are licensed to FRED for their last three or ten years only.
+        """
+        if self.options.refresh or not self._has_series(series):
+            return frame, ""
+        whole = histories.behind_older(self.store.read_macro(series), frame)
+        if whole is None:
+            return frame, ""
+        return whole, f"what fred sent begins on {frame['date'].min().date()}; the older stored values stay before it"
 
     def _lost_releases(self, series: str, frame: pd.DataFrame) -> int:
         """Return how many of the stored values a new answer lacks.

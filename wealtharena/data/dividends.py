@@ -44,9 +44,14 @@ def of_yahoo(text: str, *, daily: bool) -> list[Payout]:
 
 
 def _payout(event: dict[str, Any], zone: str, *, daily: bool) -> Payout:
+    at = _moment(event, zone, daily=daily)
+    return Payout(at, float(event["amount"]), str(event.get("currency") or ""))
+
+
+def _moment(event: dict[str, Any], zone: str, *, daily: bool) -> pd.Timestamp:
+    """Return when an event is, for daily bars its date in the venue's zone at 00:00 UTC."""
     at = pd.Timestamp(int(event["date"]), unit="s", tz="UTC").as_unit("ns")
-    day = at.tz_convert(zone).tz_localize(None).normalize().tz_localize("UTC")
-    return Payout(day if daily else at, float(event["amount"]), str(event.get("currency") or ""))
+    return at.tz_convert(zone).tz_localize(None).normalize().tz_localize("UTC") if daily else at
 
 
 def in_money_of(
@@ -95,6 +100,58 @@ def in_money_of(
         f"dividends in {', '.join(foreign)} are converted to {quote.currency} at the ECB's fixings of their ex-dates"
     )
     return table.assign(dividend=dividends), words if foreign else ""
+
+
+def carried(text: str, table: pd.DataFrame, *, daily: bool) -> pd.DataFrame:
+    """Return a table with the dividends and splits of an answer of Yahoo's on the first bar that ends after them.
+
+    Where a source has no bar on an ex-date, or none yet at the hour of the event, yfinance puts it on the bar before: the
+    cash would come to who sells at its close, and the price fall behind it. What lies behind the last bar stays.
+    """
+    answer = json.loads(text)["chart"]["result"][0]
+    zone, events = answer["meta"].get("exchangeTimezoneName") or "UTC", answer.get("events") or {}
+    stamps = pd.DatetimeIndex(table["timestamp"])
+    moved: dict[str, npt.NDArray[np.float64]] = {}
+    for column, kind in (("dividend", "dividends"), ("split", "splits")):
+        values = table[column].to_numpy(dtype=np.float64, copy=True)
+        sizes: dict[int, list[tuple[bool, float]]] = {}
+        for event in (events.get(kind) or {}).values():
+            at = _moment(event, zone, daily=daily)
+            row = int(stamps.searchsorted(at, side="right")) - 1
+            if 0 <= row < len(stamps) - 1:
+                late = bool(at >= stamps[row] + pd.Timedelta(hours=24 if daily else 1))
+                sizes.setdefault(row, []).append((late, _size(event)))
+        for row, found in sorted(sizes.items(), reverse=True):
+            _hand_on(values, row, found, product=column == "split")
+        moved[column] = values
+    return table.assign(**moved)
+
+
+def _size(event: dict[str, Any]) -> float:
+    """Return a dividend's amount, or new shares per old one; NaN for a split that is none."""
+    if "numerator" not in event:
+        return float(event["amount"])
+    return float(event["numerator"]) / float(event["denominator"]) if event["denominator"] else np.nan
+
+
+def _hand_on(values: npt.NDArray[np.float64], row: int, found: list[tuple[bool, float]], *, product: bool) -> None:
+    """Move what is late of a row's events to the next row: the share of its value that their sizes have of all."""
+    late = [size for is_late, size in found if is_late]
+    if not late:
+        return
+    if len(late) == len(found):
+        part, rest = values[row], 0.0
+    elif product:
+        part = float(np.prod(late))
+        rest = values[row] / part
+    else:
+        part = values[row] * sum(late) / sum(size for _, size in found)
+        rest = values[row] - part
+    values[row] = rest
+    if product:
+        values[row + 1] = part * (values[row + 1] or 1.0) if part else values[row + 1]
+    else:
+        values[row + 1] += part
 
 
 def _within(table: pd.DataFrame, payouts: Sequence[Payout], scale: float, *, hourly: bool) -> Sequence[Payout]:

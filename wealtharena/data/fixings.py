@@ -74,7 +74,7 @@ def renew(data: DataSpec) -> str:
     """Ask the ECB for its rates, take them into use and keep them; return in words why that was not possible, else nothing."""
     from wealtharena.data.manners import Manners
 
-    manners = Manners(_NAME, data.rates)
+    manners = Manners(_NAME, data.rates, where="data.rates")
     url = data.rates.base_url or URL
     try:
         response = manners.call(lambda: manners.get("reference rates", url, params={}))

@@ -18,6 +18,8 @@ FloatArray = npt.NDArray[np.float64]
 _MOVED: Final = pd.Timedelta(days=7)  # by which the date of a dividend or split may be corrected
 _LEAST_RETURNS: Final = 60
 _SAME_RETURNS: Final = 0.5  # rank correlation of one instrument's returns in two answers
+_UNITS: Final = (100.0, 1000.0)  # pence for pounds, fils for dinars
+_SAME_UNIT: Final = 0.01  # relative distance from them of the ratio of two answers' closes
 
 
 def overlap_start(old: RawBars, bars: int) -> pd.Timestamp:
@@ -25,6 +27,14 @@ def overlap_start(old: RawBars, bars: int) -> pd.Timestamp:
     stamps = old.table["timestamp"].sort_values()
     start: pd.Timestamp = stamps.iloc[max(len(stamps) - bars, 0)].normalize()
     return start
+
+
+def last_told(raw: RawBars) -> pd.Timestamp:
+    """Return the time of the last bar that has a close: a source may send one without, and fill it in later."""
+    stamps = raw.table["timestamp"]
+    told = stamps[raw.table["close"].notna()]
+    last: pd.Timestamp = (told if len(told) else stamps).max()
+    return last
 
 
 def since(raw: RawBars, first: pd.Timestamp) -> RawBars:
@@ -68,6 +78,26 @@ def _alike(a: pd.DataFrame, b: pd.DataFrame) -> bool:
         return False
     columns = [*PRICE_COLUMNS, "dividend", "split"]
     return bool(np.allclose(a[columns].to_numpy(), b[columns].to_numpy(), rtol=SAME, atol=0, equal_nan=True))
+
+
+def behind_older(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame | None:
+    """Return a macro series behind the stored values of dates before its first, which its source no longer sends.
+
+    None where there are no such values, or where the newer ones are not those that are stored: a series on another basis
+    has none before it.
+    """
+    first = new["date"].min()
+    older, kept = old[old["date"] < first], old[old["date"] >= first]
+    if not len(older):
+        return None
+    keys = ["date", "realtime_start"]
+    shared = kept.merge(new, on=keys, how="left", indicator=True, suffixes=("", "_now"))
+    known = shared[shared["_merge"] == "both"]
+    same = np.isclose(known["value"], known["value_now"], rtol=SAME, atol=0, equal_nan=True)
+    if not len(known) or len(known) < KEPT_SHARE * len(shared) or not same.all():
+        return None
+    whole: pd.DataFrame = pd.concat([older, new], ignore_index=True)
+    return whole
 
 
 @dataclass(frozen=True)
@@ -147,6 +177,14 @@ def check_not_poorer(old: RawBars, new: RawBars, *, columns: bool = True, named:
             "the history fetched anew moves otherwise on the same dates: the name may be another instrument's now",
             hint="the stored bars stay as they are; collect.refresh=true takes the new ones",
         )
+    if columns and (times := _other_unit(old, new)):
+        raise ProviderError(
+            new.provider,
+            new.symbol,
+            f"the history fetched anew is {times:g} times what is stored, on all dates and without a split of that size:"
+            " it may be quoted in another unit, or its currency told wrongly",
+            hint="the stored bars stay as they are; run it again later, or take the new ones by collect.refresh=true",
+        )
     for loss in losses(old, new):
         if loss.grave and (columns or loss.kind == "bars"):
             whose = f", which were asked for as {named}" if named else ""
@@ -166,6 +204,18 @@ def _is_other(old: RawBars, new: RawBars) -> bool:
     if len(a) < _LEAST_RETURNS or not (a != a[0]).any() or not (b != b[0]).any():
         return False
     return bool(pd.Series(a).rank().corr(pd.Series(b).rank()) < _SAME_RETURNS)
+
+
+def _other_unit(old: RawBars, new: RawBars) -> float:
+    """Return 100, 1000 or one divided by them where all closes that both have are so many times as high; 0 where not."""
+    a, b = _closes(old, new)
+    if old.currency != new.currency or not len(a):
+        return 0.0
+    for times in (*_UNITS, *(1 / unit for unit in _UNITS)):
+        if (np.abs(b / a / times - 1) < _SAME_UNIT).all():
+            splits = new.table["split"][new.table["split"] > 0]
+            return 0.0 if (np.abs(splits * times - 1) < _SAME_UNIT).any() else times
+    return 0.0
 
 
 def check_has_opens(old: RawBars, new: RawBars) -> None:

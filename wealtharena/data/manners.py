@@ -49,16 +49,28 @@ _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WORD: Final = re.compile(r"[!-~]+")  # what a header and a query can carry as it is
 BAD_PROXY: Final = "the environment names a proxy that cannot be used here: SOCKS, or no address"
 PROXY_HINT: Final = "set HTTPS_PROXY and ALL_PROXY to an address such as http://host:port, or unset them"
+TLS_HINT: Final = "set the clock right; behind a proxy that opens TLS let SSL_CERT_FILE name a file with its certificate and the usual ones"
 _LONGEST: Final = 240
 _SOON_SECONDS: Final = 1.0
 _LARGEST_BYTES: Final = 64 * 2**20  # of one answer; the longest series with all its vintages has a quarter of that
 
 
 class Manners:
-    """One provider's limits over one run: pace, budget, retries and the key that no message may show."""
+    """One provider's limits over one run: pace, budget, retries and the key that no message may show.
 
-    def __init__(self, provider: str, spec: MannersSpec, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    `where` is where the limits stand in the configuration, as messages name them.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        spec: MannersSpec,
+        *,
+        where: str = "data.manners",
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.provider = provider
+        self._where = where
         self.spec = spec
         self.requests = 0
         self.answers = 0
@@ -79,7 +91,7 @@ class Manners:
             RefusalError: there is none.
         """
         if self.key is None:
-            name = self.spec.key_env or "data.manners.key_env"
+            name = self.spec.key_env or f"{self._where}.key_env"
             raise RefusalError(
                 self.provider, symbol, "needs a key", hint=f"set the environment variable {name} ({where})"
             )
@@ -103,7 +115,7 @@ class Manners:
                 self.provider,
                 symbol,
                 f"the budget of {self.spec.requests_per_run} requests a run is spent",
-                hint="run it again, which fetches only what is missing, or raise data.manners.requests_per_run",
+                hint=f"run it again, which fetches only what is missing, or raise {self._where}.requests_per_run",
             )
         self.requests += 1
         self._limiter.try_acquire(self.provider)
@@ -136,6 +148,7 @@ class Manners:
 
         self.admit(symbol)
         failure, response, unreachable = "", None, False
+        hint = "check the network, then run it again"
         client = open_client(self.spec.timeout_seconds)
         if client is None:
             raise RefusalError(self.provider, symbol, BAD_PROXY, hint=PROXY_HINT)
@@ -148,14 +161,16 @@ class Manners:
         except httpx.TransportError as error:
             failure = deadline.told if deadline.over else f"the connection failed ({type(error).__name__})"
             unreachable = isinstance(error, httpx.ConnectError) and not deadline.over
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                failure, hint = "its certificate is not one that this machine trusts", TLS_HINT
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             failure = f"the answer was not readable ({type(error).__name__})"
         if response is None:
             kind = UnreachableError if unreachable else BusyError
-            raise kind(self.provider, symbol, failure, hint="check the network, then run it again")
+            raise kind(self.provider, symbol, failure, hint=hint)
         self.check_size(symbol, response.content)
         self.answers += 1
-        raise_for_busy(self.provider, symbol, response.status_code, response.headers)
+        raise_for_busy(self.provider, symbol, response.status_code, response.headers, where=self._where)
         if response.is_redirect:
             host = response.headers["location"].partition("://")[2].partition("/")[0].rpartition("@")[2]
             cause = f"sends elsewhere (HTTP {response.status_code}{', to ' if host else ''}{self.clean(host)})"
@@ -168,7 +183,7 @@ class Manners:
         """Raise ProviderError where an answer is larger than any should be."""
         if len(content) > _LARGEST_BYTES:
             cause = f"sent more than {_LARGEST_BYTES // 2**20} MiB"
-            raise ProviderError(self.provider, symbol, cause, hint="see what answers at data.manners.base_url")
+            raise ProviderError(self.provider, symbol, cause, hint=f"see what answers at {self._where}.base_url")
 
     def clean(self, text: str) -> str:
         """Return `text` on one line, without the key, anything that looks like one, and personal paths."""
@@ -278,7 +293,9 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def raise_for_busy(provider: str, symbol: str, status: int, headers: Mapping[str, str]) -> None:
+def raise_for_busy(
+    provider: str, symbol: str, status: int, headers: Mapping[str, str], *, where: str = "data.manners"
+) -> None:
     """Raise BusyError for a status that another attempt may cure: 429 and 5xx."""
     if status == 429:
         wait = retry_after(headers)
@@ -287,7 +304,7 @@ def raise_for_busy(provider: str, symbol: str, status: int, headers: Mapping[str
             provider,
             symbol,
             f"too many requests (HTTP 429{asked})",
-            hint="run it again later, or lower data.manners.requests_per_second",
+            hint=f"run it again later, or lower {where}.requests_per_second",
             retry_after=wait,
         )
     if status >= 500:

@@ -42,6 +42,23 @@ def unusable(root: Path | str, error: OSError) -> DataError:
     return DataError(told, hint="name another one: data.root=data")
 
 
+def content(path: Path) -> bytes:
+    """Return the content of a file of the store, FileNotFoundError or NotADirectoryError where there is none.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise DataError(
+            f"{label(path)} of the store cannot be read ({error.strerror})",
+            hint="see whose it is and who may read it, or move it away: the next task=collect makes or fetches it again",
+        ) from None
+
+
 def left_over(root: Path) -> Iterator[Path]:
     """Yield the temporary files of the store's own folders, and no others; the caller holds the writers' lock."""
     own = (root.glob(".catalog.json.*"), (root / "raw").rglob(".*"), root.glob("processed/*/.*"))

@@ -247,26 +247,36 @@ class Renewal:
         fetched = pd.Timestamp(raw.fetched_at)
         calendar = calendar_of(raw.symbol, self._asset, currency=raw.currency)
         if raw.interval == "1d":
-            last = raw.table["timestamp"].max()
+            last = histories.last_told(raw)
             days = calendars.sessions(calendar, fetched.date() - timedelta(days=4), fetched.date())
             waited = (d for d in days if bar_end(d, "1d", calendar) > (fetched - _LATE if d > last else fetched))
             over = min(waited, default=fetched + _LATE).date() - timedelta(days=1)
         else:
             over = min(fetched.tz_convert(zone).date() for zone in ("UTC", calendars.time_zone(calendar)))
             over -= timedelta(days=1)
+            over -= timedelta(days=_lacks_its_last_hours(raw, over, calendar))
         if raw.interval == "1d" and source is not None and source.host is None:  # asking it again costs nothing
-            over = min(over, raw.table["timestamp"].max().date())
+            over = min(over, histories.last_told(raw).date())
         return min(over, end or over)
 
     def _told_late(self, raw: RawBars, end: date | None) -> str:
         """Return in words that daily bars end some sessions before those that were over when they were fetched."""
-        fetched, last = raw.fetched_at.date(), raw.table["timestamp"].max().date()
+        fetched, last = raw.fetched_at.date(), histories.last_told(raw).date()
         if raw.interval != "1d":
             return ""
         until = min(fetched - timedelta(days=1), end or fetched)
         calendar = calendar_of(raw.symbol, self._asset, currency=raw.currency)
         lacking = len(calendars.sessions(calendar, last + timedelta(days=1), until)) if last < until else 0
         return f"the bars end on {last}, {lacking} sessions before {until}" if lacking > _SOME_SESSIONS else ""
+
+
+def _lacks_its_last_hours(raw: RawBars, day: date, calendar: str) -> bool:
+    """Return whether the bars of a market that never rests do not reach the end of a date that is over since not long."""
+    if calendar != calendars.ALWAYS or not raw.interval.endswith(("m", "h")):
+        return False
+    end = pd.Timestamp(day, tz="UTC") + pd.Timedelta(days=1)
+    told = histories.last_told(raw) + pd.Timedelta(raw.interval)
+    return bool(told < end and end > pd.Timestamp(raw.fetched_at) - _LATE)
 
 
 def _starts_within(entry: dict[str, Any], asked: Window) -> bool:

@@ -98,7 +98,7 @@ class Store:
         key = catalog.key(asset_class, symbol, interval)
         for attempt in range(2):
             try:
-                content = path.read_bytes()
+                content = places.content(path)
             except (FileNotFoundError, NotADirectoryError):
                 self.catalog()
                 raise DataError(
@@ -130,7 +130,10 @@ class Store:
         path = self.raw_path(asset_class, provider, symbol, interval)
         if entry is None or entry["provider"] != provider or not path.exists():
             return None
-        content = path.read_bytes()
+        try:
+            content = places.content(path)
+        except DataError:
+            return None
         if stored.sha256(content) != entry["raw_sha256"]:
             return None
         return stored.as_raw(stored.parse(places.label(path), content, RAW_COLUMNS, Facts))
@@ -148,7 +151,7 @@ class Store:
                 f"the store has no macro series {series}",
                 hint=f"{speech.COMMAND} task=collect data.macro.series=[{series}] with FRED_API_KEY set",
             )
-        content = path.read_bytes()
+        content = places.content(path)
         found = self._parse_macro(path, content)
         entry = self.catalog()["macro"].get(series)
         if not found.proven and (entry is None or entry["sha256"] != stored.sha256(content)):
@@ -335,8 +338,8 @@ class Store:
         for path in sorted((self.root / "processed").glob("*/*.parquet")):
             key = by_path.get(self._relative(path))
             entry = known.get(key or "")
-            content = path.read_bytes()
             try:
+                content = places.content(path)
                 bars = self._parse_bars(path, content)
             except DataError:
                 bars = None
@@ -355,8 +358,8 @@ class Store:
         found: dict[str, Any] = {}
         damaged: list[str] = []
         for path in sorted((self.root / "raw" / "macro" / "fred").glob("*.parquet")):
-            content = path.read_bytes()
             try:
+                content = places.content(path)
                 series = self._parse_macro(path, content)
             except DataError:
                 series = None

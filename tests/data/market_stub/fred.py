@@ -94,6 +94,7 @@ class FredFace:
                 )
             d["realtime_start"] = d["realtime_start"].clip(lower=rs)  # as the real service does
             lim, off = int(q.get("limit", 100000)), int(q.get("offset", 0))
+            lim = min(lim, kinds.get("fred_rows", {}).get("most", lim))
             rows = [
                 {
                     "realtime_start": x["realtime_start"],

@@ -54,6 +54,7 @@ FAULTS = {
     "av_premium": "alphavantage: premium endpoint notice, HTTP 200",
     "av_error": "alphavantage: 'Error Message', HTTP 200",
     "fred_vintages": "fred: more publication dates in the window than one answer may hold (most=2)",
+    "fred_rows": "fred: fewer values in one answer than there are, which only its count tells (most=10)",
     "cg_365": "coingecko: 10012, allowed time range exceeded, HTTP 401",
 }
 

@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -75,6 +76,28 @@ def test_full_history_of_a_share_needs_a_paid_key(make_spec, stub):
         provider_for(make_spec).fetch("ACME", date(2023, 10, 2), None, "1d")
     assert "data.start=" in raised.value.hint
     assert len(stub.log()) == 1
+
+
+@pytest.mark.parametrize("word", ["Information", "Note"])
+@pytest.mark.parametrize(
+    ("text", "error", "words"),
+    [
+        (
+            "Please contact premium@alphavantage.co if you are targeting a higher API call volume.",
+            BusyError,
+            "fewer requests",
+        ),
+        ("We are under maintenance.", ProviderError, "notice in place of bars"),
+    ],
+)
+def test_a_notice_about_no_symbol_asks_no_other_source(make_spec, stub, tmp_path, word, text, error, words):
+    path = tmp_path / "notice.json"
+    path.write_text(json.dumps({word: text}))
+    stub.stub.cfg["replay"] = {"alphavantage:BETA": str(path)}
+    spec = make_spec("stocks", "alpha_vantage")
+    with pytest.raises(ProviderError, match=words) as raised:
+        Provider(spec.data, spec.asset).fetch("BETA", None, None, "1d")
+    assert type(raised.value) is error
 
 
 @pytest.mark.parametrize(

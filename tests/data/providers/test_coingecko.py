@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -46,6 +47,51 @@ def test_hourly_closes_carry_the_start_of_their_hour_and_no_volume(make_spec, st
     assert raw.volume_unit == "none"
     day_close = raw.table.set_index("timestamp").loc[pd.Timestamp("2024-07-05 23:00", tz="UTC"), "close"]
     assert day_close == pytest.approx(COIN.loc[pd.Timestamp("2024-07-05", tz="UTC"), "close"])
+
+
+def test_a_limit_that_is_told_under_200_is_waited_for(make_spec, stub, tmp_path):
+    path = tmp_path / "limit.json"
+    path.write_text('{"status": {"error_code": 429, "error_message": "exceeded the Rate Limit"}}')
+    stub.stub.cfg["replay"] = {"coingecko:BTC-USD": str(path)}
+    with pytest.raises(BusyError, match="too many requests"):
+        provider_for(make_spec).fetch("BTC-USD", None, None, "1d")
+    assert len(stub.log()) == 3
+
+
+def test_points_in_any_order_make_the_same_hours(make_spec, stub):
+    window = ("BTC-USD", date(2024, 7, 1), date(2024, 7, 10), "1h")
+    whole = provider_for(make_spec).fetch(*window).table
+    stub.fault("coingecko", "out_of_order")
+    again = provider_for(make_spec).fetch(*window).table
+    assert not again["timestamp"].is_monotonic_increasing
+    pd.testing.assert_frame_equal(again.sort_values("timestamp", ignore_index=True), whole)
+
+
+def recorded(stub, tmp_path, points):
+    path = tmp_path / "points.json"
+    path.write_text(json.dumps({"prices": points, "total_volumes": [[at, 7.0] for at, _ in points]}))
+    stub.stub.cfg["replay"] = {"coingecko:BTC-USD": str(path)}
+
+
+def test_a_point_some_seconds_behind_midnight_is_the_close_and_that_of_now_is_none(make_spec, stub, tmp_path):
+    days = [int(day.timestamp()) * 1000 for day in pd.date_range("2024-07-01", "2024-07-17", tz="UTC")]
+    now = days[-1] + 200_000
+    recorded(stub, tmp_path, [[at + 4000, float(k)] for k, at in enumerate(days[:-1])] + [[now, 99.0]])
+    spec = make_spec("crypto", "coingecko")
+    source = Provider(spec.data, spec.asset, clock=lambda: datetime.fromtimestamp(now / 1000, UTC))
+    table = source.fetch("BTC-USD", None, None, "1d").table
+    assert table["close"].tolist() == [float(k) for k in range(16)]
+    assert table["timestamp"].iloc[-1] == pd.Timestamp("2024-07-15", tz="UTC")
+    assert (table["volume"] == 7.0).all()
+
+
+def test_of_two_points_about_one_hour_the_nearer_one_is_its_close(make_spec, stub, tmp_path):
+    end = int(NOW.timestamp()) * 1000
+    recorded(stub, tmp_path, [[end - 3_560_000, 1.0], [end - 250_000, 3.0], [end + 40_000, 2.0], [end + 200_000, 9.0]])
+    spec = make_spec("crypto", "coingecko")
+    source = Provider(spec.data, spec.asset, clock=lambda: datetime.fromtimestamp(end / 1000 + 200, UTC))
+    table = source.fetch("BTC-USD", date(2024, 7, 17), None, "1h").table
+    assert table["close"].tolist() == [1.0, 2.0]
 
 
 def test_more_than_the_free_year_is_refused_before_asking(make_spec, stub):

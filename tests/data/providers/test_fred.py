@@ -38,6 +38,24 @@ def test_more_vintages_than_one_answer_holds_are_fetched_in_parts(provider, stub
     assert len(stub.log("fred")) == 1 + 1 + math.ceil(vintages / 5)
 
 
+@pytest.mark.parametrize("vintages", [None, 5])
+def test_more_values_than_one_answer_holds_are_fetched_in_parts(provider, stub, monkeypatch, vintages):
+    whole = provider.releases("CPI")
+    monkeypatch.setattr("wealtharena.data.providers.fred._ROWS", 14)
+    stub.fault("fred", "fred_rows", most=14)  # of 24 values, without a word but their count
+    if vintages:
+        monkeypatch.setattr("wealtharena.data.providers.fred._VINTAGES", vintages)
+        stub.fault("fred", "fred_vintages", most=vintages)
+    pd.testing.assert_frame_equal(provider.releases("CPI"), whole)
+
+
+def test_one_vintage_of_more_values_than_an_answer_holds_is_refused(provider, stub):
+    stub.fault("fred", "fred_rows", most=3)
+    with pytest.raises(ProviderError, match=r"more values of .* than one answer holds") as raised:
+        provider.releases("CPI")
+    assert "data.macro.series" in raised.value.hint
+
+
 def test_as_bars_a_value_is_known_from_its_publication_on(provider):
     table = provider.fetch("CPI", None, date(2023, 4, 30), "1d").table
     # a revision of a month that is no longer the newest changes nothing
@@ -99,6 +117,14 @@ def test_a_bad_key_is_a_refusal_that_names_the_variable(provider, monkeypatch):
     with pytest.raises(RefusalError, match="does not accept the key") as raised:
         provider.releases("CPI")
     assert "FRED_API_KEY" in raised.value.hint
+
+
+def test_beside_another_source_the_limits_that_are_named_are_its_own(make_spec, stub):
+    spec = make_spec("stocks", "yahoo")
+    stub.fault("fred", "http_429")
+    with pytest.raises(BusyError) as raised:
+        Provider(spec.data, spec.asset).releases("CPI")
+    assert raised.value.hint.endswith("lower data.macro.manners.requests_per_second")
 
 
 def test_rows_in_any_order_make_the_same_series(provider, stub):

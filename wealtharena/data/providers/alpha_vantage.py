@@ -131,13 +131,14 @@ class Provider(provider.Provider):
             raise BusyError(self.name, symbol, f"sent a broken answer ({len(text)} bytes of JSON)", hint="run it again")
         for word in ("Information", "Note", "Error Message"):
             if word in content:
-                raise self._notice(symbol, str(content[word]), query["function"])
+                raise self._notice(symbol, str(content[word]), query["function"], word)
         return content
 
-    def _notice(self, symbol: str, text: str, function: str) -> ProviderError:
+    def _notice(self, symbol: str, text: str, function: str, word: str) -> ProviderError:
+        """Return what a notice amounts to; only an error message may be about the symbol, so that another source is asked."""
         told = self.manners.clean(text)
         lower = text.lower()
-        if "spreading out" in lower or "call frequency" in lower:
+        if "spreading out" in lower or "call frequency" in lower or "call volume" in lower:
             return BusyError(
                 self.name, symbol, f"asks for fewer requests a second ({told})", hint="run it again in a minute"
             )
@@ -161,6 +162,13 @@ class Provider(provider.Provider):
                 symbol,
                 f"does not accept the key ({told})",
                 hint=f"check the environment variable {self._spec.manners.key_env}",
+            )
+        if word != "Error Message":
+            return ProviderError(
+                self.name,
+                symbol,
+                f"sent a notice in place of bars ({told})",
+                hint="see what it says; run it again later",
             )
         return UnknownSymbolError(
             self.name,

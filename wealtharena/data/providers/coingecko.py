@@ -19,7 +19,7 @@ from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import provider
 from wealtharena.data.bars import RawBars, raw_table
-from wealtharena.data.manners import Manners, number
+from wealtharena.data.manners import Manners, number, raise_for_busy
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, now
 from wealtharena.errors import ProviderError
 
@@ -28,6 +28,8 @@ PAID_URL: Final = "https://pro-api.coingecko.com/api/v3"
 FREE_DAYS: Final = 365
 HOURLY_DAYS: Final = 90  # the longest window that CoinGecko cuts into hours
 _EARLIEST_MS: Final = 1_000_000_000_000  # in 2001, before there were coins
+_DAY_MS: Final = 86_400_000
+_OFF_MS: Final = 300_000
 _COINS: Final = {
     "BTC": "bitcoin",
     "ETH": "ethereum",
@@ -54,6 +56,7 @@ _COINS: Final = {
     "ATOM": "cosmos",
     "UNI": "uniswap",
     "MATIC": "matic-network",
+    "POL": "polygon-ecosystem-token",
 }
 
 
@@ -159,6 +162,8 @@ class Provider(provider.Provider):
         about = content.get("status") or (error.get("status") if isinstance(error, dict) else None) or {}
         about = about if isinstance(about, dict) else {"error_message": about}
         code, told = about.get("error_code"), self.manners.clean(str(about.get("error_message") or error or ""))
+        if code == 429:  # also under another status
+            raise_for_busy(self.name, symbol, 429, {})
         if code == 10012:
             raise ProviderError(
                 self.name,
@@ -187,26 +192,16 @@ class Provider(provider.Provider):
 
     def _table(self, symbol: str, content: dict[str, Any], interval: str) -> pd.DataFrame:
         """Return bars of points [milliseconds, value]: a point on the grid is the close of the bar that ends there."""
-        step = 86_400_000 if interval == "1d" else 3_600_000
+        step = _DAY_MS if interval == "1d" else 3_600_000
         prices = self._points(symbol, content.get("prices"))
         volumes = dict(self._points(symbol, content.get("total_volumes") or []))
-        if interval == "1d":
-            closes = [(at, value) for at, value in prices if at % step == 0]
-        else:
-            closes = [
-                (math.floor(at / step + 0.5) * step, value)
-                for at, value in prices
-                if abs(at - round(at / step) * step) < 300_000
-            ]
-            closes = [(at, value) for at, value in closes if at <= prices[-1][0] + 300_000]
-        now = int(self._clock().timestamp() * 1000)
-        closes = [(at, value) for at, value in closes if at <= now]
-        ends = np.array([at for at, _ in closes], dtype=np.int64)
+        closes = _on_grid(prices, step, now=int(self._clock().timestamp() * 1000))
+        ends = np.array([end for end, _, _ in closes], dtype=np.int64)
         frame = pd.DataFrame(
             {
                 "timestamp": pd.to_datetime(ends - step, unit="ms", utc=True),
-                "close": [value for _, value in closes],
-                "volume": [volumes.get(at, math.nan) if interval == "1d" else math.nan for at, _ in closes],
+                "close": [value for _, _, value in closes],
+                "volume": [volumes.get(at, math.nan) if interval == "1d" else math.nan for _, at, _ in closes],
             }
         )
         return raw_table(frame)
@@ -227,6 +222,27 @@ class Provider(provider.Provider):
             return found
         cause = f"sent {shown} for a point of the price chart"
         raise ProviderError(self.name, symbol, cause, hint="the stored bars stay as they are; run it again later")
+
+
+def _on_grid(points: list[tuple[int, float]], step: int, *, now: int) -> list[tuple[int, int, float]]:
+    """Return end of the bar, time and value of the points next to the ends of bars that are over, at most five minutes off.
+
+    Points of hours lie some seconds behind them. The newest point is the price of now: it ends no day that it does not
+    stand on, and no hour that another point is nearer to.
+    """
+    newest = max((at for at, _ in points), default=0)
+    near: dict[int, int] = {}
+    for at, _ in points:
+        end = math.floor(at / step + 0.5) * step
+        off = abs(at - end)
+        if off < _OFF_MS and not (off and at == newest and step == _DAY_MS):
+            near[end] = min(off, near.get(end, _OFF_MS))
+    ends = [(math.floor(at / step + 0.5) * step, at, value) for at, value in points]
+    return [
+        (end, at, value)
+        for end, at, value in ends
+        if abs(at - end) == near.get(end) and end <= min(now, newest + _OFF_MS)
+    ]
 
 
 def _milliseconds(at: object) -> int:

@@ -19,7 +19,7 @@ import pandas as pd
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
 from wealtharena.data import calendars, dividends, places, provider
-from wealtharena.data.bars import RawBars, VolumeUnit, raw_table
+from wealtharena.data.bars import RawBars, VolumeUnit, raw_table, window_mask
 from wealtharena.data.manners import Manners, raise_for_busy
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, UnreachableError, now
 from wealtharena.data.providers import _yfinance
@@ -50,7 +50,8 @@ class Provider(provider.Provider):
     ends_with_date = {"CMES": "America/New_York"}  # noqa: RUF012 - a class variable by the contract
     caveats = (
         "Yahoo Finance: prices are split-adjusted by the source, dividends are cash on the ex-date,"
-        " those in other money than the prices at the ECB's fixing of that date",
+        " those in other money than the prices at the ECB's fixing of that date; capital gains that a fund pays out are not"
+        " paid",
     )
 
     def __init__(self, spec: DataSpec, asset: AssetSpec, *, clock: Callable[[], datetime] = now) -> None:
@@ -76,6 +77,8 @@ class Provider(provider.Provider):
         calendar = calendar_of(symbol, self._asset, currency=quote.currency)
         table = self._table(symbol, frame, quote, calendar, daily=interval == "1d")
         table = self._finished(table, about, interval, calendar)
+        if interval == "1d":  # the service adds the price of now to any window
+            table = table[window_mask(table["timestamp"], start, end).to_numpy()].reset_index(drop=True)
         if table.empty:
             raise ProviderError(
                 self.name,
@@ -251,6 +254,7 @@ class Provider(provider.Provider):
             table, words = dividends.in_money_of(
                 quote, table, paid, calendar=calendar, hourly=not daily, data=self._spec
             )
+            table = dividends.carried(self._answers.last.text, table, daily=daily)
         except DataError as error:
             raise ProviderError(self.name, symbol, error.message, hint=error.hint) from error
         if words:
