@@ -129,6 +129,12 @@ def test_an_order_whose_id_is_taken_is_the_one_that_is_booked(tmp_path):
             day.broker.submit(Order("agent/test/9/3", "AAPL", 3.0))
 
 
+def test_an_order_whose_id_is_taken_is_known_where_its_last_decimals_are_not_sent(tmp_path):
+    with days(tmp_path, [[0.0]], **COIN) as day:
+        order = Order("agent/test/9/1", "BTC-USD", 0.00012345678)
+        assert [day.broker.submit(order).units for _ in range(2)] == [0.000123457] * 2
+
+
 def test_another_order_of_the_same_id_is_not_the_one_that_was_meant(tmp_path):
     """As where two machines trade one account under the same names, each in a folder of its own, at the same moment."""
     with days(tmp_path, [[-0.3]]) as day:

@@ -195,7 +195,7 @@ class AlpacaBroker:
             raise UnreachableError("alpaca: the order was answered with something else") from None
         taken = _TAKEN in refusal.message.lower()
         booked = self.order_by_client_id(order.client_id) if taken or refusal.code == _NOT_UNIQUE else None
-        if booked is not None and abs(booked.units - order.units) > _SAME * abs(order.units):
+        if booked is not None and abs(booked.units - order.units) > max(_SAME * abs(order.units), 10**-_DECIMALS):
             raise RejectedError(
                 f"alpaca: {order.symbol}: its client id is that of an order of {booked.units:+g}",
                 hint="look who else trades this account under the names paper.account and asset.agent",
@@ -214,7 +214,7 @@ class AlpacaBroker:
         return for_share(order.units, order.leg, fill=fill, daily=self._opening.daily, clock=clock)
 
     def _refusal(self, error: StatusError, order: Order) -> Exception:
-        """Return what a refusal means for the order; the window that it speaks of has small letters, unlike a symbol such as CLS."""
+        """Return what a refusal means for the order; a share such as CLS that it names is no word on a window."""
         words = re.sub(rf"\b{re.escape(self._symbols.theirs(order.symbol))}\b", "", error.message).lower()
         if error.status == 422 and ("opg" in words or "cls" in words):
             return NotYetError(f"alpaca: {error.message}")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from wealtharena.trading.situation import TOLERANCE
+
 if TYPE_CHECKING:
     from wealtharena.trading.broker import Order
 
@@ -69,8 +71,10 @@ def taken_of(one: Named, units: float) -> float:
 
     >>> taken_of(named("SPY", "etf", {}), -10.5), taken_of(named("EURUSD", "forex", {}), 10.5)
     (10.0, 10.5)
+    >>> taken_of(named("SPY", "etf", {}), 10.0 - 1e-9)  # ten, but for rounding
+    10.0
     """
-    return abs(units) if one.kind == "CASH" else float(int(abs(units) * (1.0 + 1e-12)))
+    return abs(units) if one.kind == "CASH" else float(int(abs(units) * (1.0 + TOLERANCE)))
 
 
 def order_of(one: Named, order: Order, *, account: str, auctioned: bool, at_close: bool) -> Any:
