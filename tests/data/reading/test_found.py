@@ -40,6 +40,14 @@ def test_a_date_of_another_name_is_passed_over_beside_a_plain_one(tmp_path: Path
     assert str(_first(_read(frame, tmp_path / "AAA.csv"))["timestamp"].iloc[0])[:10] == "2021-06-04"
 
 
+def test_a_date_of_another_name_stands_beside_a_time_of_day(tmp_path: Path) -> None:
+    frame = _bars(16).rename(columns={"date": "price_date"})
+    frame["price_date"], frame["time"] = frame["price_date"].iloc[0], [f"{hour:02}:00" for hour in range(16)]
+    read = _read(frame, tmp_path / "AAA.csv")
+    assert dict(read.settled[0].facts)["time column"] == "price_date and time, joined"
+    assert str(_first(read)["timestamp"].iloc[1])[:16] == "2021-06-04 01:00"
+
+
 @pytest.mark.parametrize("count", ["Index", ""])
 def test_a_count_of_rows_gives_way_to_dates_and_is_none(tmp_path: Path, count: str) -> None:
     frame = _bars().rename(columns={"date": "Start Date"})
@@ -122,7 +130,9 @@ def test_the_way_out_of_a_table_of_tickers_names_no_count_of_rows_and_reads_a_de
 def test_names_of_rows_that_r_writes_are_dates(tmp_path: Path) -> None:
     lines = _bars().to_csv(index=False, sep=";").split("\n")
     text = "\n".join([lines[0].removeprefix("date;"), *lines[1:]])
-    assert str(_first(_read(text, tmp_path / "AAA.csv"))["timestamp"].iloc[0])[:10] == "2021-06-04"
+    read = _read(text, tmp_path / "AAA.csv")
+    assert str(_first(read)["timestamp"].iloc[0])[:10] == "2021-06-04"
+    assert dict(read.settled[0].facts)["time column"] == "the first column"
     decimals = "date,close\n" + "".join(f"2024-01-{day:02},100,5\n" for day in range(2, 30))
     with pytest.raises(DataError, match="every row has 3 cells and the header 2"):
         _read(decimals, tmp_path / "BBB.csv")
