@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.data.reading.test_cases import load_written, shares
+from wealtharena.data.loading import load_panel
 from wealtharena.data.reading import Reading, read_path
 from wealtharena.data.reading.adjustment import adjustments
 from wealtharena.errors import DataError
@@ -83,6 +84,11 @@ def test_empty_rows_of_a_spreadsheet_are_no_rows(tmp_path: Path) -> None:
     path = tmp_path / "BBB.parquet"
     pd.concat([_bars(), pd.DataFrame(index=range(9), columns=_bars().columns)], ignore_index=True).to_parquet(path)
     assert len(_first(read_path(path))) == 30
+
+
+def test_a_table_of_empty_rows_alone_is_refused() -> None:
+    with pytest.raises(DataError, match="the table holds nothing in any of its 3 rows"):
+        load_panel(pd.DataFrame({"date": [None] * 3, "close": [np.nan] * 3}), asset="etf")
 
 
 def test_a_file_of_copies_of_itself_is_read_once_and_few_copies_are_left_to_the_rules(tmp_path: Path) -> None:
