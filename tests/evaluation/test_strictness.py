@@ -124,3 +124,11 @@ def test_data_that_are_asked_by_a_higher_limit_than_ships_are_told_and_by_the_sh
     assert strictness.looser_leak_test(asked(ships / 2)) == ()
     (told,) = strictness.looser_leak_test(asked(ships * 2))
     assert told.startswith("they were asked by looser limits than ship, " + name)
+
+
+def test_a_lag_that_dates_nothing_is_no_doubt():
+    """A series that was collected with its vintages is known by them, whatever its lag says."""
+    data = compose(["data.macro.series=[UNRATE]", "data.macro.lag_days.UNRATE=30"]).data
+    (told,) = strictness.looser_leak_test(data, ["macro UNRATE: no release vintages, taken as known 30 days after"])
+    assert told.startswith("UNRATE may be used before it was published, by data.macro.lag_days.UNRATE")
+    assert strictness.looser_leak_test(data, ["macro UNRATE: joined by release vintages; it stands still"]) == ()

@@ -16,6 +16,7 @@ from wealtharena.tasks.pipeline import like_cash, uncharged, unlimited
     ("words", "symbols", "said"),
     [
         (("asset=forex",), ("EURUSD", "USDJPY"), None),
+        (("asset=forex",), ("XAUUSD", "XPTUSD"), None),
         (("asset=forex",), ("EURUSD", "USDTRY"), "No carry of their own is charged, and of USDTRY it may be all"),
         (("asset=forex",), ("EURDKK", "XAUUSD"), "No carry of their own is charged, and of EURDKK"),
         (

@@ -16,6 +16,7 @@ from wealtharena.data.store import Store
 from wealtharena.errors import DataError
 
 logger = logging.getLogger(__name__)
+BY_VINTAGES: Final = "joined by release vintages"  # what the note of a series says that no lag dates
 STILL: Final = "stands still"  # what the note of a series that has ended says
 _RECENT: Final = 13  # publications whose distances tell what is usual
 _PATIENCE_DAYS: Final = 14
@@ -68,7 +69,7 @@ def known_values(
     dates = _days(rows["date"])
     if rows["realtime_start"].notna().all() and len(rows):
         published = _days(rows["realtime_start"])
-        note = f"macro {series}: joined by release vintages"
+        note = f"macro {series}: {BY_VINTAGES}"
     else:
         lag = spec.lag_days.get(series, spec.default_lag_days)
         if lag is None:

@@ -33,7 +33,8 @@ log = logging.getLogger(__name__)
 
 # Currencies whose interest was mostly within a few per cent of each other since the euro, and what pays none. A peg is not here:
 # it moves by less than its carry.
-_NEAR: Final = frozenset({"USD", "EUR", "JPY", "GBP", "CHF", "AUD", "NZD", "CAD", "SEK", "NOK", "SGD", "XAU", "XAG"})
+_NEAR: Final = frozenset({"USD", "EUR", "JPY", "GBP", "CHF", "AUD", "NZD", "CAD", "SEK", "NOK", "SGD", "XAU", "XAG",
+                         "XPT", "XPD"})  # fmt: skip
 _NAMED: Final = 5  # symbols
 _STILL: Final = 0.01  # volatility a year below which a symbol is held for its interest
 _INTEREST: Final = 0.01  # a year, more than cash earns
@@ -173,7 +174,7 @@ def doubts(
     """Return what speaks against believing a judgement of the rows from `first_row` on, as fields of `Facts`."""
     about = prepared.about
     begins = str(prepared.sealed.timestamps[first_row])[:10]
-    looser = () if about["simulated"] else looser_leak_test(spec.data)
+    looser = () if about["simulated"] else looser_leak_test(spec.data, prepared.notes)
     return {
         "leaks": (*looser, *about["leaks"], *(audit.suspicions if audit else ())),
         "hindsight": None if about["simulated"] else hindsight(spec.asset, about["symbols"], begins),

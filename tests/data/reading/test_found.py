@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.data.reading.test_cases import load_written, shares
+from wealtharena.data.loading import load_panel
 from wealtharena.data.reading import Reading, read_path
 from wealtharena.data.reading.adjustment import adjustments
 from wealtharena.errors import DataError
@@ -41,6 +42,14 @@ def test_a_date_of_another_name_is_the_time_where_no_other_column_is(tmp_path: P
 def test_a_date_of_another_name_is_passed_over_beside_a_plain_one(tmp_path: Path) -> None:
     frame = _bars().assign(as_of_date="2024-01-01", start_date="1999-12-31")
     assert str(_first(_read(frame, tmp_path / "AAA.csv"))["timestamp"].iloc[0])[:10] == "2021-06-04"
+
+
+def test_a_date_of_another_name_stands_beside_a_time_of_day(tmp_path: Path) -> None:
+    frame = _bars(16).rename(columns={"date": "price_date"})
+    frame["price_date"], frame["time"] = frame["price_date"].iloc[0], [f"{hour:02}:00" for hour in range(16)]
+    read = _read(frame, tmp_path / "AAA.csv")
+    assert dict(read.settled[0].facts)["time column"] == "price_date and time, joined"
+    assert str(_first(read)["timestamp"].iloc[1])[:16] == "2021-06-04 01:00"
 
 
 @pytest.mark.parametrize("count", ["Index", ""])
@@ -78,6 +87,11 @@ def test_empty_rows_of_a_spreadsheet_are_no_rows(tmp_path: Path) -> None:
     path = tmp_path / "BBB.parquet"
     pd.concat([_bars(), pd.DataFrame(index=range(9), columns=_bars().columns)], ignore_index=True).to_parquet(path)
     assert len(_first(read_path(path))) == 30
+
+
+def test_a_table_of_empty_rows_alone_is_refused() -> None:
+    with pytest.raises(DataError, match="the table holds nothing in any of its 3 rows"):
+        load_panel(pd.DataFrame({"date": [None] * 3, "close": [np.nan] * 3}), asset="etf")
 
 
 def test_a_file_of_copies_of_itself_is_read_once_and_few_copies_are_left_to_the_rules(tmp_path: Path) -> None:
@@ -125,7 +139,9 @@ def test_the_way_out_of_a_table_of_tickers_names_no_count_of_rows_and_reads_a_de
 def test_names_of_rows_that_r_writes_are_dates(tmp_path: Path) -> None:
     lines = _bars().to_csv(index=False, sep=";").split("\n")
     text = "\n".join([lines[0].removeprefix("date;"), *lines[1:]])
-    assert str(_first(_read(text, tmp_path / "AAA.csv"))["timestamp"].iloc[0])[:10] == "2021-06-04"
+    read = _read(text, tmp_path / "AAA.csv")
+    assert str(_first(read)["timestamp"].iloc[0])[:10] == "2021-06-04"
+    assert dict(read.settled[0].facts)["time column"] == "the first column"
     decimals = "date,close\n" + "".join(f"2024-01-{day:02},100,5\n" for day in range(2, 30))
     with pytest.raises(DataError, match="every row has 3 cells and the header 2"):
         _read(decimals, tmp_path / "BBB.csv")

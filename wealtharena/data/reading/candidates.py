@@ -9,6 +9,7 @@ import pandas as pd
 
 from wealtharena.data.reading.aliases import DATES_TOO
 from wealtharena.data.reading.columns import is_nameless, plain
+from wealtharena.data.reading.stamps import clock
 from wealtharena.data.reading.words import HOW_TO_NAME
 from wealtharena.errors import DataError
 
@@ -16,7 +17,7 @@ _DATES_TOO: Final = frozenset(map(plain, DATES_TOO.split()))
 
 
 def likely(columns: list[tuple[str, pd.Series]], where: str) -> list[tuple[str, pd.Series]]:
-    """Return the columns that may hold the times: those whose names dates of other things have, only where they are all there is; no two have one name.
+    """Return the columns that may hold the times: those whose names dates of other things have, only where no other holds a date; no two have one name.
 
     Raises:
         DataError: there is none but a column without a name that counts the rows.
@@ -27,7 +28,9 @@ def likely(columns: list[tuple[str, pd.Series]], where: str) -> list[tuple[str, 
             f"{where} has no column for timestamp: {columns[0][0] or 'its first column'} counts its rows",
             hint=HOW_TO_NAME,
         )
-    return _told_apart([item for item in times if plain(item[0]) not in _DATES_TOO] or times)
+    usual = [item for item in times if plain(item[0]) not in _DATES_TOO]
+    dated = len(usual) == len(times) or any(clock(values) is None for _, values in usual)  # else a time of day alone
+    return _told_apart(usual if dated else times)
 
 
 def _told_apart(columns: list[tuple[str, pd.Series]]) -> list[tuple[str, pd.Series]]:

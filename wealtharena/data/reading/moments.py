@@ -79,7 +79,7 @@ def time_of_rows(
     words_behind = next(((label, behind[label]) for label in used if label in behind), None)
     found = zones.placed(found, used, zone, symbols, ledger, words_behind)
     others = [label or "the first column" for label, _ in columns if label not in used]
-    shown = " and ".join(used) + (", joined" if len(used) > 1 else "")
+    shown = " and ".join(label or "the first column" for label in used) + (", joined" if len(used) > 1 else "")
     ledger.settle("time column", shown + (f" (not {', '.join(others)})" if others else ""))
     ledger.settle("stamps", found.form + ("" if found.zoned else ", no zone written"))
     return found

@@ -158,8 +158,8 @@ def _check_no_strangers(
         raise DataError(
             f"{ledger.name} has no column of symbols, and {unlike.sum()} of its {len(frame)} rows have the time of another"
             " one and other figures",
-            hint="call the column that says whose they are symbol, or keep one security in a file of its own;"
-            " in Python pd.concat({name: table, ...}, names=['symbol']) does",
+            hint="call the column that says whose they are symbol, or keep one security in a file of its own, with one row of each time;"
+            " in Python pd.concat({name: table, ...}, names=['symbol']) names them",
         )
 
 

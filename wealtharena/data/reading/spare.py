@@ -7,10 +7,15 @@ import pandas as pd
 
 from wealtharena.data.reading.settled import Ledger
 from wealtharena.data.reading.stamps import IntArray, Stamps
+from wealtharena.errors import DataError
 
 
 def without_empty(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
-    """Return a table without rows that hold nothing in any cell; they count neither as rows nor as left out."""
+    """Return a table without rows that hold nothing in any cell; they count neither as rows nor as left out.
+
+    Raises:
+        DataError: there is no other row.
+    """
     if not frame.shape[1]:
         return frame
     empty = _is_empty(frame.iloc[:, 0])
@@ -20,6 +25,10 @@ def without_empty(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
         empty[empty] = _is_empty(frame.iloc[empty, place])
     if not empty.any():
         return frame
+    if empty.all():
+        raise DataError(
+            f"{ledger.name} holds nothing in any of its {len(frame)} rows", hint="pass one row a bar and symbol"
+        )
     ledger.rows -= int(empty.sum())
     ledger.settle("empty rows", f"{int(empty.sum())}, passed over")
     return frame[~empty].reset_index(drop=True)
