@@ -88,3 +88,5 @@ def test_volume_that_is_left_out_is_a_doubt(words, told):
     panel = random_panel(np.random.default_rng(0), bars=20, simulated=False)
     assert bool(unlimited(compose(words), panel)) is told
     assert unlimited(compose(words), replace(panel, simulated=True)) is None
+    lacking = replace(panel, notes=("a.csv: the file has no column for open, high, low, volume",))
+    assert unlimited(compose(words), lacking) is None, "nothing is left out of a file that has none"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,6 +19,7 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data.panel import Panel
 from wealtharena.data.quality import left_in
 from wealtharena.data.reading.adjustment import CONTAINED
+from wealtharena.data.reading.settled import LACKS
 from wealtharena.envs import baselines
 from wealtharena.envs.market import bars_without_price, resolve_fill
 from wealtharena.errors import DataError
@@ -233,6 +235,8 @@ def unlimited(spec: ExperimentSpec, panel: Panel) -> str | None:
         or spec.data.source != "files"
         or spec.data.volume_unit != "none"
     ):
+        return None
+    if any(re.search(rf"{LACKS}.*\bvolume\b", note) for note in panel.notes):
         return None
     return (
         "Volume is left out (data.volume_unit=none), so that no order is too large, none is cut and none moves a price"

@@ -12,7 +12,7 @@ import pandas as pd
 
 from wealtharena.data.reading import words
 from wealtharena.data.reading.aliases import ALIASES, TICKERS_TOO
-from wealtharena.data.reading.settled import Ledger
+from wealtharena.data.reading.settled import LACKS, Ledger
 from wealtharena.data.reading.words import HOW_TO_NAME, Meaning
 from wealtharena.data.reading.zones import without_word
 from wealtharena.errors import DataError
@@ -186,7 +186,7 @@ def columns_by_role(frame: pd.DataFrame, ledger: Ledger) -> dict[str, list[tuple
     volumes = set(_VOLUMES) & set(found)
     lacking = [role for role in ("open", "high", "low") if role not in found] + ([] if volumes else ["volume"])
     if lacking:
-        ledger.note(f"the file has no column for {', '.join(lacking)}")
+        ledger.note(f"{LACKS} {', '.join(lacking)}")
     _state(found, ledger)
     _say_unpaid(frame, passed if "dividend" in found or "adjclose" not in found else [], found.get("dividend"), ledger)
     if passed:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import pandas as pd
 
 from wealtharena.data.reading import words
 from wealtharena.errors import DataError
+
+LACKS: Final = "the file has no column for"  # a note begins so
 
 
 @dataclass(frozen=True)
