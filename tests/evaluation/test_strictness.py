@@ -4,6 +4,7 @@ import pytest
 
 from wealtharena.config import compose
 from wealtharena.config.specs.runs import VerdictSpec
+from wealtharena.data import macro
 from wealtharena.data.quality import left_in
 from wealtharena.evaluation import strictness
 
@@ -129,6 +130,11 @@ def test_data_that_are_asked_by_a_higher_limit_than_ships_are_told_and_by_the_sh
 def test_a_lag_that_dates_nothing_is_no_doubt():
     """A series that was collected with its vintages is known by them, whatever its lag says."""
     data = compose(["data.macro.series=[UNRATE]", "data.macro.lag_days.UNRATE=30"]).data
-    (told,) = strictness.looser_leak_test(data, ["macro UNRATE: no release vintages, taken as known 30 days after"])
+    (told,) = strictness.looser_leak_test(data)
     assert told.startswith("UNRATE may be used before it was published, by data.macro.lag_days.UNRATE")
-    assert strictness.looser_leak_test(data, ["macro UNRATE: joined by release vintages; it stands still"]) == ()
+    assert strictness.looser_leak_test(data, vintages=["UNRATE"]) == ()
+
+
+def test_notes_say_which_series_have_vintages():
+    notes = ["macro UNRATE: joined by release vintages; it stands still", "macro DFF: no release vintages, taken as"]
+    assert macro.by_vintages(["UNRATE", "DFF"], notes) == {"UNRATE"}

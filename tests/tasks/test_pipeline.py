@@ -207,7 +207,9 @@ def test_a_search_that_saw_bars_of_the_test_window_speaks_against_it(last, simul
     found = spec.zoo.model_copy(update={"study": "zoo_a", "dates": (date(2010, 1, 1), last)})
     about = {"leaks": [], "survivors": 1.0, "simulated": simulated, "symbols": spec.asset.universe.symbols}
     stamps = np.datetime64("2020-01-01", "ns") + np.arange(60) * np.timedelta64(1, "D")
-    prepared = SimpleNamespace(about=about, sealed=SimpleNamespace(timestamps=stamps), uncharged=None, faults=())
+    prepared = SimpleNamespace(
+        about=about, sealed=SimpleNamespace(timestamps=stamps), uncharged=None, faults=(), notes=()
+    )
     said = doubts(spec.model_copy(update={"zoo": found}), prepared, first_row=31)["searched"]
     assert ("zoo_a" in (said or "")) is told
 
@@ -231,7 +233,9 @@ def test_a_leak_test_by_looser_limits_than_ship_says_so(typed, simulated, told):
     spec = compose([*typed])
     about = {"leaks": [], "survivors": 1.0, "simulated": simulated, "symbols": spec.asset.universe.symbols}
     stamps = np.datetime64("2020-01-01", "ns") + np.arange(60) * np.timedelta64(1, "D")
-    prepared = SimpleNamespace(about=about, sealed=SimpleNamespace(timestamps=stamps), uncharged=None, faults=())
+    prepared = SimpleNamespace(
+        about=about, sealed=SimpleNamespace(timestamps=stamps), uncharged=None, faults=(), notes=()
+    )
     assert doubts(spec, prepared, first_row=31)["leaks"] == told
 
 

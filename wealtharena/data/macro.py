@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -16,7 +17,7 @@ from wealtharena.data.store import Store
 from wealtharena.errors import DataError
 
 logger = logging.getLogger(__name__)
-BY_VINTAGES: Final = "joined by release vintages"  # what the note of a series says that no lag dates
+_BY_VINTAGES: Final = "joined by release vintages"  # what the note of a series says that no lag dates
 STILL: Final = "stands still"  # what the note of a series that has ended says
 _RECENT: Final = 13  # publications whose distances tell what is usual
 _PATIENCE_DAYS: Final = 14
@@ -57,6 +58,12 @@ def join(panel: Panel, data: DataSpec, *, source: Source | None = None) -> Panel
     )
 
 
+def by_vintages(series: Sequence[str], notes: Iterable[str]) -> frozenset[str]:
+    """Return which series were joined by their release vintages, by the notes of a panel."""
+    said = tuple(notes)
+    return frozenset(one for one in series if any(note.startswith(f"macro {one}: {_BY_VINTAGES}") for note in said))
+
+
 def known_values(
     frame: pd.DataFrame, timestamps: npt.NDArray[np.datetime64], spec: MacroSpec, series: str
 ) -> tuple[FloatArray, str]:
@@ -69,7 +76,7 @@ def known_values(
     dates = _days(rows["date"])
     if rows["realtime_start"].notna().all() and len(rows):
         published = _days(rows["realtime_start"])
-        note = f"macro {series}: {BY_VINTAGES}"
+        note = f"macro {series}: {_BY_VINTAGES}"
     else:
         lag = spec.lag_days.get(series, spec.default_lag_days)
         if lag is None:

@@ -12,7 +12,6 @@ from wealtharena.config.paths import conf_dir
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec, QualitySpec
 from wealtharena.config.specs.runs import EvaluationSpec, VerdictSpec
-from wealtharena.data.macro import BY_VINTAGES
 
 # Each limit by the direction in which it is stricter; of the last ones a longer list.
 HIGHER: Final = (
@@ -72,11 +71,11 @@ def looser(rules: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def looser_leak_test(data: DataSpec, notes: Collection[str] = ()) -> tuple[str, ...]:
+def looser_leak_test(data: DataSpec, *, vintages: Collection[str] = ()) -> tuple[str, ...]:
     """Return, in words, by what looser limits than ship the data were asked whether they know the future; nothing where by none.
 
     A macro series without vintages is known by `lag_days` later than what it describes, and sooner it was not published;
-    `notes` on the data say which have vintages.
+    `vintages` names those that have some.
     """
     packaged = _packaged("data", "auto")
     shipped, lags = packaged["quality"], packaged["macro"]["lag_days"]
@@ -85,10 +84,8 @@ def looser_leak_test(data: DataSpec, notes: Collection[str] = ()) -> tuple[str, 
     told = [f"they were asked by looser limits than ship, {', '.join(found)}"] if found else []
     least = min(lags.values())  # of what is published every day
     for series in data.macro.series:
-        if any(note.startswith(f"macro {series}: {BY_VINTAGES}") for note in notes):
-            continue
         lag = data.macro.lag_days.get(series, data.macro.default_lag_days)
-        if lag is not None and lag < lags.get(series, least):
+        if series not in vintages and lag is not None and lag < lags.get(series, least):
             said = _beside(f"data.macro.lag_days.{series}", lag, lags.get(series, least))
             told.append(f"{series} may be used before it was published, by {said}")
     return tuple(told)

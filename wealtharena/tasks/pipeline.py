@@ -16,6 +16,7 @@ from wealtharena.config import config_hash
 from wealtharena.config.composition import chosen_on, members_of
 from wealtharena.config.specs.asset import LITTLE, AssetSpec
 from wealtharena.config.specs.experiment import ExperimentSpec
+from wealtharena.data import macro
 from wealtharena.data.panel import Panel
 from wealtharena.data.quality import left_in
 from wealtharena.data.reading.adjustment import CONTAINED
@@ -176,7 +177,8 @@ def doubts(
     """Return what speaks against believing a judgement of the rows from `first_row` on, as fields of `Facts`."""
     about = prepared.about
     begins = str(prepared.sealed.timestamps[first_row])[:10]
-    looser = () if about["simulated"] else looser_leak_test(spec.data, prepared.notes)
+    vintages = macro.by_vintages(spec.data.macro.series, prepared.notes)
+    looser = () if about["simulated"] else looser_leak_test(spec.data, vintages=vintages)
     return {
         "leaks": (*looser, *about["leaks"], *(audit.suspicions if audit else ())),
         "hindsight": None if about["simulated"] else hindsight(spec.asset, about["symbols"], begins),
