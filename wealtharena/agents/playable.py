@@ -30,7 +30,7 @@ def require_policies(policies: Sequence[Policy], *, layout: Callable[[], Observa
             raise ConfigError(asked, hint="give what else they take a default")
         if not isinstance(policy.name, str) or not policy.name:
             raise ConfigError(f"a policy's name is {policy.name!r}", hint='give it one in text, such as "mine"')
-        if isinstance(policy, NetworkPolicy | EnsemblePolicy):
+        if isinstance(policy, Trained):
             reader_of(policy, layout())
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from wealtharena.agents.foresight import targets_of
 from wealtharena.agents.playable import reader_of
-from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Policy
+from wealtharena.agents.policy import Policy, Trained
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.runs import EvaluationSpec
 from wealtharena.envs import baselines
@@ -118,7 +118,7 @@ class Backtest:
         policy, market = self.pieces[index].policy, self.markets[index]
         policy.reset()
         targets: Targets = policy.act
-        if isinstance(policy, NetworkPolicy | EnsemblePolicy):
+        if isinstance(policy, Trained):
             policy = reader_of(policy, market.layout)
             targets = targets_of(policy, market, start=segment.start, stop=segment.stop)
         if delay_bars:

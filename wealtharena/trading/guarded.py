@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from wealtharena.agents.playable import reader_of
-from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy, Policy
+from wealtharena.agents.policy import Policy, Trained
 from wealtharena.config.specs.env import EnvSpec
 from wealtharena.config.specs.risk import RiskSpec
 from wealtharena.envs.market import Market, bars_without_price
@@ -31,7 +31,7 @@ class GuardedBacktest(Backtest):
     def _piece(self, index: int, segment: Segment, cost_factor: float, delay_bars: int) -> Trajectory:
         policy, market = self.pieces[index].policy, self.markets[index]
         policy.reset()
-        if isinstance(policy, NetworkPolicy | EnsemblePolicy):
+        if isinstance(policy, Trained):
             policy = reader_of(policy, market.layout)
         told: list[tuple[str, Intervention]] = []
         steps, targets = _walk(

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from wealtharena.agents.policy import EnsemblePolicy, NetworkPolicy
+from wealtharena.agents.policy import EnsemblePolicy, Trained
 from wealtharena.errors import WealthArenaError
 from wealtharena.features.panel import Scaler
 from wealtharena.prediction.agent import AnswerLimits, unfit
@@ -81,7 +81,7 @@ class Served:
 class Checkpoint:
     """A checkpoint that need not be promoted: the policy of its backtest, to the last bit."""
 
-    policy: NetworkPolicy | EnsemblePolicy
+    policy: Trained
 
     @property
     def scaler(self) -> Scaler:

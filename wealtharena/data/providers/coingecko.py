@@ -231,13 +231,12 @@ def _on_grid(points: list[tuple[int, float]], step: int, *, now: int) -> list[tu
     stand on, and no hour that another point is nearer to.
     """
     newest = max((at for at, _ in points), default=0)
+    ends = [(math.floor(at / step + 0.5) * step, at, value) for at, value in points]
     near: dict[int, int] = {}
-    for at, _ in points:
-        end = math.floor(at / step + 0.5) * step
+    for end, at, _ in ends:
         off = abs(at - end)
         if off < _OFF_MS and not (off and at == newest and step == _DAY_MS):
             near[end] = min(off, near.get(end, _OFF_MS))
-    ends = [(math.floor(at / step + 0.5) * step, at, value) for at, value in points]
     return [
         (end, at, value)
         for end, at, value in ends

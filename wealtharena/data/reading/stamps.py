@@ -88,9 +88,8 @@ def parse(values: pd.Series, where: str) -> Stamps:
     empty = np.asarray(text.str.lower().isin(["", "nan", "nat", "none", "null", "<na>"]), dtype=bool)
     if empty.any():
         raise _no_stamp(np.flatnonzero(empty[codes]), where)
-    if text.str.fullmatch(
-        _YEAR_LAST
-    ).all():  # 31012024 or, its first nought lost, 1022024; no epoch and no 20240131 ends so
+    # 31012024 or, its first nought lost, 1022024; no epoch and no 20240131 ends so
+    if text.str.fullmatch(_YEAR_LAST).all():
         text = text.str.replace(_YEAR_LAST, r"\1-\2-\3", regex=True)
     text, calendar = in_common_era(text)
     if text.str.fullmatch(r"-?[0-9]+(\.[0-9]*)?").all() and not text.str.fullmatch(_POINTED).all():
