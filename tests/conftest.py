@@ -16,6 +16,7 @@ import pytest
 from tests import screens
 
 OWN = ("WANDB_", "HYDRA_", "WEALTHARENA_", "APCA_")  # how a person's own variables begin
+LONG = 200  # letters of a value that names a test
 NAMES = {
     "FRED_API_KEY",
     "ALPHAVANTAGE_API_KEY",
@@ -68,6 +69,11 @@ def pytest_configure(config: pytest.Config) -> None:
         from tests import interpreted
 
         interpreted.install(config)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name long values by their argument: all workers have to collect one list, and an archive may tell when it was made."""
+    return argname if isinstance(val, (str, bytes)) and len(val) > LONG else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

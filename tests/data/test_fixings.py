@@ -45,7 +45,9 @@ def zipped(rates, *, columns=True):
     lines = table.to_csv(na_rep="N/A", header=columns).splitlines()
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("eurofxref-hist.csv", "".join(f"{line},\n" for line in lines))
+        archive.writestr(
+            zipfile.ZipInfo("eurofxref-hist.csv"), "".join(f"{line},\n" for line in lines), zipfile.ZIP_DEFLATED
+        )
     return made.getvalue()
 
 
