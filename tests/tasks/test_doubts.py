@@ -1,10 +1,12 @@
 """What may be all of a result, and was charged, credited or limited by nobody."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.data.reading.test_cases import load_written, shares
 from tests.envs.markets import random_panel
 from wealtharena.config import compose
 from wealtharena.errors import ConfigError
@@ -85,8 +87,24 @@ def test_bills_beside_cash_that_earns_nothing_are_a_doubt(words, volatility, rat
 )
 def test_volume_that_is_left_out_is_a_doubt(words, told):
     """An account of a trillion was filled as one of a thousand, and the rule about orders that are cut had none to see."""
-    panel = random_panel(np.random.default_rng(0), bars=20, simulated=False)
+    panel = random_panel(np.random.default_rng(0), bars=20, simulated=False, volume_left_out=True)
     assert bool(unlimited(compose(words), panel)) is told
     assert unlimited(compose(words), replace(panel, simulated=True)) is None
-    lacking = replace(panel, notes=("a.csv: the file has no column for open, high, low, volume",))
+    lacking = replace(panel, volume_left_out=False)
     assert unlimited(compose(words), lacking) is None, "nothing is left out of a file that has none"
+
+
+def test_what_a_verdict_asks_for_is_not_found_in_the_name_of_a_file(tmp_path: Path) -> None:
+    """Notes name the file, and a name may say what is told of files that hold dividends, or no volume."""
+    bars, words = shares(bars=700), ("asset=etf", "asset.limits.long_only=false")
+    for name in ("prices contain the dividends, which are not paid again.csv", "the file has no column for volume.csv"):
+        panel = load_written(bars, tmp_path / name)
+        assert not panel.dividends_in_prices
+        assert "has no dividends" in str(uncharged(compose(words).asset, panel))
+        assert not panel.volume_left_out
+        left_out = load_written(bars, tmp_path / name, volume_unit="none")
+        assert left_out.volume_left_out
+        told = unlimited(compose([*words, "data=files", "data.volume_unit=none", "data.path=bars.csv"]), left_out)
+        assert str(told).startswith("Volume is left out")
+    bare = load_written(bars.drop(columns="volume"), tmp_path / "bare.csv", volume_unit="none")
+    assert not bare.volume_left_out

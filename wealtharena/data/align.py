@@ -253,6 +253,10 @@ def _panel(
         simulated=simulated,
         volume_unit=unit,
         has_dividends=bool((dividends != 0).any()),
+        dividends_in_prices=any(item.bars.adjusted == "all" for item in series),
+        volume_left_out=any(
+            item.bars.volume_unit == "none" and bool((item.bars.table["volume"] > 0).any()) for item in series
+        ),
         notes=tuple(dict.fromkeys([*notes, *said])),
         quoted_in=tuple(item.bars.currency for item in series),
     )

@@ -138,6 +138,8 @@ class Panel(ReadOnly):
     simulated: bool
     volume_unit: Literal["units", "account", "none"] = "none"
     has_dividends: bool = False
+    dividends_in_prices: bool = False  # of a symbol, which pays them no second time
+    volume_left_out: bool = False  # a symbol's stands in the bars, and counts nothing that is known
     macro: FloatArray | None = None  # [T, M] values known at the close of each bar
     macro_names: tuple[str, ...] = ()
     cash: FloatArray | None = None  # [T] what cash earns a year from each close on, a share, known then; None: undated

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,8 +18,6 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data import macro
 from wealtharena.data.panel import Panel
 from wealtharena.data.quality import left_in
-from wealtharena.data.reading.adjustment import CONTAINED
-from wealtharena.data.reading.settled import LACKS
 from wealtharena.envs import baselines
 from wealtharena.envs.market import bars_without_price, resolve_fill
 from wealtharena.errors import DataError
@@ -231,14 +228,7 @@ def unlimited(spec: ExperimentSpec, panel: Panel) -> str | None:
 
     Of currencies nobody knows one, and none is asked for.
     """
-    if (
-        panel.simulated
-        or spec.asset.market == "forex"
-        or spec.data.source != "files"
-        or spec.data.volume_unit != "none"
-    ):
-        return None
-    if any(re.search(rf"{LACKS}.*\bvolume\b", note) for note in panel.notes):
+    if panel.simulated or spec.asset.market == "forex" or spec.data.volume_unit != "none" or not panel.volume_left_out:
         return None
     return (
         "Volume is left out (data.volume_unit=none), so that no order is too large, none is cut and none moves a price"
@@ -271,8 +261,8 @@ def like_cash(asset: AssetSpec, panel: Panel, folds: Sequence[Fold]) -> str | No
 
 
 def _lacks_dividends(asset: AssetSpec, panel: Panel) -> bool:
-    contained = any(CONTAINED in note for note in panel.notes)
-    return asset.market in ("stocks", "etf") and not (panel.has_dividends or contained or panel.simulated)
+    there = panel.has_dividends or panel.dividends_in_prices or panel.simulated
+    return asset.market in ("stocks", "etf") and not there
 
 
 def untrained(panel: Panel, folds: Sequence[Fold]) -> tuple[str, ...]:

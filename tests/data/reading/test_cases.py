@@ -124,6 +124,7 @@ def _with_dividends(*, contained: bool) -> pd.DataFrame:
 def test_dividends_that_the_prices_contain_are_not_paid_again(tmp_path: Path) -> None:
     adjusted = load_written(_with_dividends(contained=True), tmp_path / "history.csv")
     assert not adjusted.has_dividends
+    assert adjusted.dividends_in_prices
     assert any("contain the dividends" in note for note in adjusted.notes)
     traded = load_written(_with_dividends(contained=False), tmp_path / "traded.csv")
     assert traded.dividends.sum() > 10

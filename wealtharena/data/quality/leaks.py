@@ -21,6 +21,7 @@ from wealtharena.errors import DataError
 LEAST_BARS: Final = 60
 WINDOW: Final = 250
 NAMED: Final = 10  # sightings that a panel keeps
+REPAIRED: Final = "leaking bars repaired: each close is the next bar's open, and orders fill at the next close"
 PRICES: Final = ("open", "high", "low", "close", "volume")
 Numbers = tuple[Sequence[Number], npt.NDArray[Any]]  # names and values, or what is new in them, [T, N]
 
@@ -44,8 +45,7 @@ def leaking_bars(table: pd.DataFrame, context: Context) -> Detection | None:
     )
     if _fault(repaired, series_sightings(repaired, spec), spec) is not None:
         return Detection(everything, found)
-    note = "leaking bars repaired: each close is the next bar's open, and orders fill at the next close"
-    return Detection(everything, found, repaired, note=note)
+    return Detection(everything, found, repaired, note=REPAIRED)
 
 
 def _fault(table: pd.DataFrame, sightings: Sequence[Sighting], spec: QualitySpec) -> str | None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from wealtharena.data.bars import Bars, RawBars
+from wealtharena.data.quality.leaks import REPAIRED
 from wealtharena.evaluation.audit.findings import Finding
 from wealtharena.evaluation.audit.subject import Asking, first_moved
 
@@ -26,7 +27,7 @@ def repair(state: Asking, name: str, raw: Sequence[RawBars]) -> Finding | None:
                 other = _returns(state.subject.repair(replace(series, table=changed.reset_index(drop=True))))
                 both = clean.index.intersection(other.index)
                 # A repaired leaking bar closes at the next open, by design: its row is decided on a bar later.
-                both = both[both < known] if any("leaking" in note for note in whole.notes) else both[both <= known]
+                both = both[both < known] if REPAIRED in whole.notes else both[both <= known]
                 moved = first_moved(clean[both].to_numpy(), other[both].to_numpy())
                 if moved:
                     stamp = pd.Timestamp(both[moved[0]])
