@@ -11,6 +11,7 @@ from wealtharena.agents.off_policy.recording import recording
 from wealtharena.agents.off_policy.replay import Replay, Transitions
 from wealtharena.agents.off_policy.soft_actor_critic import squashed
 from wealtharena.agents.rollout import Rollout
+from wealtharena.config import plugins
 from wealtharena.envs.actions import Weights
 from wealtharena.envs.baselines import equal_weight
 from wealtharena.errors import ConfigError, TrainingError
@@ -80,6 +81,28 @@ def test_a_liquidated_account_has_no_future_in_the_targets() -> None:
     seen = torch.randn(4, bench.market.layout.size)
     batch = Transitions(seen, torch.zeros(4, 3), torch.arange(4.0), seen, torch.zeros(4))
     assert update.targets(batch, torch.tensor(0.1)).squeeze(-1).tolist() == [0.0, 1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(("beyond", "limit"), [(-6.0, -5.0), (2.0, 1.0)])
+def test_a_spread_that_has_left_its_limits_comes_back_and_is_learned(beyond: float, limit: float) -> None:
+    bench = worlds.bench(worlds.spec("algo=sac"))
+    update = sac.build(bench).update
+    seen = torch.randn(4, bench.market.layout.size)
+    batch = Transitions(seen, torch.zeros(4, 3), torch.arange(4.0), seen, torch.zeros(4))
+    update.network.log_std.data.fill_(beyond)
+    update.step(batch)
+    assert update.network.log_std.tolist() == [limit] * 3
+    update.step(batch)
+    assert update.network.log_std.grad.all()
+
+
+@pytest.mark.parametrize("name", ["bc", "marwil", "iql"])
+def test_a_recording_without_noise_does_not_drive_the_spread_to_nothing(name: str) -> None:
+    job = worlds.spec(f"algo={name}", "algo.record=cash", "algo.noise=0", "algo.updates=1", "algo.batch=8")
+    engine = plugins.load("agents.algorithms", name).build(worlds.bench(job))
+    engine.network().log_std.data.fill_(-9.0)
+    engine.iterate()
+    assert engine.network().log_std.tolist() == [-4.0] * 3
 
 
 def test_a_recording_is_the_baseline_on_the_training_rows_and_survives_the_disk(tmp_path) -> None:
