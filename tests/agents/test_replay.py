@@ -146,6 +146,13 @@ def test_a_recording_of_other_settings_is_refused(tmp_path: Path, changes: tuple
 
 
 @pytest.mark.slow
+def test_a_recording_that_cannot_be_written_says_what_else_can_be_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    bench = worlds.bench(worlds.spec("algo=bc", "algo.passes=1", f"algo.dataset={tmp_path}/file/made.npz"))
+    with pytest.raises(TrainingError, match=r"made\.npz cannot be written: .*; .*algo\.dataset=null"):
+        recording(bench, bench.spec.algo)
+
+
 def test_a_recording_of_rows_that_are_not_trained_on_is_refused_whatever_the_seed_and_algorithm(tmp_path: Path) -> None:
     words = ("algo.passes=2", f"algo.dataset={tmp_path / 'kept.npz'}")
     job = worlds.spec("algo=bc", *words)
