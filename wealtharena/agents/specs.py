@@ -258,7 +258,10 @@ class SoftSpec(OffPolicySpec, NoisySpec):
 
     initial_alpha: float = Field(gt=0, description="temperature: what a unit of entropy is worth in reward")
     alpha_learning_rate: float = Field(ge=0, le=1, description="0 keeps the temperature")
-    target_entropy: float = Field(description="of the action, for each symbol; -1 is a spread of about 0.09 in weight")
+    target_entropy: float = Field(
+        le=0.6,
+        description="of the action, for each symbol; -1 is a spread of about 0.09 in weight, 0.68 the most there is",
+    )
 
     def check(self, spec: ExperimentSpec, *, action: str) -> None:
         """Raise ConfigError also for a spread to begin with that cannot be learned from."""

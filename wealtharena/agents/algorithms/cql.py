@@ -22,7 +22,7 @@ class AlgorithmSpec(OfflineSpec):
     name: Literal["cql"]
     initial_alpha: float = Field(gt=0, description="temperature: what a unit of entropy is worth in reward")
     alpha_learning_rate: float = Field(ge=0, le=1, description="0 keeps the temperature")
-    target_entropy: float = Field(description="of the action, for each symbol")
+    target_entropy: float = Field(le=0.6, description="of the action, for each symbol")
     conservatism: float = Field(ge=0, description="weight of the penalty on actions that the recording lacks")
     samples: int = Field(ge=1, le=64, description="actions drawn for the penalty, of each kind")
 
