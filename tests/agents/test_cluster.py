@@ -249,7 +249,8 @@ def test_a_ray_that_cannot_start_is_told_in_a_line_whatever_it_raises(monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("named", "meant"), [("", None), ("some/where", "{}/some/where"), ("/some/where", "/some/where")]
+    ("named", "meant"),
+    [("", None), ("some/where", "{}/some/where"), ("~/where", "/home/of/where"), ("/some/where", "/some/where")],
 )
 def test_a_ray_that_starts_here_means_one_folder_wherever_its_processes_work(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, named: str, meant: str | None
@@ -258,6 +259,7 @@ def test_a_ray_that_starts_here_means_one_folder_wherever_its_processes_work(
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     found: list[str | None] = []
     monkeypatch.setattr(ray, "init", lambda **_: found.extend(map(os.environ.get, ("RAY_TMPDIR", "TMPDIR"))))
+    monkeypatch.setenv("HOME", "/home/of")
     monkeypatch.setenv("RAY_TMPDIR", named)
     monkeypatch.setenv("TMPDIR", named)
     cluster.connect(compose(["compute.num_cpus=1"]).compute)

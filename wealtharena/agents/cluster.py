@@ -134,7 +134,7 @@ def _settle_temporary_folder() -> None:
     """Let Ray's processes, which work in folders of their own, mean one folder by a path from here, and none by a variable without a value."""
     for name in ("RAY_TMPDIR", "TMPDIR"):
         if os.environ.get(name):
-            os.environ[name] = str(Path(os.environ[name]).absolute())
+            os.environ[name] = os.path.abspath(os.path.expanduser(os.environ[name]))  # noqa: PTH100, PTH111  # nobody may have no home
         else:
             os.environ.pop(name, None)
 
