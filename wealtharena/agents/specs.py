@@ -108,7 +108,7 @@ class OnPolicySpec(NoisySpec):
     gae_lambda: float = Field(ge=0, le=1, description="1 trusts measured rewards only, 0 the value network only")
     rollout_steps: int = Field(ge=2, description="environment steps an iteration, over all environments")
     epochs: int = Field(ge=1, le=100, description="passes over a rollout")
-    minibatch: int | None = Field(ge=1, description="steps; null takes the whole rollout")
+    minibatch: int | None = Field(ge=1, description="steps at most; null takes the whole rollout")
     clip: float | None = Field(
         gt=0, lt=1, description="largest change of the probability ratio, as a share; null: none"
     )

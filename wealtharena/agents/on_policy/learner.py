@@ -288,7 +288,7 @@ class PPOUpdate:
     def _epoch(self, batch: Batch, order: Tensor, size: int, totals: Tensor) -> tuple[Tensor, int]:
         """Learn from the rows in this order, adding to `totals`; return the sum of KL estimates and the minibatches made.
 
-        Rows that `size` does not divide are in none the fewer: minibatches are as nearly of one size as they can be.
+        Where `size` does not divide the rows, minibatches are smaller, as nearly of one size as can be: none is left out.
         Where the GPU has no room for a minibatch, it and all that follow are half as large, once a training.
         """
         rows, kl, made, start = len(order), torch.zeros((), device=totals.device), 0, 0
