@@ -248,6 +248,37 @@ def test_a_ray_that_cannot_start_is_told_in_a_line_whatever_it_raises(monkeypatc
                 cluster.connect(compute.model_copy(update={"address": address}))
 
 
+@pytest.mark.parametrize(
+    ("named", "meant"),
+    [("", None), ("some/where", "{}/some/where"), ("~/where", "/home/of/where"), ("/some/where", "/some/where")],
+)
+def test_a_ray_that_starts_here_means_one_folder_wherever_its_processes_work(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, named: str, meant: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    found: list[str | None] = []
+    monkeypatch.setattr(ray, "init", lambda **_: found.extend(map(os.environ.get, ("RAY_TMPDIR", "TMPDIR"))))
+    monkeypatch.setenv("HOME", "/home/of")
+    monkeypatch.setenv("RAY_TMPDIR", named)
+    monkeypatch.setenv("TMPDIR", named)
+    cluster.connect(compose(["compute.num_cpus=1"]).compute)
+    assert found == [meant and meant.format(tmp_path)] * 2
+
+
+def test_a_folder_that_ray_may_not_write_to_is_named_with_what_names_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**_: object) -> None:
+        raise PermissionError(13, "Permission denied", "/tmp/ray/session_latest")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp")
+    with pytest.raises(
+        TrainingError, match=r"cannot be used: /tmp/ray/session_latest \(Permission denied\); .*RAY_TMPDIR=<"
+    ):
+        cluster.connect(compose(["compute.num_cpus=1"]).compute)
+
+
 @pytest.fixture
 def building(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[BaseException], object]]:
     """Return what builds an algorithm and is met by an error; what it leaves of Ray's own settings is put back."""

@@ -127,6 +127,11 @@ def test_sac_leaves_units_out_of_its_actor_and_goes_on_by_the_seed() -> None:
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
+        (("algo=sac", "model.initial_log_std=-6"), "model.initial_log_std=-6: algo=sac keeps the log spread"),
+        (("algo=tqc", "env.action=tilt", "algo.tilt_log_std=2"), "algo.tilt_log_std=2: algo=tqc keeps the log spread"),
+        (("algo=sac", "algo.target_entropy=1"), "algo.target_entropy=1 must be at most 0.6"),
+        (("algo=cql", "algo.target_entropy=0.7"), "algo.target_entropy=0.7 must be at most 0.6"),
+        (("algo=cql", "model.initial_log_std=1.5"), "model.initial_log_std=1.5: algo=cql keeps the log spread"),
         (("model=mlp", "algo.dropout=0.1"), "algo.dropout=0.1 leaves out units of model=shared only"),
         (("env.action=weights", "algo.reward_less_anchor=true"), "needs an anchor, and env.action=weights has none"),
         (("algo.common_starts=3", "compute.envs=8"), "algo.common_starts=3 does not divide the 8 environments"),

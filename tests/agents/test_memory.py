@@ -56,6 +56,12 @@ def test_more_processes_or_threads_than_the_machine_can_have_are_refused(
     asking.check(compose([*typed, "compute.address=somewhere:6379"]))  # of which this machine knows nothing
 
 
+@pytest.mark.parametrize("address", ["local", "http://127.0.0.1:8265", "https://head:8265"])
+def test_what_is_no_address_of_a_cluster_is_refused_with_one_that_is(address: str) -> None:
+    with pytest.raises(ConfigError, match=f"compute.address={address} .*; .*compute.address="):
+        asking.check(compose(["compute=cluster", f"compute.address='{address}'"]))
+
+
 def test_processes_and_threads_that_fit_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "usable_bytes", lambda: 16 * GIB)
     monkeypatch.setattr(memory, "usable_cores", lambda: 1)

@@ -224,6 +224,24 @@ def test_a_reward_that_is_not_a_number_is_caught_in_the_same_iteration() -> None
         driver._learner.update_rollouts([rollout], env_steps=0)
 
 
+def test_every_row_is_learned_from_where_minibatches_do_not_divide_a_rollout(monkeypatch) -> None:
+    network, rollout, settings = parts("algo.minibatch=150", "algo.target_kl=null")
+    counting = Full(room=256)
+    monkeypatch.setattr(learning, "ppo_loss", counting)
+    PPOUpdate(network, settings).update([rollout], env_steps=256)
+    assert counting.sizes == [128, 128] * settings.epochs
+
+
+def test_what_values_explain_does_not_hang_on_which_errors_count() -> None:
+    found = []
+    for clip in ("null", "1e-4"):
+        network, rollout, settings = parts("algo.minibatch=null", "algo.epochs=1", f"algo.value_clip={clip}")
+        found.append(PPOUpdate(network, settings).update([rollout], env_steps=256))
+    plain, clipped = found
+    assert clipped["value_loss"] <= 1e-4 < plain["value_loss"]
+    assert clipped["explained_variance"] == pytest.approx(plain["explained_variance"])
+
+
 def test_without_clipping_and_with_one_epoch_the_gradient_is_that_of_a2c() -> None:
     network, rollout, settings = parts(
         "algo.clip=null", "algo.epochs=1", "algo.minibatch=null", "algo.value_coefficient=0"

@@ -11,6 +11,7 @@ from wealtharena.agents.off_policy.recording import recording
 from wealtharena.agents.off_policy.replay import Replay, Transitions
 from wealtharena.agents.off_policy.soft_actor_critic import squashed
 from wealtharena.agents.rollout import Rollout
+from wealtharena.config import plugins
 from wealtharena.envs.actions import Weights
 from wealtharena.envs.baselines import equal_weight
 from wealtharena.errors import ConfigError, TrainingError
@@ -82,6 +83,28 @@ def test_a_liquidated_account_has_no_future_in_the_targets() -> None:
     assert update.targets(batch, torch.tensor(0.1)).squeeze(-1).tolist() == [0.0, 1.0, 2.0, 3.0]
 
 
+@pytest.mark.parametrize(("beyond", "limit"), [(-6.0, -5.0), (2.0, 1.0)])
+def test_a_spread_that_has_left_its_limits_comes_back_and_is_learned(beyond: float, limit: float) -> None:
+    bench = worlds.bench(worlds.spec("algo=sac"))
+    update = sac.build(bench).update
+    seen = torch.randn(4, bench.market.layout.size)
+    batch = Transitions(seen, torch.zeros(4, 3), torch.arange(4.0), seen, torch.zeros(4))
+    update.network.log_std.data.fill_(beyond)
+    update.step(batch)
+    assert update.network.log_std.tolist() == [limit] * 3
+    update.step(batch)
+    assert update.network.log_std.grad.all()
+
+
+@pytest.mark.parametrize("name", ["bc", "marwil", "iql"])
+def test_a_recording_without_noise_does_not_drive_the_spread_to_nothing(name: str) -> None:
+    job = worlds.spec(f"algo={name}", "algo.record=cash", "algo.noise=0", "algo.updates=1", "algo.batch=8")
+    engine = plugins.load("agents.algorithms", name).build(worlds.bench(job))
+    engine.network().log_std.data.fill_(-9.0)
+    engine.iterate()
+    assert engine.network().log_std.tolist() == [-4.0] * 3
+
+
 def test_a_recording_is_the_baseline_on_the_training_rows_and_survives_the_disk(tmp_path) -> None:
     target = tmp_path / "momentum.npz"
     job = worlds.spec("algo=bc", "algo.passes=2", "algo.record=equal_weight", f"algo.dataset={target}")
@@ -123,6 +146,13 @@ def test_a_recording_of_other_settings_is_refused(tmp_path: Path, changes: tuple
 
 
 @pytest.mark.slow
+def test_a_recording_that_cannot_be_written_says_what_else_can_be_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    bench = worlds.bench(worlds.spec("algo=bc", "algo.passes=1", f"algo.dataset={tmp_path}/file/made.npz"))
+    with pytest.raises(TrainingError, match=r"made\.npz cannot be written: .*; .*algo\.dataset=null"):
+        recording(bench, bench.spec.algo)
+
+
 def test_a_recording_of_rows_that_are_not_trained_on_is_refused_whatever_the_seed_and_algorithm(tmp_path: Path) -> None:
     words = ("algo.passes=2", f"algo.dataset={tmp_path / 'kept.npz'}")
     job = worlds.spec("algo=bc", *words)

@@ -6,6 +6,7 @@ from wealtharena.errors import ConfigError, TrainingError
 from wealtharena.training.callbacks import Callbacks
 
 MODULE = """
+import os
 told = []
 
 class Watch:
@@ -32,6 +33,12 @@ class Broken:
 class Ends:
     def on_validation(self, record):
         raise SystemExit(0)
+
+class Goes:
+    def __init__(self):
+        os.chdir("/")
+    def on_iteration(self, record):
+        os.chdir("/")
 
 class Unmade:
     def __init__(self):
@@ -80,6 +87,15 @@ def test_what_a_callback_writes_into_a_record_is_in_nobody_elses(module: str) ->
 def test_what_is_no_callback_is_refused_before_training(module: str, name: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         Callbacks.of([name.format(module)])
+
+
+def test_a_callback_that_goes_elsewhere_takes_nobody_along(module: str) -> None:
+    """A ledger by a relative path would begin anew there, with no trial in it."""
+    here = Path.cwd()
+    callbacks = Callbacks.of([f"{module}:Goes"])
+    assert Path.cwd() == here
+    callbacks.on_iteration({})
+    assert Path.cwd() == here
 
 
 def test_what_a_callback_raises_names_it(module: str) -> None:

@@ -96,6 +96,7 @@ def _start(compute: ComputeSpec, quiet: dict[str, Any]) -> None:
     if compute.address is None:
         _require_addresses(resource.getrlimit(resource.RLIMIT_AS)[0])
         _require_loopback()
+        _settle_temporary_folder()
         _bring_token()
         cpus = compute.num_cpus or max(usable_cores(), compute.runners + compute.learners + 1)
         try:
@@ -127,6 +128,15 @@ def _require_loopback() -> None:
             f"Ray cannot start: this machine does not reach itself at 127.0.0.1 ({error.strerror or error})",
             hint="bring its loopback up (ip link set lo up), or choose compute=local without a search, which needs none",
         ) from error
+
+
+def _settle_temporary_folder() -> None:
+    """Let Ray's processes, which work in folders of their own, mean one folder by a path from here, and none by a variable without a value."""
+    for name in ("RAY_TMPDIR", "TMPDIR"):
+        if os.environ.get(name):
+            os.environ[name] = os.path.abspath(os.path.expanduser(os.environ[name]))  # noqa: PTH100, PTH111  # nobody may have no home
+        else:
+            os.environ.pop(name, None)
 
 
 def _bring_token() -> None:
@@ -284,8 +294,13 @@ def require_actors(*, runners: int = 0, learners: int = 0, on_gpu: bool = False)
 
 
 def _not_started(error: Exception) -> TrainingError:
+    told = "RAY_TMPDIR" if os.environ.get("RAY_TMPDIR") else "TMPDIR"  # as Ray takes them
+    if isinstance(error, OSError) and error.filename:
+        return TrainingError(
+            f"Ray cannot start: its folder of temporary files cannot be used: {error.filename} ({error.strerror})",
+            hint=f"give one that can be written to, with a short path: {told}=<folder>",
+        )
     if "AF_UNIX" in str(error):
-        told = "RAY_TMPDIR" if os.environ.get("RAY_TMPDIR") else "TMPDIR"  # as Ray takes them
         return TrainingError(
             "Ray cannot start: the folder of temporary files is too deep for its sockets: "
             f"{os.environ.get(told) or tempfile.gettempdir()}",

@@ -98,10 +98,13 @@ def _weights(model: ModelSpec, inputs: int) -> int:
 def check_processes(spec: ExperimentSpec) -> None:
     """Raise ConfigError where the threads, or the processes that Ray would start here, are more than this machine can have.
 
+    And where `compute.address` names no cluster.
+
     A cluster has what its machines have: it is asked once it answers (`cluster.require_actors`).
     """
     compute, cores = spec.compute, usable_cores()
     if compute.address is not None:
+        _check_address(compute.address)
         return
     if compute.torch_threads > _CROWD * cores:
         raise ConfigError(
@@ -128,6 +131,20 @@ def check_processes(spec: ExperimentSpec) -> None:
                 f"and {cores} core{'s' * (cores > 1)}",
                 hint=f"lower {key}, about one a core, or choose compute=cluster with the address of one that has more",
             )
+
+
+def _check_address(address: str) -> None:
+    """Raise ConfigError for what Ray takes for an address and is none of a cluster: it would start one by rules of its own."""
+    if address == "local":
+        raise ConfigError(
+            "compute.address=local names no cluster: a Ray of this machine starts where no address is given",
+            hint="choose compute=workers, or compute.address=null",
+        )
+    if address.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"compute.address={address} is where a cluster shows its page and takes jobs, and no address to join it by",
+            hint="give the head's own, compute.address=<head>:6379, or compute.address=auto on one of its machines",
+        )
 
 
 def check_room(spec: ExperimentSpec, layout: ObservationLayout, bars: int, *, at_once: int = 1) -> None:

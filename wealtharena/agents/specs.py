@@ -45,6 +45,7 @@ def _without_ray(spec: ExperimentSpec) -> dict[str, str]:
 
 # copies of the weights of two critics that learn and of two that follow, as `weights_kept` counts
 CRITICS_KEPT: Final = 2 * (4 + 1)
+SOFT_LOG_STD: Final = (-5.0, 1.0)  # between which a soft actor's log spread stays
 VALUE_ROWS = 4096  # of one pass for values: large enough for the matrix product, small enough for the cache
 
 
@@ -107,7 +108,7 @@ class OnPolicySpec(NoisySpec):
     gae_lambda: float = Field(ge=0, le=1, description="1 trusts measured rewards only, 0 the value network only")
     rollout_steps: int = Field(ge=2, description="environment steps an iteration, over all environments")
     epochs: int = Field(ge=1, le=100, description="passes over a rollout")
-    minibatch: int | None = Field(ge=1, description="steps; null takes the whole rollout")
+    minibatch: int | None = Field(ge=1, description="steps at most; null takes the whole rollout")
     clip: float | None = Field(
         gt=0, lt=1, description="largest change of the probability ratio, as a share; null: none"
     )
@@ -206,6 +207,19 @@ class _Batched:
         return self.copied(apart=True)
 
 
+def require_soft_spread(spec: ExperimentSpec, *, action: str) -> None:
+    """Raise ConfigError where a soft actor would begin with a spread outside of what it learns within."""
+    key, asked = "model.initial_log_std", spec.model.initial_log_std
+    if action == "tilt" and isinstance(spec.algo, NoisySpec) and spec.algo.tilt_log_std is not None:
+        key, asked = "algo.tilt_log_std", spec.algo.tilt_log_std
+    least, most = SOFT_LOG_STD
+    if not least <= asked <= most:
+        raise ConfigError(
+            f"{key}={asked:g}: algo={spec.algo.name} keeps the log spread of its actions between {least:g} and {most:g}",
+            hint=f"try {key}={min(max(asked, least), most):g}",
+        )
+
+
 class OffPolicySpec(_Batched, DiscountedSpec):
     """What every off-policy algorithm is asked for."""
 
@@ -244,7 +258,15 @@ class SoftSpec(OffPolicySpec, NoisySpec):
 
     initial_alpha: float = Field(gt=0, description="temperature: what a unit of entropy is worth in reward")
     alpha_learning_rate: float = Field(ge=0, le=1, description="0 keeps the temperature")
-    target_entropy: float = Field(description="of the action, for each symbol; -1 is a spread of about 0.09 in weight")
+    target_entropy: float = Field(
+        le=0.6,
+        description="of the action, for each symbol; -1 is a spread of about 0.09 in weight, 0.68 the most there is",
+    )
+
+    def check(self, spec: ExperimentSpec, *, action: str) -> None:
+        """Raise ConfigError also for a spread to begin with that cannot be learned from."""
+        super().check(spec, action=action)
+        require_soft_spread(spec, action=action)
 
     def weights_kept(self, *, recurrent: bool) -> int:
         """Return those of an actor and two critics that learn, and of two that follow them."""

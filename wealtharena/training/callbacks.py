@@ -7,12 +7,13 @@ there, and is called in the process that drives the training:
     on_validation(record)   after each validation backtest: `env_step` and the measures of that window
     on_end(run)             once, with the content of run.json, however the run has ended
 
-It watches and decides nothing: it is shown a copy, what it returns is not looked at, and the configuration's hash does not know it. What it raises
-ends the run with an error that names it, resumable.
+It watches and decides nothing: it is shown a copy, what it returns is not looked at, the working folder is afterwards what
+it was, and the configuration's hash does not know it. What it raises ends the run with an error that names it, resumable.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib
 import sys
@@ -56,7 +57,8 @@ class Callbacks:
             if function is None:
                 continue
             try:
-                function(copy.deepcopy(dict(record)))
+                with contextlib.chdir(Path.cwd()):
+                    function(copy.deepcopy(dict(record)))
             except (Exception, SystemExit) as error:
                 raise TrainingError(
                     f"train.callbacks: {name}.{method} raised {type(error).__name__}: {error}",
@@ -89,7 +91,8 @@ def _found(name: str, then: Callable[[Any], Any]) -> Any:
     if here not in sys.path:
         sys.path.append(here)
     try:
-        return then(getattr(importlib.import_module(module), attribute))
+        with contextlib.chdir(here):
+            return then(getattr(importlib.import_module(module), attribute))
     except (Exception, SystemExit) as error:  # whatever a stranger's module does
         plain = isinstance(error, ImportError | AttributeError | TypeError)
         raise ConfigError(

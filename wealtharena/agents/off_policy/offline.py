@@ -16,7 +16,7 @@ from wealtharena.agents.networks import Network
 from wealtharena.agents.off_policy.engine import Update, UpdateState
 from wealtharena.agents.off_policy.recording import recording
 from wealtharena.agents.off_policy.replay import Transitions
-from wealtharena.agents.off_policy.soft_actor_critic import SACSettings, SACUpdate, build_critics, squashed
+from wealtharena.agents.off_policy.soft_actor_critic import SACSettings, SACUpdate, build_critics, keep_spread, squashed
 from wealtharena.agents.optimizer import Adam, clip, polyak
 from wealtharena.agents.specs import OfflineSpec
 
@@ -114,8 +114,7 @@ class ImitationUpdate:
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         clip(self.parameters, self.max_grad_norm)
         self.optimizer.step()
-        assert self.network.log_std is not None
-        self.network.log_std.data.clamp_(min=SMALLEST_LOG_STD)
+        keep_spread(self.network, SMALLEST_LOG_STD)
         return torch.stack([loss.detach(), log_prob.detach().mean(), value_loss.detach()])
 
 
@@ -188,5 +187,6 @@ class IQLUpdate:
         loss.backward()
         clip(self.parameters, self.max_grad_norm)
         self.optimizer.step()
+        keep_spread(self.network, SMALLEST_LOG_STD)
         polyak(self.target, self.critics, self.tau)
         return torch.stack([loss, critic_loss, value_loss, actor_loss]).detach()

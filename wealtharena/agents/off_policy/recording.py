@@ -50,7 +50,7 @@ class Recording:
 def recording(bench: Workbench, algo: OfflineSpec) -> Recording:
     """Return the recording that the algorithm asks for: read from `dataset`, or played and, where named, written there.
 
-    TrainingError where the file is no recording, or one of other bars, rows or settings: its rows may be those that this
+    TrainingError where the file cannot be written, is no recording, or one of other bars, rows or settings: its rows may be those that this
     run is tested on.
     """
     if algo.dataset is not None and Path(algo.dataset).exists():
@@ -61,8 +61,14 @@ def recording(bench: Workbench, algo: OfflineSpec) -> Recording:
     if algo.dataset is not None:
         content: dict[str, Any] = {name: getattr(made, name) for name in COLUMNS}
         content[_ORIGIN] = np.array(json.dumps(_origin(bench, algo)))
-        with atomic_path(Path(algo.dataset)) as temporary, temporary.open("wb") as handle:
-            np.savez_compressed(handle, **content)
+        try:
+            with atomic_path(Path(algo.dataset)) as temporary, temporary.open("wb") as handle:
+                np.savez_compressed(handle, **content)
+        except OSError as error:
+            raise TrainingError(
+                f"algo.dataset={algo.dataset} cannot be written: {error.strerror or error}",
+                hint="name a file where there is room and permission, or algo.dataset=null, which keeps it in memory",
+            ) from error
     return made
 
 

@@ -19,6 +19,7 @@ from wealtharena.agents.networks.network import PER_SYMBOL
 from wealtharena.agents.off_policy.replay import Transitions
 from wealtharena.agents.optimizer import Adam, clip, polyak
 from wealtharena.agents.process import seeded
+from wealtharena.agents.specs import SOFT_LOG_STD
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,20 @@ def squashed(network: Network, observation: Tensor, noise: Tensor) -> tuple[Tens
     """Return tanh(mean + std * noise) [B, A] and its log-probability [B] (Haarnoja et al. 2018, appendix C)."""
     assert network.log_std is not None
     raw = network.actor(observation)
-    log_std = torch.clamp(network.log_std, -5.0, 1.0).expand_as(raw)
+    log_std = network.log_std.expand_as(raw)
     before = raw + torch.exp(log_std) * noise
     gaussian = -0.5 * noise * noise - log_std - 0.5 * math.log(2.0 * math.pi)
     correction = 2.0 * (math.log(2.0) - before - functional.softplus(-2.0 * before))
     return torch.tanh(before), (gaussian - correction).sum(dim=-1)
+
+
+def keep_spread(network: Network, least: float, most: float = math.inf) -> None:
+    """Bring the log spread back between two limits.
+
+    One that is cut where it is used has no slope beyond them, and would never come back; nor would who explores know of it.
+    """
+    assert network.log_std is not None
+    network.log_std.data.clamp_(least, most)
 
 
 class SACUpdate:
@@ -86,6 +96,7 @@ class SACUpdate:
     def __init__(self, bench: Workbench, settings: SACSettings) -> None:
         self.settings = settings
         self.network = bench.network_factory(critic=False)()
+        keep_spread(self.network, *SOFT_LOG_STD)  # what was saved before it was kept may lie outside
         self.critics = build_critics(bench, quantiles=settings.quantiles)
         self.target = copy.deepcopy(self.critics).requires_grad_(False)
         self.log_alpha = nn.ParameterList([nn.Parameter(torch.tensor(math.log(settings.initial_alpha)))])
@@ -162,6 +173,7 @@ class SACUpdate:
             parameter.grad = gradient
         clip(self.actor_parameters, self.settings.max_grad_norm)
         self.actor_optimizer.step()
+        keep_spread(self.network, *SOFT_LOG_STD)
         entropy = -log_prob.detach().mean()
         if self.settings.alpha_learning_rate:
             self.log_alpha[0].grad = self.log_alpha[0].detach().exp() * (entropy - self.entropy)

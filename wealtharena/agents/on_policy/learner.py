@@ -207,7 +207,7 @@ def take(batch: Batch, rows: Tensor) -> Batch:
 
 
 def ppo_loss(network: Network, batch: Batch, settings: PPOSettings) -> tuple[Tensor, Tensor]:
-    """Return the loss and, detached, [policy loss, value loss, entropy, KL estimate, clipped share]."""
+    """Return the loss and, detached, [policy loss, value loss, entropy, KL estimate, clipped share, squared value error]."""
     starts = batch.starts if batch.starts is not None else batch.advantages
     embedding = network.unroll(batch.observations, batch.states, starts)
     parameters, values = network.both_of(embedding)
@@ -217,14 +217,13 @@ def ppo_loss(network: Network, batch: Batch, settings: PPOSettings) -> tuple[Ten
     surrogate = settings.objective(ratio, batch.advantages, settings.clip)
     _check_surrogate(surrogate, ratio)
     error = torch.square(values - batch.targets)
-    if settings.value_clip is not None:
-        error = torch.clamp(error, max=settings.value_clip)
-    policy_loss, value_loss = -surrogate.mean(), error.mean()
+    counted = error if settings.value_clip is None else torch.clamp(error, max=settings.value_clip)
+    policy_loss, value_loss = -surrogate.mean(), counted.mean()
     loss = policy_loss + settings.value_coefficient * value_loss - settings.entropy_coefficient * entropy
     with torch.no_grad():
         kl = (ratio - 1.0 - log_ratio).mean()
         share = (torch.abs(ratio - 1.0) > (settings.clip or math.inf)).float().mean()
-        detail = torch.stack([policy_loss, value_loss, torch.as_tensor(entropy), kl, share])
+        detail = torch.stack([policy_loss, value_loss, torch.as_tensor(entropy), kl, share, error.mean()])
     return loss, detail
 
 
@@ -269,7 +268,7 @@ class PPOUpdate:
         axis = 0 if batch.starts is None else 1
         rows = batch.advantages.shape[axis]
         per_row = 1 if batch.starts is None else batch.starts.shape[0]
-        totals = torch.zeros(6, device=batch.advantages.device)
+        totals = torch.zeros(7, device=batch.advantages.device)
         count = 0
         for _ in range(settings.epochs):
             order = torch.randperm(rows, generator=self.generator).to(totals.device)
@@ -289,19 +288,22 @@ class PPOUpdate:
     def _epoch(self, batch: Batch, order: Tensor, size: int, totals: Tensor) -> tuple[Tensor, int]:
         """Learn from the rows in this order, adding to `totals`; return the sum of KL estimates and the minibatches made.
 
+        Where `size` does not divide the rows, minibatches are smaller, as nearly of one size as can be: none is left out.
         Where the GPU has no room for a minibatch, it and all that follow are half as large, once a training.
         """
         rows, kl, made, start = len(order), torch.zeros((), device=totals.device), 0, 0
-        while start + size <= rows:
+        while start < rows:
+            left = -(-(rows - start) // size)
+            stop = start - (start - rows) // left
             try:
-                detail = self._minibatch(batch if size == rows else take(batch, order[start : start + size]))
+                detail = self._minibatch(batch if size == rows else take(batch, order[start:stop]))
             except torch.OutOfMemoryError as error:
                 if self.halved or size == 1:
                     raise no_room(f"a minibatch of {size} rows") from error
             else:
                 totals += detail
                 kl += detail[4]
-                made, start = made + 1, start + size
+                made, start = made + 1, stop
                 continue
             size = self._halve(size)  # outside of the handler, which keeps what did not fit
         return kl, made
@@ -331,9 +333,10 @@ class PPOUpdate:
     def _record(self, means: Tensor, batch: Batch, rate: float) -> dict[str, float]:
         check_finite(means[0], self.parameters, updates=self.updates)
         names = ("loss", "policy_loss", "value_loss", "entropy", "kl", "clipped_share")
-        record = {name: float(value) for name, value in zip(names, means, strict=True)}
+        *found, error = (float(value) for value in means)
+        record = dict(zip(names, found, strict=True))
         variance = float(batch.targets.var(correction=0))
-        record["explained_variance"] = 1.0 - record["value_loss"] / variance if variance > 1e-12 else 0.0
+        record["explained_variance"] = 1.0 - error / variance if variance > 1e-12 else 0.0
         record["learning_rate"] = rate
         if self.network.log_std is not None:
             record["action_std"] = float(self.network.log_std.detach().exp().mean())
