@@ -11,7 +11,7 @@ import pytest
 
 from tests.reporting.made_up import figures, record, report_data, walk
 from wealtharena.reporting import head, report, tables
-from wealtharena.reporting.charts import paths, shape
+from wealtharena.reporting.charts import shape
 from wealtharena.reporting.data import ReportData
 from wealtharena.reporting.svg import Size
 from wealtharena.reporting.words import finite
@@ -338,21 +338,6 @@ def test_a_fill_at_a_close_is_not_told_as_at_the_begin_of_a_long_bar(fill: str, 
     html = report.render(dataclasses.replace(data, run=run, held=held))
     assert ("a bar’s end, a fill at the open of its beginning<" in html) is (fill == "next_open" and held)
     assert ("a bar’s end, as a fill is<" in html) is (fill == "next_close")
-
-
-def test_the_rolling_sharpe_ratio_is_that_of_each_window() -> None:
-    path = walk("agent", seed=8, bars=300)
-    found = paths.rolling(path, 60, 0.0001)
-    assert np.isnan(found[:59]).all()
-    for end in (60, 150, 300):
-        window = path.returns[end - 60 : end] - 0.0001
-        assert found[end - 1] == pytest.approx(window.mean() / window.std(ddof=1) * 365**0.5, rel=1e-9)
-
-
-def test_the_rolling_sharpe_ratio_of_months_is_of_two_years_and_not_of_six_returns() -> None:
-    path = walk("agent", seed=8, bars=120)
-    windows = {n: paths.rolling_bars(dataclasses.replace(path, bars_per_year=n)) for n in (12.0, 52.0, 75.0, 365.0)}
-    assert windows == {12.0: 24, 52.0: 26, 75.0: 38, 365.0: 40}
 
 
 def test_the_boxes_of_small_returns_have_two_edges() -> None:

@@ -4,10 +4,10 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wealtharena.reporting import svg, words
+from wealtharena.reporting import marks, svg, words
 from wealtharena.reporting.svg import Canvas, Scale, Size
 
 
@@ -29,14 +29,14 @@ def test_labels_with_room_stay_where_they_are() -> None:
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-0.037, 0.052), (3.0, 12_000.0), (-5.0, -4.99)])
 def test_ticks_are_round_inside_and_about_as_many_as_asked(low: float, high: float) -> None:
-    found = svg.ticks(low, high, 5)
+    found = marks.ticks(low, high, 5)
     assert 2 <= len(found) <= 7
     assert all(low - 1e-9 <= value <= high + 1e-9 for value in found)
     assert np.ptp(np.diff(found)) < 1e-9
 
 
 def test_ticks_of_nothing_are_one() -> None:
-    assert svg.ticks(1.0, 1.0, 5) == [1.0]
+    assert marks.ticks(1.0, 1.0, 5) == [1.0]
 
 
 @pytest.mark.parametrize(
@@ -44,12 +44,18 @@ def test_ticks_of_nothing_are_one() -> None:
     [
         ("2021-01-01", "2023-12-31", ["2021", "Jul", "2022", "Jul", "2023", "Jul"]),
         ("1998-05-01", "2021-01-01", ["2000", "2005", "2010", "2015", "2020"]),
+        ("1870-01-01", "2025-12-31", ["1900", "1950", "2000"]),
         ("2022-03-01T00", "2022-03-02T00", ["1 Mar", "06:00", "12:00", "18:00", "2 Mar"]),
     ],
 )
 def test_moments_on_the_axis_are_round(start: str, stop: str, labels: list[str]) -> None:
-    found = svg.time_ticks(np.datetime64(start, "ns"), np.datetime64(stop, "ns"), 6)
+    found = marks.time_ticks(np.datetime64(start, "ns"), np.datetime64(stop, "ns"), 6)
     assert [words for _, words in found] == labels
+
+
+def test_an_axis_of_a_narrow_chart_has_more_than_one_moment() -> None:
+    found = marks.time_ticks(np.datetime64("2024-02-01", "ns"), np.datetime64("2025-04-01", "ns"), 2)
+    assert [words for _, words in found] == ["Jul \u201924", "2025"]
 
 
 def test_thinning_keeps_the_highest_and_lowest_point() -> None:
@@ -83,16 +89,40 @@ def test_text_and_titles_are_escaped() -> None:
     assert not re.search(r"<(script|b|i|u|s|q)>", canvas.render())
 
 
-@given(low=st.floats(-2.0, 2.0, allow_subnormal=False), span=st.floats(1e-5, 50.0), count=st.integers(3, 7))
-def test_each_label_of_an_axis_says_where_its_mark_is(low: float, span: float, count: int) -> None:
-    """An account that hardly moves had an axis of 0.00 %, 0.00 % and 0.00 %."""
-    marks = svg.ticks(low, low + span, count)
-    assert len(marks) > 1, "one mark tells no scale"
-    step = marks[1] - marks[0]
-    for mark in marks:
-        written = float(
-            svg.percent_tick(mark, step).replace(words.MINUS, "-").replace(",", "").removesuffix(f"{words.UNIT_GAP}%")
-        )
-        assert written == pytest.approx(100 * mark, abs=1e-9)
-        plain = words.number(mark, digits=svg.decimals(step)).replace(words.MINUS, "-").replace(",", "")
-        assert float(plain) == pytest.approx(mark, abs=1e-9)
+@given(
+    low=st.floats(-1.0, 1.0, allow_subnormal=False),
+    span=st.floats(1e-5, 50.0),
+    size=st.sampled_from([1e-13, 1e-6, 1.0, 1e3, 1e6, 1e13]),
+    count=st.integers(3, 7),
+)
+@example(low=1.06, span=0.03, size=1.0, count=5)
+@example(low=-1.0, span=11.0, size=1.0, count=4)
+def test_each_label_of_an_axis_says_where_its_mark_is(low: float, span: float, size: float, count: int) -> None:
+    """An account that hardly moves had an axis of 0.00 %, 0.00 % and 0.00 %, and a rate one of 1.08, 1.08 and 1.07."""
+    found = marks.ticks(low * size, (low + span) * size, count)
+    assert len(found) > 1, "one mark tells no scale"
+    for mark, figure in zip(found, marks.figures(found, signed=True, unit="×"), strict=True):
+        assert _read(figure.removesuffix("×")) == pytest.approx(mark, abs=1e-3 * (found[1] - found[0]))
+    if size == 1.0:
+        for mark, share in zip(found, marks.percents(found), strict=True):
+            assert _read(share.removesuffix(f"{words.UNIT_GAP}%")) == pytest.approx(100 * mark, abs=1e-9)
+
+
+def _read(label: str) -> float:
+    plain = label.replace(words.MINUS, "-").replace(",", "")
+    power = {"k": 3, "M": 6, "G": 9, "T": 12}.get(plain[-1], 0)
+    return float(plain[:-1] if power else plain) * 10.0**power
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(999_999, "1M"), (1234.5, "1.23k"), (1e12, "1T"), (0.0825, "0.0825"), (-7.5e-6, "\u22128e\u221206")],
+)
+def test_a_number_alone_is_short(value: float, words: str) -> None:
+    assert marks.compact(value) == words
+
+
+def test_ticks_of_a_long_scale_are_few_and_evenly_apart() -> None:
+    found = marks.log_ticks(1e-3, 1e12, 6)
+    assert len(found) <= 8
+    assert np.ptp(np.diff(np.log10(found))) < 1e-9

@@ -1,4 +1,4 @@
-"""Small hand-written SVG: scales, ticks, lines, areas and labels that keep out of each other's way.
+"""Small hand-written SVG: scales, axes, lines, areas and labels that keep out of each other's way.
 
 Colours are CSS classes, never values, so that one figure serves light and dark pages. Every chart is drawn at the size
 it is shown at, wide and narrow, because text that shrinks with its picture can't be read on a phone.
@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wealtharena.reporting.lettering import cut, width_of
-from wealtharena.reporting.words import MINUS, UNIT_GAP, day, escape, number
+from wealtharena.reporting.marks import time_ticks
+from wealtharena.reporting.words import day, escape
 
 FloatArray = npt.NDArray[np.float64]
 Times = npt.NDArray[np.datetime64]
@@ -72,64 +73,6 @@ class Scale:
         span = high - low or 1.0
         result: FloatArray = self.start + (values - low) / span * (self.stop - self.start)
         return result
-
-
-def ticks(low: float, high: float, count: int) -> list[float]:
-    """Return about `count` round numbers from `low` to `high`, two at least where three are asked: one tells no scale."""
-    span = high - low
-    if not math.isfinite(span) or span <= 0:
-        return [low]
-    raw = span / max(count, 1)
-    power = 10.0 ** math.floor(math.log10(raw))
-    factor = next((factor for factor in (1, 2, 2.5, 5) if factor * power >= raw), 10)
-    found = _multiples(low, high, factor * power)
-    finer = 1 if factor == 2.5 else factor / 2
-    return found if len(found) > 1 else _multiples(low, high, finer * power)
-
-
-def _multiples(low: float, high: float, step: float) -> list[float]:
-    first = math.ceil(low / step - 1e-9)
-    return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
-
-
-def log_ticks(low: float, high: float, count: int) -> list[float]:
-    """Return at most about `count` numbers of the series 1, 2, 5, 10, ... from `low` to `high`."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    every = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
-    inside = [value for value in every if low <= value <= high]
-    return inside if len(inside) <= count + 2 else [value for value in inside if math.log10(value).is_integer()]
-
-
-_STEPS: tuple[tuple[str, int, float], ...] = (
-    *(("h", n, n / 24) for n in (1, 3, 6, 12)),
-    *(("D", n, float(n)) for n in (1, 2, 7, 14)),
-    *(("M", n, 30.4 * n) for n in (1, 2, 3, 6)),
-    *(("Y", n, 365.25 * n) for n in (1, 2, 5, 10, 20)),
-)
-
-
-def time_ticks(start: np.datetime64, stop: np.datetime64, count: int) -> list[tuple[np.datetime64, str]]:
-    """Return at most `count` round moments from `start` to `stop` with their labels."""
-    days = float((stop - start) / np.timedelta64(1, "s")) / 86_400
-    unit, step, _ = next((s for s in _STEPS if days / s[2] <= count), _STEPS[-1])
-    first = start.astype(f"datetime64[{unit}]").astype(np.int64)
-    last = stop.astype(f"datetime64[{unit}]").astype(np.int64)
-    zero = 1970 if unit == "Y" else 0  # counts begin in 1970: let decades be round
-    marks = [n for n in range(int(first), int(last) + 1) if (n + zero) % step == 0]
-    moments = list(np.array(marks, dtype=np.int64).astype(f"datetime64[{unit}]"))
-    inside = [moment for moment in moments if start <= moment <= stop]
-    return [(moment, _moment(moment, unit, first=i == 0)) for i, moment in enumerate(inside)]
-
-
-def _moment(moment: np.datetime64, unit: str, *, first: bool) -> str:
-    when = moment.astype("datetime64[s]").item()
-    if unit == "Y":
-        return f"{when:%Y}"
-    if unit == "M":
-        return f"{when:%Y}" if when.month == 1 else f"{when:%b ’%y}" if first else f"{when:%b}"
-    if unit == "D":
-        return f"{when.day} {when:%b}"
-    return f"{when.day} {when:%b}" if when.hour == 0 else f"{when:%H:%M}"
 
 
 def spread(positions: Sequence[float], *, gap: float, low: float, high: float) -> list[float]:
@@ -320,27 +263,3 @@ def seconds(times: Times) -> FloatArray:
 
 def _rounded(value: float, digits: int) -> float | None:
     return round(float(value), digits) if math.isfinite(value) else None
-
-
-_MOST_DECIMALS = 9
-
-
-def compact(value: float) -> str:
-    """Return a number in as few characters as it needs: 1.5k, 2M, 0.25."""
-    size = abs(value)
-    for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if size >= limit:
-            return f"{value / limit:.3g}{suffix}".replace("-", MINUS)
-    return f"{value:.3g}".replace("-", MINUS) if size >= 1e-3 or size == 0 else f"{value:.0e}".replace("-", MINUS)
-
-
-def decimals(step: float) -> int:
-    """Return how many decimals a label needs so that marks `step` apart are written as they are: 0.25 needs two."""
-    enough = (n for n in range(_MOST_DECIMALS) if abs(round(step, n) - step) <= 1e-3 * abs(step))
-    return next(enough, _MOST_DECIMALS) if step else 2
-
-
-def percent_tick(value: float, step: float) -> str:
-    """Return an axis label of a share: +10 %, with as many decimals as tell one step from the next."""
-    digits = decimals(100 * step)
-    return number(100 * value, digits=digits, signed=True) + f"{UNIT_GAP}%" if abs(value) > 1e-12 else f"0{UNIT_GAP}%"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from wealtharena.data.panel import Panel
-from wealtharena.reporting.svg import Canvas, FloatArray, Scale, Size, compact, line_path, log_ticks, seconds, ticks
+from wealtharena.reporting.marks import compact, figures, log_ticks, ticks
+from wealtharena.reporting.svg import Canvas, FloatArray, Scale, Size, line_path, seconds
 
 _VOLUME_SHARE = 0.2  # of the height
 _LOG_ABOVE = 4.0  # highest over lowest close from which a log scale reads better
@@ -24,7 +25,7 @@ def bars(size: Size, panel: Panel, column: int) -> str:
     bottom, top = float(np.nanmin(low)), float(np.nanmax(high))
     log = bottom > 0 and top / bottom > _LOG_ABOVE
     marks = log_ticks(bottom, top, 5) if log else ticks(bottom, top, 5)
-    labels = [compact(mark) for mark in marks]
+    labels = [compact(mark) for mark in marks] if log else figures(marks)
     canvas = Canvas(size.before(labels), f"Bars of {panel.symbols[column]}")
     floor = canvas.y0 - _VOLUME_SHARE * (canvas.y0 - canvas.y1)
     y = Scale(bottom, top if top > bottom else bottom + 1.0, floor, canvas.y1, log=log)

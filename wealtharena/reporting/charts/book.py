@@ -8,17 +8,8 @@ import numpy.typing as npt
 from wealtharena.data.panel import trade_dates
 from wealtharena.envs.trajectory import Trajectory
 from wealtharena.reporting.charts.paths import time_scale
-from wealtharena.reporting.svg import (
-    LINE_HEIGHT,
-    Canvas,
-    FloatArray,
-    Scale,
-    Size,
-    decimals,
-    percent_tick,
-    seconds,
-    ticks,
-)
+from wealtharena.reporting.marks import figures, percents, ticks
+from wealtharena.reporting.svg import LINE_HEIGHT, Canvas, FloatArray, Scale, Size, seconds
 from wealtharena.reporting.words import UNIT_GAP, amount, number, percent
 
 MOSTLY_INVESTED = 0.6  # below this the axis ends at what is held: a line along zero tells nothing
@@ -40,8 +31,7 @@ def weights(size: Size, path: Trajectory) -> str:
     canvas = Canvas(size, "Weights held over the window, by symbol")
     y = Scale(low, high, canvas.y0, canvas.y1)
     marks = ticks(low, high, 5)
-    step = marks[1] - marks[0] if len(marks) > 1 else 1.0
-    canvas.y_axis(y, [(mark, percent_tick(mark, step).lstrip("+")) for mark in marks], zero=0.0)
+    canvas.y_axis(y, list(zip(marks, percents(marks, signed=False), strict=True)), zero=0.0)
     x = time_scale(canvas, path)
     px = x(at)
     for k, name in enumerate(names):
@@ -79,8 +69,7 @@ def turnover(size: Size, path: Trajectory) -> str:
     high = max(float(sums.max(initial=0.0)), 1e-6)
     y = Scale(0.0, high * 1.05, canvas.y0, canvas.y1)
     marks = ticks(0.0, high * 1.05, 4)
-    digits = decimals(marks[1] - marks[0]) if len(marks) > 1 else 2
-    canvas.y_axis(y, [(mark, f"{number(mark, digits=digits)}×" if mark else "0") for mark in marks], zero=0.0)
+    canvas.y_axis(y, list(zip(marks, figures(marks, unit="×"), strict=True)), zero=0.0)
     x = time_scale(canvas, path)
     low, stop = seconds(path.timestamps[:1])[0], seconds(path.timestamps[-1:])[0]
     starts = np.maximum(seconds(periods), low)
@@ -109,8 +98,7 @@ def costs(size: Size, path: Trajectory) -> str:
     canvas = Canvas(size, "Costs, financing and dividends, summed, as a share of the starting equity")
     y = Scale(low, high * 1.05, canvas.y0, canvas.y1)
     marks = ticks(low, high * 1.05, 4)
-    step = marks[1] - marks[0] if len(marks) > 1 else high
-    canvas.y_axis(y, [(mark, percent_tick(mark, step).lstrip("+")) for mark in marks], zero=0.0)
+    canvas.y_axis(y, list(zip(marks, percents(marks, signed=False), strict=True)), zero=0.0)
     x = time_scale(canvas, path)
     px = x(seconds(path.timestamps))
     labels = []

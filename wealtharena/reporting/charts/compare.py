@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wealtharena.reporting.svg import Canvas, Scale, Size, percent_tick, ticks
+from wealtharena.reporting.marks import figures, ticks
+from wealtharena.reporting.marks import percents as shares_of
+from wealtharena.reporting.svg import Canvas, Scale, Size
 from wealtharena.reporting.words import number, percent
 
 _ROW = Size(220, 26, left=4, right=4, top=4, bottom=4)
@@ -45,10 +47,7 @@ def seeds(
     low, high = limits([value for _, dots, _ in groups for _, value in dots])
     x = Scale(low, high, canvas.x0, canvas.x1)
     marks = ticks(low, high, 5)
-    step = marks[1] - marks[0] if len(marks) > 1 else 1.0
-    canvas.number_axis(
-        x, marks, [percent_tick(m, step) if percents else number(m, digits=1, signed=True) for m in marks]
-    )
+    canvas.number_axis(x, marks, shares_of(marks) if percents else figures(marks, signed=True))
     zero = float(x(0.0))
     canvas.rule(zero, canvas.y1, zero, canvas.y0, "zero")
     height = (canvas.y0 - canvas.y1) / max(len(groups), 1)

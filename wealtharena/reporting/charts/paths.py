@@ -5,23 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import bottleneck
 import numpy as np
 
 from wealtharena.envs.trajectory import Trajectory
+from wealtharena.evaluation.significance import FLAT
 from wealtharena.reporting.data import Band
-from wealtharena.reporting.svg import (
-    Canvas,
-    FloatArray,
-    Scale,
-    Size,
-    area_path,
-    log_ticks,
-    percent_tick,
-    seconds,
-    thin,
-    ticks,
-)
-from wealtharena.reporting.words import DASH, day, figure, finite, name_of, number, percent
+from wealtharena.reporting.marks import compact, figures, log_ticks, percents, ticks
+from wealtharena.reporting.svg import Canvas, FloatArray, Scale, Size, area_path, seconds, thin
+from wealtharena.reporting.words import DASH, day, figure, finite, name_of, percent
 
 ROLLING_BARS = 24  # fewer returns make no Sharpe ratio: of months, two years
 LOG_ABOVE = 4.0  # highest over lowest equity from which a log scale reads better
@@ -90,9 +82,7 @@ def drawdown(size: Size, agent: Trajectory, reference: Trajectory | None, *, nam
     canvas = Canvas(size, f"Drawdown of {name}")
     y = Scale(low * 1.08, 0.0, canvas.y0, canvas.y1)
     marks = ticks(low * 1.08, 0.0, 4)
-    canvas.y_axis(
-        y, [(m, percent_tick(m, abs(marks[0] - marks[-1]) / max(len(marks) - 1, 1))) for m in marks], zero=0.0
-    )
+    canvas.y_axis(y, list(zip(marks, percents(marks), strict=True)), zero=0.0)
     x = time_scale(canvas, agent)
     px = x(seconds(agent.timestamps))
     tx, ty = thin(px, y(depth), columns=int(canvas.x1 - canvas.x0))
@@ -137,11 +127,8 @@ def rolling_sharpe(
     size = size.behind([words for *_, words in shown])
     canvas = Canvas(size, f"Sharpe ratio of {name} over the last {bars} bars")
     y = Scale(low, high, canvas.y0, canvas.y1)
-    canvas.y_axis(
-        y,
-        [(mark, number(mark, digits=1 if high - low < 4 else 0, signed=True)) for mark in ticks(low, high, 4)],
-        zero=0.0,
-    )
+    marks = ticks(low, high, 4)
+    canvas.y_axis(y, list(zip(marks, figures(marks, signed=True), strict=True)), zero=0.0)
     x = time_scale(canvas, agent)
     labels = []
     for values, path, css, words in shown:
@@ -162,15 +149,17 @@ def underwater(trajectory: Trajectory) -> FloatArray:
 
 
 def rolling(trajectory: Trajectory, bars: int, risk_free: float | FloatArray) -> FloatArray:
-    """Return the annual Sharpe ratio of the last `bars` returns, shape [n]; NaN before there are so many."""
-    excess = trajectory.returns - risk_free
+    """Return the annual Sharpe ratio of the last `bars` returns, shape [n]; NaN before there are so many, and where they are one."""
+    excess = np.asarray(trajectory.returns - risk_free)
     result = np.full(excess.shape, np.nan)
     if 1 < bars <= excess.size:
         centre = excess.mean()  # keeps the differences of sums accurate
         mean = _window_sums(excess - centre, bars) / bars
         variance = (_window_sums((excess - centre) ** 2, bars) - bars * mean**2) / (bars - 1)
         deviation = np.sqrt(np.maximum(variance, 0.0))
-        ratio = np.divide(mean + centre, deviation, out=np.full(mean.shape, np.nan), where=deviation > 1e-9)
+        apart = bottleneck.move_max(excess, bars)[bars - 1 :] - bottleneck.move_min(excess, bars)[bars - 1 :]
+        moved = (apart > FLAT) & (deviation > 1e-9)  # of sums that run on, what is left where nothing moves is rounding
+        ratio = np.divide(mean + centre, deviation, out=np.full(mean.shape, np.nan), where=moved)
         result[bars - 1 :] = ratio * np.sqrt(trajectory.bars_per_year)
     return result
 
@@ -204,13 +193,12 @@ def time_scale(canvas: Canvas, path: Trajectory) -> Scale:
 def _growth_axis(canvas: Canvas, low: float, high: float, *, log: bool) -> Scale:
     if log:
         y = Scale(low / 1.05, high * 1.05, canvas.y0, canvas.y1, log=True)
-        canvas.y_axis(y, [(mark, f"{mark:g}×") for mark in log_ticks(y.low, y.high, 6)], zero=1.0)
+        canvas.y_axis(y, [(mark, f"{compact(mark)}×") for mark in log_ticks(y.low, y.high, 6)], zero=1.0)
         return y
     room = max(0.04 * (high - low), 0.002)
     y = Scale(low - room, high + room, canvas.y0, canvas.y1)
     marks = ticks(y.low - 1, y.high - 1, 7)
-    step = marks[1] - marks[0] if len(marks) > 1 else 1.0
-    canvas.y_axis(y, [(1 + mark, percent_tick(mark, step)) for mark in marks], zero=1.0)
+    canvas.y_axis(y, [(1 + mark, words) for mark, words in zip(marks, percents(marks), strict=True)], zero=1.0)
     return y
 
 

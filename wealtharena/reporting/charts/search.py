@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from wealtharena.reporting.svg import Canvas, FloatArray, Scale, Size, compact, line_path, ticks
+from wealtharena.reporting.marks import compact, figures, percents, ticks
+from wealtharena.reporting.svg import Canvas, FloatArray, Scale, Size, line_path
 from wealtharena.reporting.words import DASH, number, percent
 
 _ENDS = 0.04  # margin around the data, as a share of its range
@@ -179,7 +180,8 @@ def logits(size: Size, values: FloatArray, *, probability: float | None) -> str:
     counts, _ = np.histogram(values - _TIE, bins=bins)
     x = Scale(-edge, edge, canvas.x0, canvas.x1)
     y = Scale(0, counts.max() * 1.08 / values.size, canvas.y0, canvas.y1)
-    canvas.y_axis(y, [(mark, percent(mark, digits=0)) for mark in ticks(0, counts.max() / values.size, 4)], zero=0.0)
+    marks = ticks(0, counts.max() / values.size, 4)
+    canvas.y_axis(y, list(zip(marks, percents(marks, signed=False), strict=True)), zero=0.0)
     for count, left, right in zip(counts, bins[:-1], bins[1:], strict=True):
         css = "bar base-buy_and_hold" if right <= 1e-9 else "bar agent"
         height = float(y(count / values.size)) - canvas.y0
@@ -233,10 +235,7 @@ def _score_axis(canvas: Canvas, values: FloatArray) -> Scale:
     margin = (high - low or 1.0) * 0.06
     scale = Scale(low - margin, high + margin, canvas.y0, canvas.y1)
     marks = ticks(low - margin, high + margin, 5)
-    digits = next((n for n in range(6) if all(round(mark, n) == mark for mark in marks)), 6)
-    canvas.y_axis(
-        scale, [(mark, number(mark, digits=digits, signed=True) if mark else "0") for mark in marks], zero=0.0
-    )
+    canvas.y_axis(scale, list(zip(marks, figures(marks, signed=True), strict=True)), zero=0.0)
     return scale
 
 

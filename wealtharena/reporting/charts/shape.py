@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from wealtharena.envs.trajectory import Trajectory
-from wealtharena.reporting.svg import Canvas, FloatArray, Scale, Size, percent_tick, ticks
+from wealtharena.reporting.marks import figures, percents, ticks
+from wealtharena.reporting.svg import Canvas, FloatArray, Scale, Size
 from wealtharena.reporting.words import percent
 
 TAIL = 0.002  # share of the returns at each end that one box takes together
@@ -30,11 +31,11 @@ def histogram(size: Size, path: Trajectory, *, name: str) -> str:
     curve = _normal(returns, edges)
     top = max(float(counts.max(initial=1)), float(curve[1].max(initial=0.0))) * 1.05
     y = Scale(0.0, top, canvas.y0, canvas.y1)
-    canvas.y_axis(y, [(mark, f"{mark:g}") for mark in ticks(0.0, top, 4) if float(mark).is_integer()], zero=0.0)
+    counted = [mark for mark in ticks(0.0, top, 4) if float(mark).is_integer()]
+    canvas.y_axis(y, list(zip(counted, figures(counted), strict=True)), zero=0.0)
     x = Scale(float(edges[0]), float(edges[-1]), canvas.x0, canvas.x1)
     marks = ticks(float(edges[0]), float(edges[-1]), 5 if not size.narrow else 3)
-    step = marks[1] - marks[0] if len(marks) > 1 else 0.01
-    canvas.number_axis(x, marks, [percent_tick(mark, step) for mark in marks])
+    canvas.number_axis(x, marks, percents(marks))
     wide = float(x(edges[1]) - x(edges[0]))
     digits = max(2, math.ceil(-math.log10(100.0 * float(edges[1] - edges[0]))))  # that tell a box's two edges apart
     for count, left, right in zip(counts.tolist(), edges[:-1].tolist(), edges[1:].tolist(), strict=True):

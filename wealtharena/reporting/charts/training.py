@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from wealtharena.reporting.svg import Canvas, FloatArray, Scale, Size, compact, percent_tick, ticks
+from wealtharena.reporting.marks import compact, figures, percents, ticks
+from wealtharena.reporting.svg import Canvas, FloatArray, Scale, Size
 from wealtharena.reporting.words import MEASURES, finite, name_of, number
 
 STEP = "env_step"
@@ -46,13 +47,12 @@ def curve(size: Size, name: str, steps: FloatArray, values: FloatArray, *, chose
     low, high = _range(values)
     y = Scale(low, high, canvas.y0, canvas.y1)
     marks = ticks(low, high, 4)
-    step = marks[1] - marks[0] if len(marks) > 1 else 1.0
     measure = MEASURES.get(name.rsplit("/", 1)[-1])
     share = measure is not None and measure.kind in ("percent", "share")
-    canvas.y_axis(y, [(mark, percent_tick(mark, step) if share else compact(mark)) for mark in marks], zero=0.0)
+    canvas.y_axis(y, list(zip(marks, percents(marks) if share else figures(marks), strict=True)), zero=0.0)
     x = Scale(0.0, max(float(steps.max()), 1.0), canvas.x0, canvas.x1)
     marks = ticks(0.0, x.high, 4)
-    canvas.number_axis(x, marks, [compact(mark) for mark in marks])
+    canvas.number_axis(x, marks, figures(marks))
     few = len(steps) <= 40 and name.startswith("validation/")
     canvas.line(x(steps), np.clip(y(values), canvas.y1, canvas.y0), "agent", title(name))
     if few:
