@@ -37,7 +37,7 @@ def test_agents_stand_in_the_order_of_their_rank(tmp_path: Path) -> None:
 def test_a_failed_job_is_a_row_with_its_reason_and_no_rank() -> None:
     failed = row("commodities", None, status="failed", metrics={}, error={"message": "no bars", "hint": "look again"})
     html = leaderboard.render({"rows": [failed, row("etf", 1)]})
-    assert html.index("ETF") < html.index('id="failed"') < html.index("no bars look again")
+    assert html.index("ETF") < html.index('id="failed"') < html.index("no bars; look again")
 
 
 def test_simulated_rows_are_marked_one_by_one() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from wealtharena.data import provider
-from wealtharena.reporting import charts
+from wealtharena.reporting import charts, words
 from wealtharena.reporting.charts import paths
 from wealtharena.reporting.data import ReportData
 from wealtharena.reporting.page import figure
@@ -65,6 +65,7 @@ _ACTIVE: tuple[tuple[str, str, Kind], ...] = (
     ("costs", "costs", "percent"),
 )
 _NAMED = 10  # symbols whose tilts are listed
+_LONGEST = 10  # letters of a figure in a tile that are written large
 _RATIO = "information_ratio"
 MOST_LOST = 1.0  # of an information ratio between training and the window after it, beyond which it was memorised
 _MEANING = {
@@ -205,6 +206,13 @@ def _windows(run: Mapping[str, Any]) -> str:
     )
 
 
+def _short_record(data: ReportData) -> str:
+    """Return how few bars a yearly figure is made of, where they are less than a quarter of a year."""
+    bars = data.agent.returns.size if data.agent is not None else 0
+    few = data.agent is not None and bars < data.agent.bars_per_year / 4
+    return f"From {number(bars, digits=0)} bar{'s' if bars != 1 else ''} alone" if few else ""
+
+
 def _tiles(data: ReportData) -> str:
     test = (data.run.get("metrics") or {}).get(data.window) or {}
     hold = (data.run.get("baselines") or {}).get("buy_and_hold") or {}
@@ -229,8 +237,11 @@ def _tiles(data: ReportData) -> str:
             note = "× equity"
         if key == "costs_paid":
             note = f"{escape(data.currency)} over {number(finite(test.get('trades')) or 0, digits=0)} orders"
+        if key == "annual_return" and (short := _short_record(data)):
+            note = f"{short}{'<br>' if note else ''}{note}"
         value = measured(f"metrics.{data.window}.{key}", test.get(key), measure)
-        tiles.append(f'<div class="tile"><p class="term">{escape(measure.label)}</p>{value}<p>{note}</p></div>')
+        long = " long" if len(words.figure(measure.kind, test.get(key))) > _LONGEST else ""
+        tiles.append(f'<div class="tile{long}"><p class="term">{escape(measure.label)}</p>{value}<p>{note}</p></div>')
     said, by_symbol = _active(data.run)
     return f'<div class="tiles">{"".join(tiles)}</div>{_gap(data.run)}{_kept(data.run)}{said}{_tilt_gap(data.run)}{by_symbol}'
 

@@ -252,7 +252,7 @@ def _failures(rows: Sequence[Mapping[str, Any]], links: Links) -> str:
     lines = []
     for row in rows:
         error = row.get("error") or {}
-        message = " ".join(str(error.get(key) or "") for key in ("message", "hint")).strip()
+        message = "; ".join(str(error[key]) for key in ("message", "hint") if error.get(key))
         status = str(row.get("status") or "no result")
         lines.append([_who(row, links), f'<span class="mark fail">{escape(status)}</span>', escape(message)])
     return section(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,12 @@ def cut(words: str, room: float) -> str:
     while short and width_of(short + ELLIPSIS) > room:
         short = short[:-1]
     return short.rstrip() + ELLIPSIS
+
+
+def isolated(words: str) -> str:
+    """Return words that are read from right to left as a piece of their own: a figure behind them keeps its place and its sign."""
+    rightward = any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in words)
+    return f"\u2068{words}\u2069" if rightward else words
 
 
 @lru_cache(maxsize=_WORDS)

@@ -27,6 +27,7 @@ _SEVERAL = {
 }
 _SEEDS = Size(860, 112, left=110, right=24)
 _SEEDS_NARROW = Size(348, 132, left=92, right=16)
+_MONTHLY = 11.0  # bars a year: fewer are longer than a month
 
 
 def write(path: Path, data: ReportData) -> Path:
@@ -82,11 +83,16 @@ def _risk(data: ReportData) -> str:
 def _months(data: ReportData) -> str:
     if data.agent is None:
         return ""
+    covered = (
+        "A month that the window covers in part shows that part."
+        if data.agent.bars_per_year > _MONTHLY
+        else "A bar is longer than a month, and stands under the one that it ends in."
+    )
     return section(
         "months",
         "Returns by month",
         tables.monthly(data.agent),
-        lead=f"In per cent{', net of costs' if data.held else ''}; compounded over the year.",
+        lead=f"In per cent{', net of costs' if data.held else ''}; compounded over the year. {covered}",
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from wealtharena.reporting.lettering import cut, width_of
+from wealtharena.reporting.lettering import cut, isolated, width_of
 from wealtharena.reporting.marks import time_ticks
 from wealtharena.reporting.words import day, escape
 
@@ -227,7 +227,7 @@ class Canvas:
     def legend(self, x: float, y: float, name: str, figure: str, css: str = "legend") -> None:
         """Write a name, cut where it must be, and its figure, which is always whole."""
         behind = f" {figure}" if figure else ""
-        name = cut(name, self.size.width - 1 - x - width_of(behind))
+        name = isolated(cut(name, self.size.width - 1 - x - width_of(behind)))
         strong = f' <tspan class="end-figure">{escape(figure)}</tspan>' if figure else ""
         self.parts.append(f'<text class="{css}" x="{x:.1f}" y="{y + 4:.1f}">{escape(name)}{strong}</text>')
 

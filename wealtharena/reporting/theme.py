@@ -57,7 +57,7 @@ p{margin:6px 0;max-width:74ch}
 border:1px solid var(--rule);border-radius:8px;overflow:hidden}
 .tile{background:var(--card);padding:9px 14px 10px}
 .tile .term{margin:0;font-size:12px;font-weight:500;color:var(--soft)}
-.tile>data{font-size:22px;font-weight:620;letter-spacing:-.01em}
+.tile>data{font-size:22px;font-weight:620;letter-spacing:-.01em}.tile.long>data{font-size:14px}
 .tile p{margin:0;font-size:12px;color:var(--soft)}
 .verdict{margin-top:10px;border:1px solid var(--rule);border-radius:8px;background:var(--card);padding:12px 16px 10px}
 .gap{max-width:none;margin:6px 0 0;font-size:13.5px;color:var(--soft);grid-column:1/-1}.first>details{grid-column:1/-1}.gap b{color:var(--ink)}
@@ -112,9 +112,9 @@ pre.command{white-space:pre-wrap;overflow-wrap:anywhere}
 details{margin:10px 0}summary{cursor:pointer;font-weight:500}
 footer{margin:50px auto 30px;color:var(--soft);font-size:12.5px}
 ul.notes li{margin:4px 0;max-width:80ch}
-@media(max-width:1080px){.first{grid-template-columns:minmax(0,1fr)}.verdict{grid-row:1;margin-top:0}}
-@media(max-width:1000px){.pair{grid-template-columns:minmax(0,1fr)}}
-@media(max-width:760px){main,.top{padding-left:16px;padding-right:16px}.banner{padding:9px 16px}
+@media screen and (max-width:1080px){.first{grid-template-columns:minmax(0,1fr)}.verdict{grid-row:1;margin-top:0}}
+@media screen and (max-width:1000px){.pair{grid-template-columns:minmax(0,1fr)}}
+@media screen and (max-width:760px){main,.top{padding-left:16px;padding-right:16px}.banner{padding:9px 16px}
 .tiles{grid-template-columns:repeat(2,minmax(0,1fr))}.pair,.trio{grid-template-columns:minmax(0,1fr)}
 h1{font-size:24px}h1 small{display:block}.tile>data{font-size:20px}.facts{grid-template-columns:minmax(0,1fr)}
 .meta{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:8px 16px}.meta .full{grid-column:1/-1}
@@ -131,13 +131,17 @@ table.comparison td:nth-child(3){width:140px}table.comparison td svg{width:132px
 font-size:12px;line-height:1.45;box-shadow:0 2px 10px var(--shade);z-index:2;white-space:nowrap}
 .tip b{font-weight:600}.tip div{display:flex;justify-content:space-between;gap:14px;color:var(--c)}
 svg[data-hover]{touch-action:pan-y}.cursor{stroke:var(--zero);stroke-width:1;pointer-events:none}
-@media print{nav{display:none}body{font-size:12px}section{break-inside:avoid}}
+@media print{nav{display:none}body{font-size:12px}main,.top{max-width:none;padding:0}figure,tr,.tiles,.verdict,.facts div{break-inside:avoid}
+figcaption,h2,h3,thead{break-after:avoid}h2{margin-top:24px}.scroll{overflow:visible;background:none}
+table{font-size:10.5px}th,td{padding:3px 5px;white-space:normal}.tile>data{font-size:17px}
+:is(.windows,.legend,.meter) i,.heat,.status,.mark,.banner,.tiles{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
+@media(forced-colors:active){:is(.windows,.legend,.meter) i,.meter,.heat,.tiles{forced-color-adjust:none}.heat,.tiles{color:var(--ink)}}
 """
 
 _CHART = """
 svg.chart{display:block;width:100%;height:auto;overflow:visible}
 svg.chart.narrow{display:none}
-@media(max-width:760px){svg.chart.wide{display:none}svg.chart.narrow{display:block}
+@media screen and (max-width:760px){svg.chart.wide{display:none}svg.chart.narrow{display:block}
 figure.scroll svg.chart.wide{display:block;min-width:720px}
 table svg.chart.narrow{display:inline-block}}
 table svg.chart.narrow{display:inline-block}
@@ -169,6 +173,6 @@ circle.chosen{fill:var(--paper);stroke:var(--buy_and_hold);stroke-width:2.5}
 _STACK = "".join(f".s{k}{{fill:var(--s{k})}}" for k in range(10))
 
 CSS = (
-    f":root{{color-scheme:light dark;{_LIGHT}}}@media(prefers-color-scheme:dark){{:root{{{_DARK}}}}}"
+    f":root{{color-scheme:light dark;{_LIGHT}}}@media screen and (prefers-color-scheme:dark){{:root{{{_DARK}}}}}"
     f"{_PAGE}{_CHART}{_STACK}"
 ).replace("\n", "")

@@ -151,4 +151,5 @@ def _stack_legend(canvas: Canvas, names: list[str], means: FloatArray) -> None:
 
 
 def _short(name: str) -> str:
-    return name if len(name) < 11 else name[:9] + "…"
+    """Return a name of eleven letters at most, its end kept: names of one kind begin alike."""
+    return name if len(name) < 11 else f"{name[:5]}…{name[-4:]}"
