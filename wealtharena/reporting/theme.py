@@ -131,7 +131,7 @@ table.comparison td:nth-child(3){width:140px}table.comparison td svg{width:132px
 font-size:12px;line-height:1.45;box-shadow:0 2px 10px var(--shade);z-index:2;white-space:nowrap}
 .tip b{font-weight:600}.tip div{display:flex;justify-content:space-between;gap:14px;color:var(--c)}
 svg[data-hover]{touch-action:pan-y}.cursor{stroke:var(--zero);stroke-width:1;pointer-events:none}
-@media print{nav{display:none}body{font-size:12px}main,.top{max-width:none;padding:0}figure,tr,.tiles,.verdict,.facts div{break-inside:avoid}
+@media print{nav{display:none}body{font-size:12px}main,.top{max-width:none;padding:0}:is(.pair,.first){grid-template-columns:minmax(0,1fr)}figure,tr,.tiles,.verdict,.facts div{break-inside:avoid}
 figcaption,h2,h3,thead{break-after:avoid}h2{margin-top:24px}.scroll{overflow:visible;background:none}
 table{font-size:10.5px}th,td{padding:3px 5px;white-space:normal}.tile>data{font-size:17px}
 :is(.windows,.legend,.meter) i,.heat,.status,.mark,.banner,.tiles{-webkit-print-color-adjust:exact;print-color-adjust:exact}}

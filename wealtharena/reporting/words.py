@@ -16,6 +16,7 @@ from wealtharena import terminal
 
 _LONGEST = 6  # decimals of a number that is written out
 SMALL = 0.01  # shares below this are written with two decimals
+_LARGE = 1e5  # a figure from which decimals are no news
 DASH = "—"
 MINUS = "−"
 UNIT_GAP = "\N{NO-BREAK SPACE}"  # between a number and its unit: no line ends there
@@ -229,7 +230,7 @@ def figure(kind: Kind, value: Any, *, signed: bool = False) -> str:
     if known is None:
         return DASH
     if kind == "percent":
-        return percent(known, digits=2 if abs(known) < SMALL else 1, signed=signed)
+        return percent(known, digits=2 if abs(known) < SMALL else 1 if abs(known) < _LARGE / 1000 else 0, signed=signed)
     if kind == "share":
         return percent(known)
     if kind == "count":
@@ -238,7 +239,7 @@ def figure(kind: Kind, value: Any, *, signed: bool = False) -> str:
         return number(known, digits=0 if abs(known) >= 1000 else 2)
     if kind == "years":
         return f"{number(known, digits=1)}{UNIT_GAP}years" if known < 1000 else f">{UNIT_GAP}1,000{UNIT_GAP}years"
-    return number(known, signed=signed)
+    return number(known, digits=2 if abs(known) < _LARGE else 0, signed=signed)
 
 
 def place(path: str, key: str) -> str:
