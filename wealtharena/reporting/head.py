@@ -160,10 +160,16 @@ def _facts(run: Mapping[str, Any], source: Mapping[str, Any]) -> str:
         (
             "",
             "Whole record",
-            escape(f"{day(source.get('start', '—'))} – {day(source.get('end', '—'))}, {source.get('bars', '—')} bars"),
+            escape(
+                f"{day(source.get('start', '—'))} – {day(source.get('end', '—'))}, {_grouped(source.get('bars'))} bars"
+            ),
         ),
     ]
     return "".join(f'<li class="{css}"><b>{label}</b>{value}</li>' for css, label, value in facts)
+
+
+def _grouped(count: Any) -> str:
+    return number(count, digits=0) if isinstance(count, int) else "—"
 
 
 def _clock(data: ReportData) -> str:

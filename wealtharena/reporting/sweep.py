@@ -132,7 +132,7 @@ def _parameters(result: Mapping[str, Any], trials: Sequence[TrialPoint]) -> str:
                 ),
                 wide=_HALF,
                 narrow=_HALF_NARROW,
-                note="Shaded by nearby trials' rank; darker is better.",
+                note="Shaded by nearby trials' rank: the stronger the colour, the better.",
             )
         )
     return section("parameters", "What mattered", '<div class="pair">', *parts, "</div>")

@@ -110,7 +110,7 @@ def importance(size: Size, shares: Mapping[str, float]) -> str:
 
 
 def contour(size: Size, trials: Sequence[TrialPoint], keys: tuple[str, str], *, mode: str, metric: str) -> str:
-    """Return trials over two parameters, shaded by the distance-weighted mean score; a darker cell is better."""
+    """Return trials over two parameters, shaded by the distance-weighted mean score; the stronger its colour, the better."""
     scored = [trial for trial in trials if trial.score is not None and all(key in trial.params for key in keys)]
     canvas = Canvas(size, f"{metric} over {keys[0]} and {keys[1]}")
     if len(scored) < 3:
