@@ -14,6 +14,7 @@ COPY wealtharena ./wealtharena
 RUN /opt/wealtharena/bin/pip install --no-deps .
 
 # Trading on paper needs the whole package, torch and all: docker build --target paper -t wealtharena-paper .
+# A broker's library is added by --build-arg EXTRAS=alerts,alpaca (or ib)
 FROM python:3.11.14-slim-bookworm AS paper-build
 
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -24,7 +25,8 @@ RUN /opt/wealtharena/bin/pip install "$(grep '^torch==' constraints.txt)"
 COPY conf ./conf
 COPY sweeps ./sweeps
 COPY wealtharena ./wealtharena
-RUN /opt/wealtharena/bin/pip install --constraint constraints.txt '.[alerts]'
+ARG EXTRAS=alerts
+RUN /opt/wealtharena/bin/pip install --constraint constraints.txt ".[${EXTRAS}]"
 
 FROM python:3.11.14-slim-bookworm AS paper
 

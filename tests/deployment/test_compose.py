@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+import tomllib
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,8 @@ def started(entrypoint: list[str], command: list[str]) -> ExperimentSpec:
     return compose([word for word in words if not word.startswith("hydra.")])
 
 
-def service(file: str, name: str) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = yaml.safe_load((REPOSITORY / file).read_text())["services"][name]
+def service(file: str, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((REPOSITORY / file).read_text())["services"][name]
     return found
 
 
@@ -69,6 +70,29 @@ def test_an_account_whose_container_is_started_again_has_a_run_directory_of_its_
 def test_the_container_is_given_the_variables_of_alerts(name: str) -> None:
     paper = service("compose.paper.yaml", "paper")
     assert getattr(started(ENTRYPOINTS[0], paper["command"]).paper, name) in paper["environment"]
+
+
+def test_the_image_can_be_given_a_brokers_library_and_its_keys_of_paper_money() -> None:
+    text = (REPOSITORY / "compose.paper.yaml").read_text()
+    paper = service("compose.paper.yaml", "paper")
+    (wanted,) = re.findall(r"WEALTHARENA_EXTRAS=(\S+) docker compose", text)
+    (default,) = re.findall(r"^ARG EXTRAS=(\S+)$", (REPOSITORY / "Dockerfile").read_text(), re.M)
+    assert paper["build"]["args"]["EXTRAS"] == f"${{WEALTHARENA_EXTRAS:-{default}}}"
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {default, *wanted.split(",")} <= set(extras)
+    (words,) = re.findall(r" run --detach paper (.+)$", text, re.M)
+    spec = started(ENTRYPOINTS[0], words.split())
+    assert spec.broker.name in wanted.split(",")
+    keys = {name for name in paper["environment"] if name.startswith("ALPACA_")}
+    assert keys == {"ALPACA_PAPER_KEY_ID", "ALPACA_PAPER_SECRET_KEY"}, "real money is nobody's default"
+
+
+def test_the_container_is_given_the_keys_of_providers() -> None:
+    named = re.findall(
+        r"key_env: ([A-Z_]+)", "".join(file.read_text() for file in (REPOSITORY / "conf/data").glob("*.yaml"))
+    )
+    assert named
+    assert set(named) <= set(service("compose.paper.yaml", "paper")["environment"])
 
 
 def merged() -> dict[str, dict[str, Any]]:
