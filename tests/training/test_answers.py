@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,23 +37,27 @@ class Odd:
         return getattr(self.inner, name)
 
 
-def refused(folder: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Callable[[Any], Any]]) -> str:
-    """Return what a training with such an engine is refused with."""
-    job = TrainingJob(
-        worlds.spec(*SHORT, "env.action=weights", "train.env_steps=128"),
-        worlds.features(bars=200),
-        (Segment(0, 120),),
-        Segment(122, 200),
-        folder,
-    )
+def job(folder: Path) -> TrainingJob:
+    spec = worlds.spec(*SHORT, "env.action=weights", "train.env_steps=128")
+    return TrainingJob(spec, worlds.features(bars=200), (Segment(0, 120),), Segment(122, 200), folder)
+
+
+def replaced(monkeypatch: pytest.MonkeyPatch, build: Callable[[Any], Any]) -> None:
+    """Have `bc` built by something else, as a package's algorithm."""
     real, found = plugins.load("agents.algorithms", "bc"), plugins.load
-    odd = SimpleNamespace(ACTIONS=real.ACTIONS, build=lambda bench: Odd(real.build(bench), changes))
+    odd = SimpleNamespace(ACTIONS=real.ACTIONS, build=build)
     monkeypatch.setattr(plugins, "load", lambda room, name: odd if name == "bc" else found(room, name))
     monkeypatch.setattr(plugins, "of_package", lambda room, name: name == "bc")
     monkeypatch.setattr(plugins, "title", lambda room, name: f"the plugin {name!r} (its.module)")
     monkeypatch.setattr(plugins, "source_of", lambda room, name: "")
+
+
+def refused(folder: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Callable[[Any], Any]]) -> str:
+    """Return what a training with such an engine is refused with."""
+    asked, real = job(folder), plugins.load("agents.algorithms", "bc")
+    replaced(monkeypatch, lambda bench: Odd(real.build(bench), changes))
     with pytest.raises(WealthArenaError) as caught:
-        train(job, listener=Silent())
+        train(asked, listener=Silent())
     assert str(caught.value).startswith("the plugin 'bc' (its.module)")
     return str(caught.value)
 
@@ -94,3 +99,27 @@ def test_an_objective_by_which_nothing_can_be_learned_is_refused(answer: Callabl
     ratio = torch.ones(4, requires_grad=True) * 1.0
     with pytest.raises(TrainingError, match=told):
         _check_surrogate(answer(ratio), ratio)
+
+
+def test_wherever_an_algorithm_goes_the_working_folder_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger's path is relative to it, and is written to at the first validation."""
+    asked, real = job(tmp_path / "run"), plugins.load("agents.algorithms", "bc")
+    seen: list[Path] = []
+
+    def away(inner: Any) -> Any:
+        os.chdir("/")
+        return inner.iterate()
+
+    def build(bench: Any) -> Odd:
+        os.chdir("/")
+        return Odd(real.build(bench), {"iterate": away})
+
+    class Watching(Silent):
+        def on_evaluation(self, record: Any) -> None:
+            seen.append(Path.cwd())
+
+    replaced(monkeypatch, build)
+    monkeypatch.chdir(tmp_path)
+    train(asked, listener=Watching())
+    assert seen
+    assert {*seen, Path.cwd()} == {tmp_path}

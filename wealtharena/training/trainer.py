@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,9 +40,11 @@ def train(job: TrainingJob, *, listener: Listener) -> TrainingResult:
     """Return the candidates of a training; it ends early where it is interrupted or patience runs out.
 
     A job with `resume` goes on from trainer/state.pt, or begins where there is none. TrainingError where the loss is no
-    longer finite or nothing can be written; candidates and the last state stay as they were.
+    longer finite or nothing can be written; candidates and the last state stay as they were. The working folder stays
+    where it is, wherever an algorithm or a reward of a package goes: the ledger's path may be relative to it.
     """
-    return _Training(job, listener).run()
+    with contextlib.chdir(Path.cwd()):
+        return _Training(job, listener).run()
 
 
 def fit_scaler(features: FeaturePanel, segments: tuple[Segment, ...], *, clip: float) -> Scaler:
@@ -111,7 +115,8 @@ class _Training:
             env_steps=self.spec.train.env_steps,
             warm=self.job.warm,
         )
-        engine: Engine = plugins.load("agents.algorithms", self.spec.algo.name).build(bench)
+        with contextlib.chdir(Path.cwd()):
+            engine: Engine = plugins.load("agents.algorithms", self.spec.algo.name).build(bench)
         plugins.check_answer("agents.algorithms", self.spec.algo.name, engine, of="build", methods=ENGINE_METHODS)
         answers.steps_of(self.spec.algo.name, engine)
         if self.state is not None:
@@ -122,7 +127,7 @@ class _Training:
         from wealtharena.agents.process import room_on_the_gpu
 
         began, before = time.monotonic(), engine.env_steps
-        with room_on_the_gpu():
+        with room_on_the_gpu(), contextlib.chdir(Path.cwd()):
             figures = answers.figures_of(self.spec.algo.name, engine.iterate())
         self.iterations += 1
         self._require_steps(engine, before)
