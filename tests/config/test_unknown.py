@@ -3,6 +3,8 @@
 import pytest
 
 from tests.config.test_mistakes import complaint
+from wealtharena.config.composition import defaults_for, groups
+from wealtharena.config.suggest import _BY_WORD, _ELSEWHERE, by_another_name
 
 
 @pytest.mark.parametrize("word", ["~data.start", "~data.start=2020-01-01", "~paper.speed"])
@@ -119,3 +121,32 @@ def test_other_mistakes_stand_beside_the_name_of_another_choice() -> None:
 @pytest.mark.parametrize("word", ["=crypto", "+=crypto", "~=x", "++=1", "=", "~"])
 def test_a_word_without_a_key_is_told_to_be_one(word: str) -> None:
     assert complaint(word) == f"{word} sets no key; write key=value or group=choice"
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("algo.lr=0.1",), "algo.learning_rate"),
+        (("env.commission=0.1",), "asset.costs.commission_bps"),
+        (("total_timesteps=1000",), "train.env_steps"),
+        (("backtest.start_date=2020-01-01",), "backtest.start"),
+        (("start_date=2020-01-01",), "data.start"),
+        (("asset.symbols=[BTC-USD]",), "data.symbols"),
+        (("device=cuda",), "compute=gpu"),
+        (("algo=sac", "algo.lr=0.1"), "algo.learning_rate"),
+    ],
+)
+def test_what_other_libraries_call_otherwise_is_told_by_our_name(words: tuple[str, ...], meant: str) -> None:
+    assert complaint(*words).endswith(f"; did you mean {meant}?")
+
+
+def test_the_names_that_others_have_lead_to_keys_that_are_there() -> None:
+    known = {*defaults_for(()), *groups()}
+    led = {by_another_name(word, known) for word in _BY_WORD}
+    assert led == set(_ELSEWHERE)
+    assert not {word for word in _BY_WORD if word in known}
+
+
+@pytest.mark.parametrize(("word", "told"), [("data.start=2020", "2020-01-01"), ("data.end=2020", "2020-12-31")])
+def test_a_year_alone_is_told_as_a_date(word: str, told: str) -> None:
+    assert complaint(word).endswith(f"; try {word.partition('=')[0]}={told}")

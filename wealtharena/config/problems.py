@@ -362,8 +362,9 @@ def _in_its_form(key: str, value: Any, kind: str) -> str:
         return f"try '{key}=[{literal(value)}]'"
     digits = str(value)
     place = key.rpartition(".")[2]
-    if (kind.startswith("date") or place in ("start", "end")) and len(digits) == 8 and digits.isdigit():
-        return f"try {key}={digits[:4]}-{digits[4:6]}-{digits[6:]}"
+    if (kind.startswith("date") or place in ("start", "end")) and len(digits) in (4, 8) and digits.isdigit():
+        within = f"{digits[4:6]}-{digits[6:]}" if digits[4:] else "12-31" if place == "end" else "01-01"
+        return f"try {key}={digits[:4]}-{within}"
     if kind != "string_type" or not place.isdigit() or isinstance(value, list | dict):
         return ""
     return "put what is written there in quotes of its own"

@@ -19,7 +19,7 @@ from wealtharena.config.homes import takes_entries, takes_values
 from wealtharena.config.paths import conf_dirs
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.config.spelling import key_of
-from wealtharena.config.suggest import did_you_mean, nearest
+from wealtharena.config.suggest import by_another_name, did_you_mean, nearest
 from wealtharena.errors import ConfigError
 
 
@@ -76,8 +76,10 @@ def way_out(key: str, overrides: Sequence[str], defaults: Mapping[str, Any]) -> 
 
 
 def similar(key: str, names: Iterable[str]) -> str:
-    """Return what the key probably meant: a sibling, one of a block nearby, the same leaf elsewhere, a near path."""
+    """Return what the key probably meant: what others call so, a sibling, one of a block nearby, the same leaf elsewhere, a near path."""
     known = list(dict.fromkeys(name for name in [*names, *groups()] if name != key and not name.startswith(f"{key}.")))
+    if meant := by_another_name(key, known):
+        return f"did you mean {meant}?"
     parent, _, leaf = key.rpartition(".")
     siblings = _below(parent, known)
     near = [siblings[name] for name in nearest(leaf, siblings)] or _of_near_block(key, known)
