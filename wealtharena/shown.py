@@ -1,4 +1,4 @@
-"""What others are shown: paths as seen from the working folder and of no person's home, and of long lists the first."""
+"""What others are shown: paths as seen from the working folder and of no person's home, times of bars, and of long lists the first."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ def without_home(text: str) -> str:
 def without_places(text: str) -> str:
     """Return `text` with paths below the working folder as seen from there, and the home folder as ~."""
     return without_home(_renamed(text, f"{Path.cwd()}/", ""))
+
+
+def bar_time(bar: str) -> str:
+    """Return the time of a bar as people are told of it: its date, with the time of one within the day."""
+    return bar[:16].replace("T00:00", "").replace("T", " ")
 
 
 def some(names: Sequence[str], most: int, between: str = ", ") -> str:

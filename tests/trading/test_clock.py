@@ -34,8 +34,12 @@ class Simulated:
         self.at += dt.timedelta(seconds=max(seconds * next(self.factors), 0.05))
 
 
-def each_session(calendar, timer, **given):
-    return passing(sessions_due(calendar, timer.now, **given), timer)
+def bar_of(date):
+    return None if date is None else np.datetime64(date, "ns")
+
+
+def each_session(calendar, timer, *, after, **given):
+    return passing(sessions_due(calendar, timer.now, after=bar_of(after), **given), timer)
 
 
 def reference(calendar, year):
@@ -142,6 +146,36 @@ def test_what_was_slept_through_is_told_and_not_decided_late():
     assert [str(one.date) for one in missed] == ["2025-06-03", "2025-06-04"]
 
 
+@pytest.mark.slow
+def test_hours_of_a_venue_without_a_night_are_each_decided_on_once():
+    """Through the turn of a year and a leap day; stopped and started again in between, now and then for too long."""
+    first, stop = dt.datetime(2023, 12, 20, tzinfo=dt.UTC), dt.datetime(2024, 3, 2, tzinfo=dt.UTC)
+    patience, rng, clock = dt.timedelta(minutes=15), np.random.default_rng(3), Simulated(first)
+    decided, missed, last = [], [], np.datetime64("2023-12-19T23:00", "ns")
+    while clock.at < stop:
+        for session, deadline in each_session(
+            "24/7", clock.timer, after=last, patience=patience, missed=missed.append, interval="1h"
+        ):
+            assert session.closes - session.opens == dt.timedelta(hours=1)
+            assert session.stamp == np.datetime64(session.opens.replace(tzinfo=None), "ns")
+            assert session.closes <= clock.at < deadline == session.closes + patience
+            decided.append(session)
+            last = session.stamp
+            clock.at += dt.timedelta(minutes=float(rng.uniform(0, 5)))
+            if rng.random() < 0.05:  # killed
+                clock.at += dt.timedelta(minutes=float(rng.uniform(0, 300)))
+                break
+            if clock.at >= stop:
+                break
+    starts = [one.opens for one in decided]
+    assert starts == sorted(set(starts))
+    between = pd.date_range(starts[0], starts[-1], freq="h")
+    assert {*starts, *(one.opens for one in missed)} >= set(between.to_pydatetime())
+    assert not {*starts} & {one.opens for one in missed}
+    assert len(missed) > 50
+    assert dt.datetime(2024, 2, 29, 12, tzinfo=dt.UTC) in {*starts, *(one.opens for one in missed)}
+
+
 def live(timer, *, ended, tended=lambda: None, after=None):
     """Play the sessions of New York as a live account does, doing nothing at a close, until `ended(session)` says so."""
     switch = types.SimpleNamespace(stop=False)
@@ -149,7 +183,7 @@ def live(timer, *, ended, tended=lambda: None, after=None):
     def told(one):
         switch.stop = ended(*one)
 
-    closes = sessions_due("XNYS", timer.now, after=after, patience=dt.timedelta(hours=1))
+    closes = sessions_due("XNYS", timer.now, after=bar_of(after), patience=dt.timedelta(hours=1))
     agent = steps(None, closes, switch, told=told, now=timer.now, carry=lambda work: iter(()), tended=tended)
     turns = Turns({"one": agent}, lambda name, error: None)
     turns.begin()

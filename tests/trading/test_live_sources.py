@@ -16,7 +16,8 @@ from wealtharena.trading.feeds.live import fill_of, sources_of
         (["asset=forex"], "ecb has no bar of today.*data=alpha_vantage"),
         (["asset=forex", "data=yahoo"], "yahoo has no bar of today.*data=alpha_vantage"),
         (["asset=crypto", "data=simulated"], "no bar of today"),
-        (["asset=crypto", "data=yahoo", "data.interval=1h"], "1d"),
+        (["asset=crypto", "data=yahoo", "data.interval=1w"], "1d and 1h"),
+        (["asset=etf", "data=yahoo", "data.interval=1h"], "1h where trading never stops, not of etf"),
         (["asset=crypto", "data=fred"], "data=fred"),
     ],
 )
@@ -26,6 +27,11 @@ def test_what_has_no_live_bars_is_refused_with_a_way_out(overrides, said):
         sources_of(spec, lambda: dt.datetime.now(dt.UTC))
     assert refused.value.hint
     assert "data=yahoo" not in refused.value.hint or spec.asset.market != "forex"
+
+
+def test_coins_have_live_bars_of_an_hour():
+    spec = compose(["asset=crypto", "data.interval=1h", "task=paper", "paper.feed=live"])
+    assert [one.name for one in sources_of(spec, lambda: dt.datetime.now(dt.UTC))] == ["yahoo"]
 
 
 def test_currencies_have_live_bars_of_a_source_with_a_key():

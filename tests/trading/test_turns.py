@@ -214,7 +214,9 @@ def test_two_venues_on_one_clock_are_each_met_once_a_session_and_in_order():
         at[0] += dt.timedelta(seconds=seconds)
 
     def venue(calendar):
-        for one in each_session(calendar, timer.now, after=dt.date(2025, 3, 2), patience=dt.timedelta(hours=6)):
+        for one in each_session(
+            calendar, timer.now, after=np.datetime64("2025-03-02", "ns"), patience=dt.timedelta(hours=6)
+        ):
             if isinstance(one, Due):
                 yield one
                 continue

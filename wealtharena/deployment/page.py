@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from wealtharena import shown
 from wealtharena.config import speech
 from wealtharena.deployment.answers import SIGNALS_SHOWN, reasons
 from wealtharena.deployment.style import STYLE
@@ -160,7 +161,7 @@ def _number(value: object, *, share: bool) -> str:
 
 def moment(bar: str) -> str:
     """Return the date of a bar, with its time where it is one within the day."""
-    return escape(bar[:16].replace("T00:00", "").replace("T", " "))
+    return escape(shown.bar_time(bar))
 
 
 def chart(dates: Sequence[str], equity: Mapping[str, Sequence[float]], *, over: str = "the test window") -> str:

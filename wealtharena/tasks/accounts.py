@@ -21,6 +21,7 @@ from wealtharena.prediction import ProductionModelManager
 from wealtharena.registry import ModelCheckpoint, history
 from wealtharena.registry.inference import OnnxPolicy
 from wealtharena.registry.promotion import opened as opened_version
+from wealtharena.shown import bar_time
 from wealtharena.tasks import backtest, terms
 from wealtharena.tasks.backtest import Agent
 from wealtharena.trading.brokers import paper
@@ -185,9 +186,9 @@ def _check_books(spec: ExperimentSpec, ledger: Ledger) -> None:
     name = paper.FILE.format(epoch=ledger.epoch)
     stands = paper.stands_at(folder_of(spec) / name) or ""
     if stands < before:
-        where = f"stands at {stands[:10]}" if stands else "is not there"
+        where = f"stands at {bar_time(stands)}" if stands else "is not there"
         raise ConfigError(
-            f"paper.account={spec.paper.account} has closed {last[:10]}, and {name} of its broker {where}",
+            f"paper.account={spec.paper.account} has closed {bar_time(last)}, and {name} of its broker {where}",
             hint=paper.ONE_MOMENT,
         )
 

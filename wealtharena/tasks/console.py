@@ -14,6 +14,7 @@ from wealtharena.config.spelling import going_on
 from wealtharena.errors import WealthArenaError
 from wealtharena.files import relative
 from wealtharena.reporting.words import challenged, kept_shares, learned, window_of
+from wealtharena.shown import bar_time
 from wealtharena.terminal import Screen, figure, styled
 from wealtharena.tracking.console import duration
 from wealtharena.trading.reading import since_close
@@ -143,7 +144,7 @@ def risk_lines(found: Mapping[str, Any]) -> list[str]:
     counts = found["interventions"].items()
     lines = [f"Risk rules: {what}, {count} time{'s' if count != 1 else ''}" for what, count in counts]
     if found["stopped_at"]:
-        lines.append(f"Risk rules ended the trading at {found['stopped_at'][:10]}.")
+        lines.append(f"Risk rules ended the trading at {bar_time(found['stopped_at'])}.")
     guarded, plain = found["total_return"], found["total_return_without"]
     return [*lines, f"Return with risk rules {guarded:+z.1%}, without them {plain:+z.1%}."]
 
@@ -281,7 +282,7 @@ class PaperProgress:
             stands = "equity unknown"  # where the broker does not say, it is not that of the close before
             if last and last["bar"] == bar:
                 stands = f"equity {last['equity']:,.0f}  {len(last['positions'])} positions"
-            screen().print(f"{self._agent}{bar[:10]}  {state:<8}  {stands}", style="dim")
+            screen().print(f"{self._agent}{bar_time(bar)}  {state:<8}  {stands}", style="dim")
 
 
 def paper_status(found: Mapping[str, Any], *, agent: str) -> None:

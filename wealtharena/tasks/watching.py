@@ -22,6 +22,7 @@ from wealtharena.errors import WealthArenaError
 from wealtharena.evaluation import backtest, metrics
 from wealtharena.evaluation.look import stream
 from wealtharena.features.panel import FeaturePanel
+from wealtharena.shown import bar_time
 from wealtharena.tasks.accounts import Chosen
 from wealtharena.tasks.pipeline import Prepared
 from wealtharena.tasks.renewing import Renewing
@@ -151,7 +152,7 @@ class Watcher:
     def _write(self, bar: str, one: Alarm) -> None:
         with self._ledger.at_once():
             self._ledger.intervene(bar, [Intervention(RULE, one.monitor, (), dict(one.numbers))])
-            self._ledger.post(f"{one.monitor} at {bar[:10]}", f"{one.text}. Proposed: {one.proposal}")
+            self._ledger.post(f"{one.monitor} at {bar_time(bar)}", f"{one.text}. Proposed: {one.proposal}")
 
     def event(self, bar: str, one: Intervention) -> None:
         """Record something about the bars of a session, and tell it where nothing could be decided.
@@ -163,7 +164,7 @@ class Watcher:
         with self._ledger.at_once():
             self._ledger.intervene(bar, [one])
             if one.action in ("missed", "missing", "unreachable") or one.action.startswith("unusable"):
-                self._ledger.post(f"{one.rule} {one.action} at {bar[:10]}", ", ".join(one.symbols) or "all")
+                self._ledger.post(f"{one.rule} {one.action} at {bar_time(bar)}", ", ".join(one.symbols) or "all")
         self.pass_on()
 
     def _knows(self, bar: str, one: Intervention) -> bool:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import dropwhile
 from typing import Final, Protocol
 
 import numpy as np
@@ -15,21 +16,26 @@ from wealtharena.data import calendars
 from wealtharena.errors import ConfigError
 
 SLICE_SECONDS: Final = 60.0  # longest wait before the time is looked at again: clocks are set, machines sleep
+_BEFORE: Final = {
+    "1d": dt.timedelta(days=14),
+    "1h": dt.timedelta(days=1),
+}  # in which some session of any venue was over
 _YEARS_AHEAD: Final = 2  # in which a venue must have a session, for it to have a calendar at all
 
 
 @dataclass(frozen=True)
 class Session:
-    """One session of a venue: the date that its bar carries, and when it begins and ends (UTC)."""
+    """One session of a venue, or one hour of a venue that never closes: the date of its bar, and when it begins and ends (UTC)."""
 
     date: dt.date
     opens: dt.datetime
     closes: dt.datetime
+    hourly: bool = False
 
     @property
     def stamp(self) -> np.datetime64:
-        """Return the time of its bar, as panels have it."""
-        return np.datetime64(self.date, "ns")
+        """Return the time of its bar, as panels have it: the start of an hour, the date of a session."""
+        return np.datetime64(self.opens.replace(tzinfo=None) if self.hourly else self.date, "ns")
 
     @property
     def bar(self) -> str:
@@ -99,36 +105,47 @@ class Pace:
 
 
 @lru_cache(maxsize=64)
-def sessions_of(calendar: str, year: int) -> tuple[Session, ...]:
-    """Return the sessions whose date lies in a year, in order."""
-    table = calendars.opening_hours(calendar, dt.date(year, 1, 1), dt.date(year, 12, 31))
+def sessions_of(calendar: str, year: int, interval: str = "1d") -> tuple[Session, ...]:
+    """Return the sessions whose date lies in a year, in order; of `1h` its hours, which a venue without a night has."""
+    first, last = dt.date(year, 1, 1), dt.date(year, 12, 31)
+    if interval == "1h":
+        hour = dt.timedelta(hours=1)
+        starts = calendars.hours(calendar, first, last).to_pydatetime()
+        return tuple(Session(start.date(), start, start + hour, hourly=True) for start in starts)
+    table = calendars.opening_hours(calendar, first, last)
     return tuple(
         Session(day.date(), opens.to_pydatetime(), closes.to_pydatetime())
         for day, opens, closes in zip(table.index, table["open"], table["close"], strict=True)
     )
 
 
-def from_date(calendar: str, first: dt.date) -> Iterator[Session]:
+def from_date(calendar: str, first: dt.date, interval: str = "1d") -> Iterator[Session]:
     """Yield the sessions of the date `first` and later, without an end; ConfigError where the calendar ends."""
     year, empty = first.year, 0
     while empty < _YEARS_AHEAD:
-        found = sessions_of(calendar, year)
+        found = sessions_of(calendar, year, interval)
         yield from (one for one in found if one.date >= first)
         year, empty = year + 1, 0 if found else empty + 1
     raise ConfigError(f"calendar {calendar} knows no session after {first}", hint="install a newer exchange_calendars")
+
+
+def after_bar(calendar: str, bar: np.datetime64, interval: str = "1d") -> Iterator[Session]:
+    """Yield the sessions whose bars come after that of this time, without an end; ConfigError where the calendar ends."""
+    return dropwhile(lambda one: one.stamp <= bar, from_date(calendar, bar.astype("datetime64[D]").item(), interval))
 
 
 def each_session(
     calendar: str,
     now: Callable[[], dt.datetime],
     *,
-    after: dt.date | None,
+    after: np.datetime64 | None,
     patience: dt.timedelta,
     until: Callable[[Session], dt.datetime] = lambda session: session.closes,
     missed: Callable[[Session], None] = lambda session: None,
     given_up: Callable[[Session], bool] = lambda session: False,
+    interval: str = "1d",
 ) -> Iterator[Due | tuple[Session, dt.datetime]]:
-    """Yield when the next session is over, and then it, each of a later date than `after` once and in order, with its own deadline.
+    """Yield when the next session is over, and then it, each of a later bar than `after` once and in order, with its own deadline.
 
     The deadline is `patience` after its end, or `until` where that is later, or the end of the next one where that is earlier. A session whose deadline
     is past before it is come to, as after a long stop, is told to `missed` and not yielded; but where the clock is set back
@@ -136,15 +153,15 @@ def each_session(
     those that were passed by before it. Without `after`, the first is the newest that is over and still within its
     deadline, or the next to end. Goes on without an end.
     """
-    start = after + dt.timedelta(days=1) if after is not None else now().date() - dt.timedelta(days=14)
+    start = np.datetime64(now().date() - _BEFORE[interval], "ns") if after is None else after
     begun = after is not None
-    waiting = from_date(calendar, start)
+    waiting = after_bar(calendar, start, interval)
     session = next(waiting)
     passed: list[Session] = []  # since the last that was yielded
     while True:
         yield Due(session.closes, early=bool(passed))
         if ahead := [one for one in passed if now() < one.closes]:  # the clock was wrong when they were passed by
-            waiting, passed = from_date(calendar, ahead[0].date), []
+            waiting, passed = after_bar(calendar, ahead[0].stamp - np.timedelta64(1, "ns"), interval), []
             session = next(waiting)
             continue
         if now() < session.closes:

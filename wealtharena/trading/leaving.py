@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from wealtharena.shown import bar_time
 from wealtharena.trading.broker import Broker, RefusedError, UnreachableError, UntoldError
 from wealtharena.trading.ledger import Intent, Ledger
 from wealtharena.trading.reconcile import PAUSES
@@ -27,7 +28,7 @@ def take_leave(ledger: Ledger, broker: Broker, *, wait: Callable[[float], None] 
         if not ledger.pending():
             return
     (first, *more) = ledger.pending()
-    orders = f"the order of {first.bar[:10]} in {first.symbol}{f' and {len(more)} more' if more else ''}"
+    orders = f"the order of {bar_time(first.bar)} in {first.symbol}{f' and {len(more)} more' if more else ''}"
     raise RefusedError(
         f"nothing is begun anew: {orders} could not be taken back: {why}", hint="start again once the broker answers"
     )

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from wealtharena.shown import bar_time
 from wealtharena.trading.books import Books
 from wealtharena.trading.broker import FINAL, Account, BookedOrder
 from wealtharena.trading.closes import RELEASED, Closes
@@ -168,7 +169,7 @@ class Ledger(Books, Closes, Posts):
     def _state(self, state: State, reason: str, bar: str | None) -> None:
         row = (self.epoch, bar, state, reason, _now())
         self._db.execute("INSERT INTO states (epoch, bar, state, reason, at) VALUES (?, ?, ?, ?, ?)", row)
-        self.post(state if bar is None else f"{state} at {bar[:10]}", reason)
+        self.post(state if bar is None else f"{state} at {bar_time(bar)}", reason)
 
     # --- decisions and intents
 

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from wealtharena.errors import MarketError
+from wealtharena.shown import bar_time
 from wealtharena.trading import crossing
 from wealtharena.trading.broker import UnreachableError
 from wealtharena.trading.carrying import Carry, directly
@@ -77,7 +78,7 @@ def steps(
             while missed:
                 with trader.ledger.at_once():
                     trader.ledger.intervene(missed[0], [Intervention("disk", "missed", (), {})])
-                    trader.ledger.post(f"disk missed at {missed[0][:10]}", "all")
+                    trader.ledger.post(f"disk missed at {bar_time(missed[0])}", "all")
                 missed.pop(0)
             yield from carry(functools.partial(on_close, trader, one, switch))
         except FullError:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from wealtharena.envs.kernel.rows import BAR
+from wealtharena.shown import bar_time
 from wealtharena.trading import flows, unsaid
 from wealtharena.trading.actions import taken_back
 from wealtharena.trading.broker import (
@@ -48,11 +49,11 @@ def reconcile(trader: Trader, close: Close) -> Known | None:
         found = _embedded(trader, close) if capabilities.embedded else _outside(trader, close)
     except UnreachableError as error:
         logger.warning(
-            "%s/%s: nothing is known of the account at %s: %s", trader.agent, trader.account, close.bar[:10], error
+            "%s/%s: nothing is known of the account at %s: %s", trader.agent, trader.account, bar_time(close.bar), error
         )
         if trader.ledger.decision(close.bar) is None and trader.ledger.state()[0] != "halted":
             words = f"{error}. Nothing is decided or sent until it is known again."
-            trader.ledger.post(f"nothing is known of the account at {close.bar[:10]}", words)
+            trader.ledger.post(f"nothing is known of the account at {bar_time(close.bar)}", words)
         return None
     if found is None:
         return None
@@ -63,7 +64,7 @@ def reconcile(trader: Trader, close: Close) -> Known | None:
             trader.ledger.write_note(_FOREIGN, json.dumps(flows.valued(account)))
         for one in told:
             if one.rule == flows.RULE:
-                trader.ledger.post(f"money {one.action} at {close.bar[:10]}", flows.words(one))
+                trader.ledger.post(f"money {one.action} at {bar_time(close.bar)}", flows.words(one))
     return account, held
 
 
@@ -210,7 +211,7 @@ def _expire(trader: Trader, lost: Sequence[Intent], bar: str) -> None:
             names = ", ".join(dict.fromkeys(one.symbol for one in closing))
             heard = closing[-1].note or "nothing"
             words = f"{names}: what was to close it was never taken, and is ordered anew. Last heard: {heard}"
-            ledger.post(f"not everything gets closed at {bar[:10]}", words)
+            ledger.post(f"not everything gets closed at {bar_time(bar)}", words)
 
 
 def _give_up(trader: Trader, one: Intent, bar: str, error: UntoldError) -> None:
@@ -220,7 +221,7 @@ def _give_up(trader: Trader, one: Intent, bar: str, error: UntoldError) -> None:
         ledger.mark({one.client_id: ("expired", str(error))})
         ledger.intervene(bar, [Intervention("orders", "unknown", (one.symbol,), {"units": one.units})])
         ledger.post(
-            f"an order of {one.bar[:10]} is unknown",
+            f"an order of {bar_time(one.bar)} is unknown",
             f"{one.units:+g} {one.symbol} may have been carried out or not, and counts as not. {error}: look there.",
         )
 
@@ -267,7 +268,7 @@ def _take_old_back(trader: Trader, bar: str) -> None:
 def _unended(trader: Trader, client_id: str, *, known: Collection[str]) -> str:
     """Return what is the matter with an order that does not come to its end; `known` are those that the broker has open."""
     one = trader.ledger.intent(client_id)
-    order = client_id if one is None else f"the order of {one.bar[:10]} in {one.symbol}"
+    order = client_id if one is None else f"the order of {bar_time(one.bar)} in {one.symbol}"
     if client_id in known:
         return f"{order} is open at the broker still, though it was asked back"
     return (

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from wealtharena.shown import bar_time
 from wealtharena.trading import crossing
 from wealtharena.trading.books import CLOSING
 from wealtharena.trading.broker import BookedOrder, NotYetError, Order, RejectedError, UnreachableError
@@ -204,7 +205,7 @@ def _tell_small(trader: Trader, bar: str) -> None:
         ledger.write_note(_SMALL, bar)
         names = ", ".join(one.symbol for one in small)
         ledger.post(
-            f"orders are too small at {bar[:10]}",
+            f"orders are too small at {bar_time(bar)}",
             f"{names}: the broker takes nothing below {least:,.2f}. Such orders are not sent, now and from now on, and are "
             "decided on anew at each close. An account with more money, or fewer symbols, has larger ones.",
         )
@@ -220,7 +221,7 @@ def _tell(trader: Trader, bar: str, found: Mapping[str, Intent], *, title: str, 
     why = "; ".join(found[name].note or f"{name}: no reason is given" for name in new)
     with ledger.at_once():
         ledger.write_note(note, json.dumps({bar: [*known, *new]}))
-        ledger.post(f"{title} at {bar[:10]}", f"{', '.join(new)}: {words}. The broker's last word: {why}")
+        ledger.post(f"{title} at {bar_time(bar)}", f"{', '.join(new)}: {words}. The broker's last word: {why}")
 
 
 def stopped(trader: Trader) -> list[Intent]:

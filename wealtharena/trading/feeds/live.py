@@ -22,7 +22,7 @@ from wealtharena.envs.market import Market
 from wealtharena.errors import ConfigError, DataError, MarketError, ProviderError
 from wealtharena.features.panel import Scaler
 from wealtharena.trading import errand
-from wealtharena.trading.clock import SLICE_SECONDS, Due, Session, each_session, from_date
+from wealtharena.trading.clock import SLICE_SECONDS, Due, Session, after_bar, each_session
 from wealtharena.trading.database import FullError
 from wealtharena.trading.desk import Close, depth_of
 from wealtharena.trading.feeds import asking, conversion
@@ -35,6 +35,7 @@ from wealtharena.trading.ledger import Decision
 logger = logging.getLogger(__name__)
 _LATE: Final = frozenset({("yahoo", "forex")})  # its pairs close where the day opens, docs/collect.md says more
 _SEEN_ONCE: Final = "seen once"  # and not yet a second time
+_HOURS_PATIENCE: Final = dt.timedelta(minutes=15)  # at most, with bars of an hour: a later decision is one of the next
 _MOST_DOUBLINGS: Final = 4  # of the time between looks for a bar that does not come
 Told = Callable[[str, Intervention], None]
 
@@ -46,8 +47,14 @@ def sources_of(spec: ExperimentSpec, now: Callable[[], dt.datetime]) -> list[Pro
         ConfigError: none of them has a bar of today, or bars of this interval.
     """
     asset, data = spec.asset, spec.data
-    if data.interval != "1d":
-        raise ConfigError(f"paper.feed=live has bars of 1d, not of {data.interval}", hint="set data.interval=1d")
+    if data.interval not in ("1d", "1h"):
+        raise ConfigError(f"paper.feed=live has bars of 1d and 1h, not of {data.interval}", hint="set data.interval=1d")
+    if data.interval == "1h" and asset.universe.calendar != calendars.ALWAYS:
+        raise ConfigError(
+            f"paper.feed=live has bars of 1h where trading never stops, not of {asset.name}: sources begin the hours of a "
+            "session at its opening or on the full hour, and a bar that is not over might be traded on",
+            hint="set data.interval=1d, or paper.feed=replay",
+        )
     names = provider.serving(asset, data.interval) if data.source == "auto" else (data.source,)
     kinds = [provider.find(name) for name in names]
     for kind in kinds:
@@ -110,9 +117,11 @@ class Live:
         self._wake = wake
         self._sources = sources or (lambda: sources_of(spec, now))
         self._symbols = spec.data.symbols or spec.asset.universe.symbols
-        self._calendar = spec.asset.universe.calendar
+        self._calendar, self._interval = spec.asset.universe.calendar, spec.data.interval
         self._zones = [source.ends_with_date.get(self._calendar) for source in self._sources()]
         self._patience = dt.timedelta(seconds=spec.paper.bar_patience)
+        if self._interval == "1h":
+            self._patience = min(self._patience, _HOURS_PATIENCE)
         self._settling = min(calendars.settling_close(self._calendar), self._patience / 2)
         # which knows no two looks, and leaves an hour and more, on a half day four, for a source to correct itself
         quality = spec.data.quality.model_copy(update={"unfinished_bar": "warn"})
@@ -138,6 +147,7 @@ class Live:
             until=self._until,
             missed=lambda session: self._tell(session, "missed", self._symbols, waited=0.0),
             given_up=lambda session: session is self._given_up,
+            interval=self._interval,
         ):
             if isinstance(one, Due):
                 yield one
@@ -159,21 +169,21 @@ class Live:
 
     def reached(self, bar: str) -> str:
         """Return the bar that orders which were decided on at this one are meant for, once its session is over; till then this one."""
-        following = self._following(dt.date.fromisoformat(bar[:10]))
+        following = self._following(np.datetime64(bar, "ns"))
         return following.bar if self._now() >= following.closes else bar
 
-    def _following(self, date: dt.date) -> Session:
-        return next(from_date(self._calendar, date + dt.timedelta(days=1)))
+    def _following(self, bar: np.datetime64) -> Session:
+        return next(after_bar(self._calendar, bar, self._interval))
 
-    def _resume(self, last: Decision) -> dt.date:
-        """Return the date after which sessions are to be decided on: before the last decision's own while that can be sent."""
-        self._stands = np.datetime64(last.bar, "ns")
-        date = dt.date.fromisoformat(last.bar[:10])
+    def _resume(self, last: Decision) -> np.datetime64:
+        """Return the bar after which sessions are to be decided on: before the last decision's own while that can be sent."""
+        stands = self._stands = np.datetime64(last.bar, "ns")
         if last.sent:
-            return date
-        own = next(from_date(self._calendar, date))
-        in_time = own.date == date and self._now() < max(own.closes + self._patience, self._until(own))
-        return date - dt.timedelta(days=1) if in_time else date
+            return stands
+        before = stands - np.timedelta64(1, "ns")
+        own = self._following(before)
+        in_time = own.stamp == stands and self._now() < max(own.closes + self._patience, self._until(own))
+        return before if in_time else stands
 
     # --- waiting for a bar
 
@@ -185,6 +195,8 @@ class Live:
 
         That is its end, of some sources the end of its date, and of symbols of another venue the close of theirs.
         """
+        if session.hourly:
+            return session.closes
         known = {name: one.currency for name, one in self._history.items()}
         venues = {self._calendar_of(name, known.get(name)) for name in self._symbols} - {self._calendar}
         traded = [one for one in venues if len(calendars.sessions(one, session.date, session.date))]
@@ -211,7 +223,7 @@ class Live:
             for symbol in list(look.waiting):
                 self._take(symbol, answers.get(symbol), session, look)
             look.count += 1
-            deadline = max(deadline, min(self._until(session), self._following(session.date).closes))
+            deadline = max(deadline, min(self._until(session), self._following(session.stamp).closes))
             if not look.waiting or self._now() >= deadline:
                 self._report(session, look)
                 return look
@@ -335,9 +347,9 @@ class Live:
         """Return the date from which bars are asked for: what features need, with room for holidays of their own."""
         bars = least_bars(self._spec.features, self._spec.env) + self._depth
         bars += bars // 10 + 10
-        first: dt.date = calendars.last_bar_times(self._calendar, "1d", bars, session.date)[0].date()
+        first: dt.date = calendars.last_bar_times(self._calendar, self._interval, bars, session.date)[0].date()
         if self._stands is not None:
-            room = dt.timedelta(days=2 * self._depth)
+            room = dt.timedelta(days=2 * (self._depth if self._interval == "1d" else 1 + self._depth // 24))
             first = min(first, self._stands.astype("datetime64[D]").item() - room)
         return first
 
