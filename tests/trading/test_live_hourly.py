@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import itertools
 
 import numpy as np
 import pandas as pd
@@ -18,9 +19,12 @@ from wealtharena.features import compute
 from wealtharena.trading import errand, figures, loop
 from wealtharena.trading.broker import Opening
 from wealtharena.trading.brokers.paper import open_broker
+from wealtharena.trading.clock import after_bar
 from wealtharena.trading.desk import depth_of
-from wealtharena.trading.feeds.live import sources_of
+from wealtharena.trading.feeds.history import least_bars
+from wealtharena.trading.feeds.live import Live, sources_of
 from wealtharena.trading.feeds.replay import Replay
+from wealtharena.trading.feeds.seen import SeenBars
 from wealtharena.trading.ledger import Ledger
 from wealtharena.trading.switch import Switch
 from wealtharena.trading.trader import Trader
@@ -125,6 +129,17 @@ def test_an_hour_that_is_late_is_waited_for_and_one_that_never_comes_is_not_wait
     assert 360 <= found["waited"][0] < PATIENCE
     assert found["waited"][1] == pytest.approx(PATIENCE, abs=1.0)
     assert np.isnan(closes[4].features.panel.close[-1][2])
+
+
+def test_there_is_history_enough_at_every_hour_of_the_day(desk):
+    feed = Live(desk.spec, desk.scaler, now=desk.clock.now, seen=SeenBars(desk.folder), told=lambda bar, one: None)
+    day = list(itertools.islice(after_bar("24/7", np.datetime64(FIRST.date(), "ns"), "1h"), 24))
+    for depth in range(1, 60):
+        feed._depth = depth
+        wanted = least_bars(desk.spec.features, desk.spec.env) + depth
+        for session in day:
+            begins = dt.datetime.combine(feed._first_day(session), dt.time(), tzinfo=dt.UTC)
+            assert (session.opens - begins) / HOUR + 1 >= wanted
 
 
 def test_an_account_that_was_away_goes_on_with_the_hour_that_can_still_be_decided_on(desk):

@@ -346,10 +346,10 @@ class Live:
     def _first_day(self, session: Session) -> dt.date:
         """Return the date from which bars are asked for: what features need, with room for holidays of their own."""
         bars = least_bars(self._spec.features, self._spec.env) + self._depth
-        bars += bars // 10 + 10
+        bars += bars // 10 + 10 + (24 if session.hourly else 0)  # counted from the end of the date
         first: dt.date = calendars.last_bar_times(self._calendar, self._interval, bars, session.date)[0].date()
         if self._stands is not None:
-            room = dt.timedelta(days=2 * (self._depth if self._interval == "1d" else 1 + self._depth // 24))
+            room = dt.timedelta(days=2 * (1 + self._depth // 24 if session.hourly else self._depth))
             first = min(first, self._stands.astype("datetime64[D]").item() - room)
         return first
 
