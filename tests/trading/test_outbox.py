@@ -114,6 +114,25 @@ def test_a_session_that_was_missed_is_told_once_however_often_the_process_starts
     assert channel.heard == ["bars missed at 2024-05-01", "bars missed at 2024-05-02"]
 
 
+def test_hours_without_bars_are_told_once_a_day_and_all_recorded(tmp_path):
+    """A week without a network is seven alerts and no hundred and sixty-eight."""
+    channel, hours = (
+        Channel("a"),
+        [f"2024-05-{day:02}T{hour:02}:00:00.000000000" for day in (1, 2) for hour in range(5, 9)],
+    )
+    with watching(tmp_path, channel) as (ledger, watcher):
+        for bar in hours:
+            watcher.event(bar, Intervention("bars", "missed", ("BTC-USD", "ETH-USD"), {}))
+        watcher.event(hours[-1], Intervention("bars", "missing", ("ETH-USD",), {}))
+        recorded = [one["bar"] for one in ledger.interventions() if one["action"] == "missed"]
+    assert recorded == hours
+    assert channel.heard == [
+        "bars missed at 2024-05-01 05:00",
+        "bars missed at 2024-05-02 05:00",
+        "bars missing at 2024-05-02 08:00",
+    ]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["bars", "words"])
 def test_every_kind_of_word_is_written_before_it_is_told(tmp_path, what):

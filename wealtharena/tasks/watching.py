@@ -112,6 +112,7 @@ class Watcher:
         self._renewing = Renewing(spec, folder, now, self.tell) if asked else None
         self._last: tuple[np.datetime64, float] | None = None
         self._written_at = 0.0
+        self._told_of: set[tuple[str, str, tuple[str, ...]]] = set()  # dates, what was told of their bars, and symbols
         self._unsent = (0, 0)  # alerts that wait and that are lost, as they were shown between two closes
         rows = ledger.closes()
         for row, rate in zip(rows, _rates_up_to(rows, spec), strict=True):
@@ -155,16 +156,19 @@ class Watcher:
             self._ledger.post(f"{one.monitor} at {bar_time(bar)}", f"{one.text}. Proposed: {one.proposal}")
 
     def event(self, bar: str, one: Intervention) -> None:
-        """Record something about the bars of a session, and tell it where nothing could be decided.
+        """Record something about the bars of a session, and tell it where nothing could be decided: of hours once a day.
 
         A session that was missed stays so, and every start until the next decision comes upon it again.
         """
         if one.action == "missed" and self._knows(bar, one):
             return
+        serious = one.action in ("missed", "missing", "unreachable") or one.action.startswith("unusable")
+        what = (bar[:10], one.action, one.symbols)
         with self._ledger.at_once():
             self._ledger.intervene(bar, [one])
-            if one.action in ("missed", "missing", "unreachable") or one.action.startswith("unusable"):
+            if serious and what not in self._told_of:
                 self._ledger.post(f"{one.rule} {one.action} at {bar_time(bar)}", ", ".join(one.symbols) or "all")
+        self._told_of = {*(told for told in self._told_of if told[0] == what[0]), what}  # of this date
         self.pass_on()
 
     def _knows(self, bar: str, one: Intervention) -> bool:
