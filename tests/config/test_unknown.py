@@ -147,6 +147,20 @@ def test_the_names_that_others_have_lead_to_keys_that_are_there() -> None:
     assert not {word for word in _BY_WORD if word in known}
 
 
-@pytest.mark.parametrize(("word", "told"), [("data.start=2020", "2020-01-01"), ("data.end=2020", "2020-12-31")])
-def test_a_year_alone_is_told_as_a_date(word: str, told: str) -> None:
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("data.start=2020", "2020-01-01"),
+        ("data.end=2020", "2020-12-31"),
+        ("data.start=2020-06", "2020-06-01"),
+        ("data.end=2020-2", "2020-02-29"),
+        ("data.start=2020/01/02", "2020-01-02"),
+        ("data.start=2020.1.2", "2020-01-02"),
+        ("data.end=202106", "2021-06-30"),
+        ("data.end=20210630", "2021-06-30"),
+        ("data.start=2020-13", "null"),
+        ("data.start=2020130", "null"),
+    ],
+)
+def test_a_day_of_another_form_a_month_and_a_year_are_told_as_a_date(word: str, told: str) -> None:
     assert complaint(word).endswith(f"; try {word.partition('=')[0]}={told}")

@@ -19,7 +19,7 @@ from wealtharena.config.paths import own_config_dirs
 from wealtharena.config.preset_files import no_preset
 from wealtharena.config.specs.base import InWords, RefusedBlocksError
 from wealtharena.config.spelling import key_of
-from wealtharena.config.suggest import nearest
+from wealtharena.config.suggest import as_day, nearest
 from wealtharena.config.unknown import name_of_another, unknown_key, way_out
 from wealtharena.errors import ConfigError
 from wealtharena.shown import some, without_home
@@ -360,11 +360,9 @@ def _in_its_form(key: str, value: Any, kind: str) -> str:
     """Return how to write a list of one, and what YAML took for a number or a truth value: a date of digits, a symbol such as 600519."""
     if kind == "tuple_type" and isinstance(value, str) and value:
         return f"try '{key}=[{literal(value)}]'"
-    digits = str(value)
     place = key.rpartition(".")[2]
-    if (kind.startswith("date") or place in ("start", "end")) and len(digits) in (4, 8) and digits.isdigit():
-        within = f"{digits[4:6]}-{digits[6:]}" if digits[4:] else "12-31" if place == "end" else "01-01"
-        return f"try {key}={digits[:4]}-{within}"
+    if (kind.startswith("date") or place in ("start", "end")) and (day := as_day(str(value), last=place == "end")):
+        return f"try {key}={day}"
     if kind != "string_type" or not place.isdigit() or isinstance(value, list | dict):
         return ""
     return "put what is written there in quotes of its own"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import calendar
+import datetime as dt
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -55,6 +58,22 @@ def by_another_name(key: str, names: Iterable[str]) -> str:
     known = set(names)
     beside = f"{parent}.{meant.rpartition('.')[2]}"
     return beside if beside in known else meant if meant in known else ""
+
+
+_DAY: Final = re.compile(r"(\d{4})(?:([-/.]?)(\d\d)(?:\2(\d\d))?)?|(\d{4})([-/.])(\d\d?)(?:\6(\d\d?))?")
+
+
+def as_day(text: str, *, last: bool) -> str:
+    """Return a day that begins with its year as 2024-12-31, of a month or a year the first, or the last; empty for anything else."""
+    found = _DAY.fullmatch(text)
+    if found is None:
+        return ""
+    year, month, day = (int(found[first] or found[second] or 0) for first, second in ((1, 5), (3, 7), (4, 8)))
+    try:
+        month = month or (12 if last else 1)
+        return str(dt.date(year, month, day or (calendar.monthrange(year, month)[1] if last else 1)))
+    except (ValueError, calendar.IllegalMonthError):
+        return ""
 
 
 def did_you_mean(word: str, names: Iterable[str], *, fallback: str = "") -> str:

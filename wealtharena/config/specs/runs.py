@@ -259,7 +259,11 @@ class PaperSpec(Spec):
     feed: Literal["replay", "live"] = Field(
         description="bars of the past, or those of the asset's own sources as they come"
     )
-    bar_patience: float = Field(gt=0, le=86_400, description="seconds after a session's end that its bar is waited for, of an hour's 900 at most")
+    bar_patience: float = Field(
+        gt=0,
+        le=86_400,
+        description="seconds after a session's end that its bar is waited for, of an hour's 900 at most",
+    )
     bar_poll: float = Field(gt=0, le=3600, description="seconds between two looks for a bar")
     speed: float | None = Field(gt=0, description="the bars' own time over real time; null as fast as it goes")
     history: Literal["all", "least"] = Field(description="bars behind each feature: all, or min_history_bars")
