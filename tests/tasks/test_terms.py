@@ -49,9 +49,15 @@ def test_no_account_is_opened_on_other_bars_or_in_other_money(here, caplog):  # 
     with pytest.raises(ConfigError, match=r"bars of 1h, and these are of 1d; .* account of EUR") as refused:
         run(*trades)
     assert "data.interval=1h asset.account_currency=EUR" in str(refused.value.hint)
+    live = ("paper.checkpoints=[mine]", "paper.feed=live", "data=yahoo")
     with pytest.raises(ConfigError) as refused:
-        run("paper.checkpoints=[mine]", "paper.feed=live", "data=yahoo")
-    assert "once a day" in str(refused.value.hint)
+        run(*live)
+    assert "add data.interval=1h" in str(refused.value.hint)
+    says(here / "mine", **(VERSION | {"frequency": "4h"}))
+    with pytest.raises(ConfigError) as refused:
+        run(*live)
+    assert "bars of 4h do not come live here" in str(refused.value.hint)
+    says(here / "mine", **VERSION)
     assert not ACCOUNT.exists()
     says(here / "mine")
     assert run(*trades) == 0

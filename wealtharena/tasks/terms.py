@@ -10,6 +10,7 @@ from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.errors import ConfigError
 from wealtharena.tasks.origins import facts_of
 from wealtharena.tasks.pipeline import Prepared
+from wealtharena.trading.clock import comes_live
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ def require_alike(spec: ExperimentSpec, places: Sequence[Path]) -> None:
     if not found:
         return
     hint = "add " + " ".join(dict.fromkeys(f"{one.key}={one.trained}" for one in found))
-    if spec.paper.feed == "live" and any(one.key == "data.interval" for one in found):
-        hint = "bars come live once a day: trade a version that was trained on bars of 1d"
+    venue = spec.asset.universe.calendar
+    strange = [one.trained for one in found if one.key == "data.interval" and not comes_live(one.trained, venue)]
+    if spec.paper.feed == "live" and strange:
+        hint = f"bars of {strange[0]} do not come live here: trade a version that was trained on bars of 1d"
     raise ConfigError("; ".join(dict.fromkeys(one.words for one in found)), hint=hint)

@@ -104,6 +104,11 @@ class Pace:
         return True
 
 
+def comes_live(interval: str, calendar: str) -> bool:
+    """Return whether bars of an interval are traded as they come: sessions, and hours where trading never stops."""
+    return interval == "1d" or (interval == "1h" and calendar == calendars.ALWAYS)
+
+
 @lru_cache(maxsize=64)
 def sessions_of(calendar: str, year: int, interval: str = "1d") -> tuple[Session, ...]:
     """Return the sessions whose date lies in a year, in order; of `1h` its hours, which a venue without a night has."""

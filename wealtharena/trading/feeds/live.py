@@ -22,7 +22,7 @@ from wealtharena.envs.market import Market
 from wealtharena.errors import ConfigError, DataError, MarketError, ProviderError
 from wealtharena.features.panel import Scaler
 from wealtharena.trading import errand
-from wealtharena.trading.clock import SLICE_SECONDS, Due, Session, after_bar, each_session
+from wealtharena.trading.clock import SLICE_SECONDS, Due, Session, after_bar, comes_live, each_session
 from wealtharena.trading.database import FullError
 from wealtharena.trading.desk import Close, depth_of
 from wealtharena.trading.feeds import asking, conversion
@@ -49,7 +49,7 @@ def sources_of(spec: ExperimentSpec, now: Callable[[], dt.datetime]) -> list[Pro
     asset, data = spec.asset, spec.data
     if data.interval not in ("1d", "1h"):
         raise ConfigError(f"paper.feed=live has bars of 1d and 1h, not of {data.interval}", hint="set data.interval=1d")
-    if data.interval == "1h" and asset.universe.calendar != calendars.ALWAYS:
+    if not comes_live(data.interval, asset.universe.calendar):
         raise ConfigError(
             f"paper.feed=live has bars of 1h where trading never stops, not of {asset.name}: sources begin the hours of a "
             "session at its opening or on the full hour, and a bar that is not over might be traded on",
