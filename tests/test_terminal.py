@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from rich.progress import Progress
 from rich.table import Table
 
-from wealtharena.config import speech
+from wealtharena.config import machine, speech
+from wealtharena.files import let_go, tell
 from wealtharena.terminal import Screen, figure, printable, styled
 from wealtharena.tracking.console import Plain, Rich, State
 from wealtharena.tracking.search import SearchDisplay
@@ -153,3 +154,15 @@ def test_style_on_a_terminal_is_ours_alone() -> None:
             if isinstance(node, ast.Constant) and "[/]" in str(node.value) and id(node) not in ours:
                 wrong.append(f"{path}:{node.lineno}: markup that no styled() reads: {node.value!r}")
     assert not [line for line in wrong if "terminal.py" not in line]
+
+
+def test_a_stream_that_takes_no_more_is_named_as_no_file() -> None:
+    """`task=inspect >log.txt` on a full disk ended in `cannot write a file`."""
+    with Path("/dev/full").open("w") as full:
+        for say in (lambda: Screen(file=full).print("words"), lambda: tell("words", full)):
+            with pytest.raises(OSError) as raised:
+                say()
+            assert str(machine.of_the_machine(raised.value)).startswith("cannot write standard output: No space left")
+        with pytest.raises(OSError):
+            full.flush()
+        let_go(full)

@@ -56,7 +56,8 @@ def let_go(stream: TextIO | None) -> None:
 def tell(text: str, stream: TextIO | None = None) -> None:
     """Print a line at once, on standard output unless told otherwise; to nobody where its reader has gone."""
     try:
-        print(text, file=stream, flush=True)
+        with naming(Path("standard output")):
+            print(text, file=stream, flush=True)
     except BrokenPipeError:
         let_go(stream or sys.stdout)
 

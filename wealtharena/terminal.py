@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 from typing import Any, TextIO, cast
 
 from rich.cells import cell_len
@@ -13,7 +14,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from wealtharena.files import let_go
+from wealtharena.files import let_go, naming
 
 _WIDE = 10_000  # columns, more than any table has
 _SLACK = 4  # columns by which a table with broken lines may be wider than it was allowed to be
@@ -39,7 +40,8 @@ class Screen(Console):
 
     def print(self, *things: Any, **options: Any) -> None:
         """Print, a table as lines where its columns do not fit side by side."""
-        super().print(*(self._fitting(thing) for thing in things), **options)
+        with naming(Path("standard output")):
+            super().print(*(self._fitting(thing) for thing in things), **options)
 
     def on_broken_pipe(self) -> None:
         """Say no more to a reader that has gone, as `head` does; rich would end the run."""

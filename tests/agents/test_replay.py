@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.agents import worlds
-from wealtharena.agents.algorithms import sac
+from wealtharena.agents.algorithms import bc, sac
 from wealtharena.agents.off_policy.recording import recording
 from wealtharena.agents.off_policy.replay import Replay, Transitions
 from wealtharena.agents.off_policy.soft_actor_critic import squashed
@@ -151,6 +151,22 @@ def test_a_recording_that_cannot_be_written_says_what_else_can_be_named(tmp_path
     bench = worlds.bench(worlds.spec("algo=bc", "algo.passes=1", f"algo.dataset={tmp_path}/file/made.npz"))
     with pytest.raises(TrainingError, match=r"made\.npz cannot be written: .*; .*algo\.dataset=null"):
         recording(bench, bench.spec.algo)
+
+
+def test_a_run_goes_on_with_the_recording_that_it_has_learned_from(tmp_path: Path) -> None:
+    """A file of another seed's noise says the same of where it is from; one that is gone is recorded anew by this run's seed."""
+    kept = tmp_path / "kept.npz"
+    words = ("algo=bc", "algo.passes=2", f"algo.dataset={kept}")
+    first = worlds.bench(worlds.spec(*words, "seed=1"))
+    recording(first, first.spec.algo)
+    bench = worlds.bench(worlds.spec(*words, "seed=2"))
+    state = bc.build(bench).get_state()
+    bc.build(bench).set_state(state)
+    kept.unlink()
+    anew = bc.build(bench)
+    with pytest.raises(TrainingError, match=r"kept\.npz is not the recording that this run has learned from so far"):
+        anew.set_state(state)
+    anew.set_state({name: value for name, value in state.items() if name != "recording"})  # of an earlier version
 
 
 def test_a_recording_of_rows_that_are_not_trained_on_is_refused_whatever_the_seed_and_algorithm(tmp_path: Path) -> None:

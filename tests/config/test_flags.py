@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wealtharena.config import flags
+from wealtharena.config.words import unread_word
 from wealtharena.errors import ConfigError
 
 
@@ -35,6 +36,17 @@ def test_flags_and_their_values_come_first_and_words_keep_their_order(typed: str
     [
         ("--mutlirun seed=1", "unknown flag --mutlirun; did you mean --multirun"),
         ("seed=1 --multi", "unknown flag --multi; "),
+        ("--asset crypto seed=1", "unknown flag --asset; keys and groups have no dashes: write asset=crypto"),
+        (
+            "--train.env-steps=5",
+            "unknown flag --train.env-steps=5; keys and groups have no dashes: write train.env_steps=5",
+        ),
+        ("--seed --quiet", "unknown flag --seed; keys and groups have no dashes: write seed=<value>"),
+        (
+            "--total-timesteps 100",
+            "unknown flag --total-timesteps; did you mean train.env_steps=<value>, without dashes?",
+        ),
+        ("--cuda", "unknown flag --cuda; did you mean compute=gpu, without dashes?"),
         ("seed=1 --cfg", "argument --cfg/-c: expected one argument; --help lists keys and flags"),
         ("--package seed", "--package says which part --cfg prints, and there is none; write --cfg job --package seed"),
         ("--cfg jobs a=1", "argument --cfg/-c: invalid choice: 'jobs'"),
@@ -57,3 +69,22 @@ def test_a_wrong_flag_is_one_line_with_a_way_out(typed: str, told: str) -> None:
     assert str(refused.value).startswith(told)
     assert refused.value.hint
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("data.symbols=[\u201cBTC-USD\u201d]", "'data.symbols=[\"BTC-USD\"]'"),
+        ("\u2018data.symbols=[BTC-USD]\u2019", "'data.symbols=[BTC-USD]'"),
+        ("\u201cseed=3\u201d", "seed=3"),
+        ("\u2013-cfg", "--cfg"),
+        ("\u2014multirun", "--multirun"),
+        ("\u2013m", "-m"),
+    ],
+)
+def test_what_a_page_has_made_of_quotes_and_dashes_is_said_as_on_a_keyboard(typed: str, meant: str) -> None:
+    assert str(unread_word(typed)) == f"{typed!r} has quotes or dashes of a typesetter's; write {meant}"
+
+
+def test_an_apostrophe_of_a_name_stays() -> None:
+    assert "typesetter" not in str(unread_word("run=L\u2019Or\u00e9al"))

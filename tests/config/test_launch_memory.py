@@ -73,3 +73,13 @@ def test_a_user_of_whom_the_machine_knows_no_home_has_one_that_is_not_there(monk
     monkeypatch.setattr(machine, "home", lambda: None)
     machine.name_a_home()
     assert os.environ["HOME"] == "/nonexistent"
+
+
+def test_ray_is_no_client_of_a_server_that_nobody_has_started(tmp_path: Path) -> None:
+    """RAY_CLIENT_MODE=1 ended each training in a traceback of Ray's, since its import calls Ray."""
+    code = "from wealtharena.config import machine; machine.be_no_client(); import ray.rllib"
+    own = {**os.environ, "RAY_CLIENT_MODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=own, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

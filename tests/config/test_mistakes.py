@@ -27,6 +27,12 @@ def test_an_excluded_bound_is_said_to_be_excluded() -> None:
     assert complaint("algo.gamma=1").startswith("algo.gamma=1 must be between 0 and 1, 1 excluded; try algo.gamma=")
 
 
+@pytest.mark.parametrize("cash", ["1e300", "1e-300", "0"])
+def test_an_account_beyond_what_sums_can_hold_is_refused(cash: str) -> None:
+    """None of its orders was filled, and cash, or nothing, was told to be the cause."""
+    assert complaint(f"env.initial_cash={cash}").startswith(f"env.initial_cash={float(cash):g} must be between")
+
+
 def test_one_sided_ranges_are_said_as_such() -> None:
     assert complaint("train.env_steps=0").startswith("train.env_steps=0 must be at least 1; try train.env_steps=")
     assert "reward.scale=0 must be above 0" in complaint("reward.scale=0")

@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 from hydra._internal.utils import get_args_parser
 
 from wealtharena.config.spelling import key_of
-from wealtharena.config.suggest import nearest
+from wealtharena.config.words import unknown_flag
 from wealtharena.errors import ConfigError
 
 _INSTEAD: Final = {
@@ -40,9 +40,9 @@ def in_front(argv: Sequence[str]) -> list[str]:
 
     def refuse(message: str) -> NoReturn:
         _, unknown, words = message.partition("unrecognized arguments: ")
-        near = nearest(words.split()[0], options) if unknown else []
-        hint = f"did you mean {' or '.join(near)}?" if near else "--help lists keys and flags"
-        raise ConfigError(f"unknown flag {words.split()[0]}" if unknown else message, hint=hint)
+        if unknown:
+            raise unknown_flag(words.split()[0], argv, options)
+        raise ConfigError(message, hint="--help lists keys and flags")
 
     parser.error = refuse  # type: ignore[method-assign]  # argparse prints its usage and leaves otherwise
     typed = [_Word(word) for word in argv]

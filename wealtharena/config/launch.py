@@ -69,6 +69,7 @@ def launch(job: Job) -> Callable[[], int]:
         )
         machine.keep_room_to_speak()
         machine.name_a_home()
+        machine.be_no_client()
         try:
             hear_ctrl_c()
             said = _said(argv)

@@ -38,6 +38,11 @@ def name_a_home() -> None:
         os.environ["HOME"] = _NOWHERE
 
 
+def be_no_client() -> None:
+    """Forget RAY_CLIENT_MODE, which Ray reads at its import: each of its calls would go to a server that nobody has started."""
+    os.environ.pop("RAY_CLIENT_MODE", None)
+
+
 def require_addresses(task: str) -> None:
     """Raise the error for a limit on addresses that is too low for a task: OpenBLAS, for one, asks for more without an end."""
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]

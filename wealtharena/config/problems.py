@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import MissingConfigException, OverrideParseException
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -21,6 +20,7 @@ from wealtharena.config.specs.base import InWords, RefusedBlocksError
 from wealtharena.config.spelling import key_of
 from wealtharena.config.suggest import as_day, nearest
 from wealtharena.config.unknown import name_of_another, unknown_key, way_out
+from wealtharena.config.words import ALONE, unread_word
 from wealtharena.errors import ConfigError
 from wealtharena.shown import some, without_home
 
@@ -49,7 +49,6 @@ _SIZES = {
     "string_too_long": ("at most", "letter"),
 }
 
-_ALONE: Final = re.compile(r"[^\s,'\"()\[\]{}\\]+")  # what quotes may stand around
 _THOUSANDS: Final = re.compile(r"[1-9]\d{0,2}(,\d{3})+")
 
 PRESETS: Final = ("experiment", "debug", "zoo")  # groups of which each choice may set any key
@@ -152,7 +151,7 @@ def _as_typed(problem: Problem, overrides: Sequence[str]) -> Problem:
         return problem
     word = entries[int(place)].strip()
     word = word.upper() if word.isalpha() else word  # TRUE and NAN, as symbols are written
-    if not _ALONE.fullmatch(word):
+    if not ALONE.fullmatch(word):
         return problem
     hint = f"put it in quotes of its own, as in '{parent}=[\"{word}\"]'"
     return replace(problem, text=f"{problem.key}={word} must be text", hint=hint)
@@ -181,7 +180,7 @@ def composition_error(error: BaseException, overrides: Sequence[str]) -> ConfigE
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _no_choice(error, overrides)
     if isinstance(error, OverrideParseException):
-        return _unread(error.override)
+        return unread_word(error.override)
     if isinstance(error, yaml.MarkedYAMLError):
         return _broken_yaml(error)
     if isinstance(error, RecursionError):
@@ -227,46 +226,6 @@ def composition_error(error: BaseException, overrides: Sequence[str]) -> ConfigE
     return ConfigError(
         " ".join(text.split()) or type(error).__name__, hint="see --help, or set HYDRA_FULL_ERROR=1 for all of it"
     )
-
-
-def _unread(word: str) -> ConfigError:
-    """Return what to say of an override that cannot be parsed."""
-    if "=" not in word:
-        meant = [f"{group}={word}" for group, choices in groups().items() if word in choices and "/" not in group][:3]
-        hint = f"did you mean {' or '.join(meant)}?" if meant else "write key=value or group=choice; --help lists them"
-        return ConfigError(f"{word!r} sets no key", hint=hint)
-    if _are_several(word):
-        return ConfigError(f"{word!r} are several overrides in one", hint="leave out the quotes around them all")
-    quoted = _quoted(word)
-    forms = (
-        "write key=value or group=choice; quote a value with spaces, commas or letters such as ä twice: 'key=\"a, b\"'"
-    )
-    return ConfigError(f"cannot read the override {word!r}", hint=f"write '{quoted}'" if quoted else forms)
-
-
-def _quoted(word: str) -> str:
-    """Return an override as it can be read, where letters of its values ask for quotes, as of the symbols GC=F, ^GSPC and M&M.NS."""
-    key, _, value = word.partition("=")
-    listed = re.fullmatch(r"\[(.*)\]", value)
-    values = [one.strip() for one in listed[1].split(",")] if listed else [value]
-    inner = ",".join(one if re.fullmatch(r"[\w.:/-]+", one, re.ASCII) else f'"{one}"' for one in values)
-    again = f"{key}=[{inner}]" if listed else f"{key}={inner}"
-    if value.startswith("{"):  # a mapping, in which a key takes no quotes
-        again = f"{key}=" + re.sub(r"(?<!\\)=", r"\\=", value)
-    elif not all(map(_ALONE.fullmatch, values)):
-        return ""
-    try:
-        OverridesParser.create().parse_override(again)
-    except HydraException:
-        return ""
-    return again
-
-
-def _are_several(text: str) -> bool:
-    """Return whether what was given as one override is several, each of something that there is."""
-    words, known = text.split(), defaults_for(())
-    keys = [key_of(word) for word in words if "=" in word]
-    return len(words) > 1 and len(keys) == len(words) and all(key in known or key in groups() for key in keys)
 
 
 def _broken_yaml(error: yaml.MarkedYAMLError) -> ConfigError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from wealtharena.agents.off_policy.replay import Transitions
 from wealtharena.agents.off_policy.soft_actor_critic import SACSettings, SACUpdate, build_critics, keep_spread, squashed
 from wealtharena.agents.optimizer import Adam, clip, polyak
 from wealtharena.agents.specs import OfflineSpec
+from wealtharena.errors import TrainingError
 
 SMALLEST_LOG_STD = -4.0  # a recording without noise would drive the likelihood to infinity
 
@@ -42,6 +44,8 @@ class OfflineEngine:
         self.env_steps, self.updates = 0, 0
         self._reward = float(data.rewards.mean())
         self._state = UpdateState(self.update)
+        kept = algo.dataset is not None  # one that is made again from the run's own seed may differ in its last digits
+        self._print = hashlib.sha256(data.actions.tobytes()).hexdigest() if kept else None
 
     def iterate(self) -> dict[str, float]:
         """Make the updates of one iteration."""
@@ -62,10 +66,15 @@ class OfflineEngine:
     def get_state(self) -> dict[str, Any]:
         """Return networks, optimisers and generator; the recording is made again from its own seed."""
         own = {"env_steps": self.env_steps, "updates": self.updates, "generator": self.generator.get_state()}
-        return {**own, **self._state.get()}
+        return {**own, "recording": self._print, **self._state.get()}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from `get_state()`."""
+        """Go on from `get_state()`; TrainingError where `dataset` holds other actions by now, as one recorded anew by another seed."""
+        if self._print != (state.get("recording") or self._print):
+            raise TrainingError(
+                f"algo.dataset={self.algo.dataset} is not the recording that this run has learned from so far",
+                hint="bring that file back, or begin another run, without resume=",
+            )
         self.env_steps, self.updates = int(state["env_steps"]), int(state["updates"])
         self.generator.set_state(state["generator"])
         self._state.set(state)

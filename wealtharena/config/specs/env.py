@@ -78,7 +78,11 @@ class EnvSpec(Spec):
     window: int = Field(ge=1, le=1024, description="bars of features in the observation")
     episode_bars: int | None = Field(ge=2, description="length of a training episode; null plays the whole window")
     random_start: bool = Field(description="training episodes begin at any bar; false: at the first")
-    initial_cash: float = Field(gt=0, description="in account currency")
+    initial_cash: float = Field(
+        ge=1e-6,
+        le=1e15,
+        description="in account currency; there is not more of any, and less is lost among what sums are rounded by",
+    )
     min_trade_weight: float = Field(ge=0, lt=1, description="a smaller change of weight is not traded")
     costs: CostSpec
     limits: LimitSpec
