@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from wealtharena.trading.alpaca.client import UNREADABLE, Client, StatusError, number, rows
 from wealtharena.trading.alpaca.stream import Stream
 from wealtharena.trading.alpaca.windows import Clock, Instruction, for_share
-from wealtharena.trading.alpaca.words import Symbols, booked_order, counts, event_of, sequence_of, told_of_assets
+from wealtharena.trading.alpaca.words import (
+    Symbols,
+    booked_order,
+    counts,
+    event_of,
+    executes,
+    sequence_of,
+    told_of_assets,
+)
 from wealtharena.trading.broker import (
     Account,
     BookedOrder,
@@ -243,7 +251,8 @@ class AlpacaBroker:
 
     def fills(self, since: int) -> Sequence[Fill]:
         """Return the executions after `since`, with those shortly before it once more."""
-        return [self._fill(row) for row in self._activities("/account/activities/FILL", since, _LOOK_BACK)]
+        found = self._activities("/account/activities/FILL", since, _LOOK_BACK)
+        return [self._fill(row) for row in found if executes(row)]
 
     def _fill(self, row: Mapping[str, Any]) -> Fill:
         sign = 1.0 if row["side"] == "buy" else -1.0
@@ -317,11 +326,11 @@ def _activities_of(answer: Any) -> list[Mapping[str, Any]]:
         if not (isinstance(row["id"], str) and row["id"]):
             raise ValueError("no id")
         sequence_of(row)
-        if row["activity_type"] == "FILL":
+        if row["activity_type"] == "FILL" and executes(row):
             number(row["price"]), number(row["qty"]), str(row["order_id"]), str(row["symbol"])
             if row["side"] not in ("buy", "sell", "sell_short"):
                 raise ValueError("no side")
-        else:
+        elif row["activity_type"] != "FILL":
             for name in ("qty", "net_amount", "per_share_amount"):
                 number(row.get(name) or 0.0)
     return found

@@ -24,6 +24,8 @@ _KINDS: Final[Mapping[str, EventKind]] = {
 }  # fmt: skip
 # Executions are asked for by themselves, coins' fees are seen in what is held when they are taken, and listed at the day's end.
 _TOLD_ELSEWHERE: Final = ("FILL", "CFEE")
+_NO_EXECUTIONS: Final = ("trade_bust", "trade_correct")  # words on one that was told before, under ids of their own
+_MONEY: Final = "USD"
 
 
 class Symbols:
@@ -120,9 +122,18 @@ def counts(row: Mapping[str, Any]) -> bool:
     return row["activity_type"] not in _TOLD_ELSEWHERE and row.get("status") != "pending"
 
 
+def executes(row: Mapping[str, Any]) -> bool:
+    """Return whether an activity is an execution of its own: not one that was broken, or told with another price, afterwards."""
+    return row.get("type") not in _NO_EXECUTIONS
+
+
 def event_of(row: Mapping[str, Any], symbols: Symbols) -> Event:
-    """Return an activity that is no execution; a kind that is not known keeps its units and its cash."""
+    """Return an activity that is no execution; a kind that is not known keeps its units and its cash.
+
+    Cash in another currency is no number of dollars, and Alpaca tells no rate: what it came to is seen in the account.
+    """
     kind = _kind_of(row)
+    cash = number(row.get("net_amount") or 0.0) if (row.get("currency") or _MONEY) == _MONEY else 0.0
     moves = kind in ("split", "transfer", "other")  # a dividend names the units that it was paid on
     return Event(
         sequence_of(row),
@@ -130,7 +141,7 @@ def event_of(row: Mapping[str, Any], symbols: Symbols) -> Event:
         kind,
         symbols.ours(str(row.get("symbol") or "")),
         number(row.get("qty") or 0.0) if moves and row.get("symbol") else 0.0,
-        number(row.get("net_amount") or 0.0),
+        cash,
         taken_back=row.get("status") == "canceled",
     )
 
