@@ -18,6 +18,7 @@ from wealtharena.trading.alpaca.words import (
     executes,
     sequence_of,
     told_of_assets,
+    told_of_steps,
 )
 from wealtharena.trading.broker import (
     Account,
@@ -165,11 +166,11 @@ class AlpacaBroker:
             until = str(page[-1][0]["submitted_at"])
 
     def warned(self) -> list[str]:
-        """Return in words which shares cannot be traded now as they are to be; nothing where Alpaca does not say."""
+        """Return in words what cannot be traded now as it is to be; nothing where Alpaca does not say."""
         found: dict[str, Mapping[str, Any] | None] = {}
-        for name in () if self._symbols.coins else self._opening.symbols:
+        for name in self._opening.symbols:
             try:
-                found[name] = self._client.get(f"/assets/{self._symbols.theirs(name)}", dict)
+                found[name] = self._client.get(f"/assets/{self._symbols.theirs(name).replace('/', '')}", dict)
             except StatusError as error:
                 if error.status != _NOT_FOUND or "asset not found" not in error.message.lower():
                     return []
@@ -177,7 +178,8 @@ class AlpacaBroker:
             except UnreachableError:
                 return []
         env = self._opening.env
-        return told_of_assets(found, whole=env.instrument.is_whole, shorts=not env.limits.long_only)
+        steps = told_of_steps(found, lot=env.instrument.lot_of, finest=10**-_DECIMALS)
+        return steps + told_of_assets(found, whole=env.instrument.is_whole, shorts=not env.limits.long_only)
 
     # --- orders
 

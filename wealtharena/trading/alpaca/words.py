@@ -26,6 +26,7 @@ _KINDS: Final[Mapping[str, EventKind]] = {
 _TOLD_ELSEWHERE: Final = ("FILL", "CFEE")
 _NO_EXECUTIONS: Final = ("trade_bust", "trade_correct")  # words on one that was told before, under ids of their own
 _MONEY: Final = "USD"
+_NEARLY: Final = 1e-9
 
 
 class Symbols:
@@ -73,6 +74,28 @@ def told_of_assets(
         (kept, "lends no {} at present: orders to sell short are refused"),
     )
     return [f"Alpaca {words.format(', '.join(names))}." for names, words in told if names]
+
+
+def told_of_steps(
+    found: Mapping[str, Mapping[str, Any] | None], *, lot: Callable[[str], float], finest: float
+) -> list[str]:
+    """Return in words which symbols Alpaca trades in steps that our lots do not fit; nothing where it tells no step."""
+    steps: dict[str, float] = {}
+    for name, row in found.items():
+        try:
+            step = number((row or {}).get("min_trade_increment") or 0.0)
+        except (TypeError, ValueError):
+            continue
+        steps_a_lot = (lot(name) or finest) / step if step > 0.0 else 1.0
+        if abs(steps_a_lot - round(steps_a_lot)) > _NEARLY * steps_a_lot:
+            steps[name] = step
+    lots = ", ".join(f"{name}: {step:.9f}".rstrip("0").rstrip(".") for name, step in steps.items())
+    way = f"'+asset.instrument.lot_sizes={{{lots}}}'"
+    return (
+        [f"Alpaca trades {', '.join(steps)} in larger steps: orders between them are refused; add {way}."]
+        if steps
+        else []
+    )
 
 
 def booked_order(row: Mapping[str, Any], symbols: Symbols, *, note: str = "") -> BookedOrder:
