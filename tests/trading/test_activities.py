@@ -280,3 +280,29 @@ def test_what_the_digits_of_many_executions_lack_together_is_nobodys_position(tm
         day.run(2)
         assert day.told("strangers") == day.told("positions") == []
         assert day.ledger.state()[0] == "trading"
+
+
+@pytest.mark.parametrize("strangers", ["halt", "adopt"])
+@pytest.mark.parametrize(("word", "qty"), [("trade_correct", "500"), ("trade_bust", None)])
+def test_an_execution_that_is_corrected_or_broken_afterwards_is_no_second_one(tmp_path, strangers, word, qty):
+    """Of a broken one the units are gone: that is what positions tell, and what `paper.strangers` is for."""
+    with days(tmp_path, [[0.5]], strangers=strangers) as day:
+        day.run(2)
+        (fill,) = [one for one in day.exchange.activities if one["activity_type"] == "FILL"]
+        with day.exchange.lock:
+            day.exchange.act({**fill, "transaction_time": day.exchange.now.isoformat(), "type": word, "qty": qty})
+            if word == "trade_bust":
+                day.exchange.hold("AAPL", -500.0)
+                day.exchange.cash += 50_000.0
+            else:
+                day.exchange.cash -= 50.0
+        day.run(1 if word == "trade_correct" else 2)
+        assert [one.units for one in day.ledger.fills()][:1] == [500.0]
+        if word == "trade_correct":
+            assert len(day.ledger.fills()) == 1
+            assert day.fits()
+            assert day.told("strangers") == day.told("positions") == []
+        else:
+            assert day.told("strangers")[0]["numbers"] == {"AAPL": -500.0}
+        assert day.ledger.state()[0] == ("halted" if strangers == "halt" and word == "trade_bust" else "trading")
+        assert not any(row["flow"] for row in day.ledger.closes())

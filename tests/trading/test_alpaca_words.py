@@ -47,6 +47,12 @@ def test_what_is_paid_on_shares_moves_none_of_them(kind, facts, expected):
     assert (found.kind, found.units, found.cash) == (*expected, 100.0)
 
 
+@pytest.mark.parametrize(("currency", "cash"), [("USD", 10_000.0), (None, 10_000.0), ("", 10_000.0), ("JPY", 0.0)])
+def test_cash_in_another_currency_is_no_number_of_dollars(currency, cash):
+    found = event_of(row("CSD", net_amount="10000", currency=currency), SHARES)
+    assert (found.kind, found.cash) == ("transfer", cash)
+
+
 @pytest.mark.parametrize("cash", ["0", None])
 def test_a_dividend_in_shares_is_the_shares_that_came(cash):
     found = event_of(row("DIV", activity_sub_type="SDIV", symbol="AAPL", qty="2.5", net_amount=cash), SHARES)

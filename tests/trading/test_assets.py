@@ -8,7 +8,7 @@ from tests.trading.conformance import DAYS, OPEN, alpaca_broker
 from tests.trading.exchange import Exchange
 from tests.trading.serving import serving
 from wealtharena.trading import answers
-from wealtharena.trading.alpaca.words import told_of_assets
+from wealtharena.trading.alpaca.words import told_of_assets, told_of_steps
 
 PLAIN = {"status": "active", "tradable": True, "fractionable": True, "shortable": True}
 SHARES = {"AAPL": 190.0, "BRK.B": 480.0, "ODD": 12.0}
@@ -73,9 +73,40 @@ def test_the_server_is_asked_where_an_account_begins(tmp_path, kind, symbols, wo
     assert all(expected in sentence for sentence, expected in zip(told, words, strict=True))
 
 
-def test_coins_are_not_asked_for(tmp_path):
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"min_trade_increment": "0.000000001"}, []),
+        ({"min_trade_increment": None}, []),
+        ({"min_trade_increment": "0.0001"}, ["BTC-USD in larger steps: .*lot_sizes={BTC-USD: 0.0001}'"]),
+        ({"tradable": False}, ["does not trade BTC-USD at present"]),
+        (None, []),
+    ],
+)
+def test_of_coins_it_is_told_which_are_not_traded_and_in_which_steps(tmp_path, row, words):
+    """They are asked for by their names without a stroke, which would be another address."""
     exchange = Listing({"BTC/USD": 60_000.0}, OPEN, filling=None)
+    exchange.listed = {} if row is None else {"BTCUSD": PLAIN | row}
     with serving(exchange) as url:
         broker = alpaca_broker(exchange, url, tmp_path, ("BTC-USD",))
-        assert not answers.warned(broker)
+        told = answers.warned(broker)
         broker.close()
+    assert len(told) == len(words)
+    assert all(re.search(expected, sentence) for sentence, expected in zip(told, words, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("lot", "step", "told"),
+    [
+        (0.0, "0.01", 1),
+        (0.05, "0.01", 0),
+        (0.3, "0.1", 0),
+        (0.015, "0.01", 1),
+        (1.0, "10", 1),
+        (0.001, "x", 0),
+        (0.0, "0", 0),
+    ],
+)
+def test_lots_of_whole_steps_fit_and_no_others(lot, step, told):
+    found = told_of_steps({"A": {"min_trade_increment": step}, "B": None}, lot=lambda name: lot, finest=1e-9)
+    assert len(found) == told

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from wealtharena.trading.alpaca.client import UNREADABLE, Client, StatusError, number, rows
 from wealtharena.trading.alpaca.stream import Stream
 from wealtharena.trading.alpaca.windows import Clock, Instruction, for_share
-from wealtharena.trading.alpaca.words import Symbols, booked_order, counts, event_of, sequence_of, told_of_assets
+from wealtharena.trading.alpaca.words import (
+    Symbols,
+    booked_order,
+    counts,
+    event_of,
+    executes,
+    sequence_of,
+    told_of_assets,
+    told_of_steps,
+)
 from wealtharena.trading.broker import (
     Account,
     BookedOrder,
@@ -157,19 +166,21 @@ class AlpacaBroker:
             until = str(page[-1][0]["submitted_at"])
 
     def warned(self) -> list[str]:
-        """Return in words which shares cannot be traded now as they are to be; nothing where Alpaca does not say."""
+        """Return in words what cannot be traded now as it is to be; nothing where Alpaca does not say."""
         found: dict[str, Mapping[str, Any] | None] = {}
-        for name in () if self._symbols.coins else self._opening.symbols:
+        for name in self._opening.symbols:
             try:
-                found[name] = self._client.get(f"/assets/{self._symbols.theirs(name)}", dict)
+                found[name] = self._client.get(f"/assets/{self._symbols.theirs(name).replace('/', '')}", dict)
             except StatusError as error:
                 if error.status != _NOT_FOUND or "asset not found" not in error.message.lower():
                     return []
-                found[name] = None
+                if not self._symbols.coins:  # asked for by a name that Alpaca may not know, though it trades the coin
+                    found[name] = None
             except UnreachableError:
                 return []
         env = self._opening.env
-        return told_of_assets(found, whole=env.instrument.is_whole, shorts=not env.limits.long_only)
+        steps = told_of_steps(found, lot=env.instrument.lot_of, finest=10**-_DECIMALS)
+        return steps + told_of_assets(found, whole=env.instrument.is_whole, shorts=not env.limits.long_only)
 
     # --- orders
 
@@ -243,7 +254,8 @@ class AlpacaBroker:
 
     def fills(self, since: int) -> Sequence[Fill]:
         """Return the executions after `since`, with those shortly before it once more."""
-        return [self._fill(row) for row in self._activities("/account/activities/FILL", since, _LOOK_BACK)]
+        found = self._activities("/account/activities/FILL", since, _LOOK_BACK)
+        return [self._fill(row) for row in found if executes(row)]
 
     def _fill(self, row: Mapping[str, Any]) -> Fill:
         sign = 1.0 if row["side"] == "buy" else -1.0
@@ -317,11 +329,11 @@ def _activities_of(answer: Any) -> list[Mapping[str, Any]]:
         if not (isinstance(row["id"], str) and row["id"]):
             raise ValueError("no id")
         sequence_of(row)
-        if row["activity_type"] == "FILL":
+        if row["activity_type"] == "FILL" and executes(row):
             number(row["price"]), number(row["qty"]), str(row["order_id"]), str(row["symbol"])
             if row["side"] not in ("buy", "sell", "sell_short"):
                 raise ValueError("no side")
-        else:
+        elif row["activity_type"] != "FILL":
             for name in ("qty", "net_amount", "per_share_amount"):
                 number(row.get(name) or 0.0)
     return found

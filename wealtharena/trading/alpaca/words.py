@@ -24,6 +24,9 @@ _KINDS: Final[Mapping[str, EventKind]] = {
 }  # fmt: skip
 # Executions are asked for by themselves, coins' fees are seen in what is held when they are taken, and listed at the day's end.
 _TOLD_ELSEWHERE: Final = ("FILL", "CFEE")
+_NO_EXECUTIONS: Final = ("trade_bust", "trade_correct")  # words on one that was told before, under ids of their own
+_MONEY: Final = "USD"
+_NEARLY: Final = 1e-9
 
 
 class Symbols:
@@ -73,6 +76,28 @@ def told_of_assets(
     return [f"Alpaca {words.format(', '.join(names))}." for names, words in told if names]
 
 
+def told_of_steps(
+    found: Mapping[str, Mapping[str, Any] | None], *, lot: Callable[[str], float], finest: float
+) -> list[str]:
+    """Return in words which symbols Alpaca trades in steps that our lots do not fit; nothing where it tells no step."""
+    steps: dict[str, float] = {}
+    for name, row in found.items():
+        try:
+            step = number((row or {}).get("min_trade_increment") or 0.0)
+        except (TypeError, ValueError):
+            continue
+        steps_a_lot = (lot(name) or finest) / step if step > 0.0 else 1.0
+        if abs(steps_a_lot - round(steps_a_lot)) > _NEARLY * steps_a_lot:
+            steps[name] = step
+    lots = ", ".join(f"{name}: {step:.9f}".rstrip("0").rstrip(".") for name, step in steps.items())
+    way = f"'+asset.instrument.lot_sizes={{{lots}}}'"
+    return (
+        [f"Alpaca trades {', '.join(steps)} in larger steps: orders between them are refused; add {way}."]
+        if steps
+        else []
+    )
+
+
 def booked_order(row: Mapping[str, Any], symbols: Symbols, *, note: str = "") -> BookedOrder:
     """Return an order as Alpaca tells it, its sign that of its side; KeyError or ValueError where it is not one.
 
@@ -120,9 +145,18 @@ def counts(row: Mapping[str, Any]) -> bool:
     return row["activity_type"] not in _TOLD_ELSEWHERE and row.get("status") != "pending"
 
 
+def executes(row: Mapping[str, Any]) -> bool:
+    """Return whether an activity is an execution of its own: not one that was broken, or told with another price, afterwards."""
+    return row.get("type") not in _NO_EXECUTIONS
+
+
 def event_of(row: Mapping[str, Any], symbols: Symbols) -> Event:
-    """Return an activity that is no execution; a kind that is not known keeps its units and its cash."""
+    """Return an activity that is no execution; a kind that is not known keeps its units and its cash.
+
+    Cash in another currency is no number of dollars, and Alpaca tells no rate: what it came to is seen in the account.
+    """
     kind = _kind_of(row)
+    cash = number(row.get("net_amount") or 0.0) if (row.get("currency") or _MONEY) == _MONEY else 0.0
     moves = kind in ("split", "transfer", "other")  # a dividend names the units that it was paid on
     return Event(
         sequence_of(row),
@@ -130,7 +164,7 @@ def event_of(row: Mapping[str, Any], symbols: Symbols) -> Event:
         kind,
         symbols.ours(str(row.get("symbol") or "")),
         number(row.get("qty") or 0.0) if moves and row.get("symbol") else 0.0,
-        number(row.get("net_amount") or 0.0),
+        cash,
         taken_back=row.get("status") == "canceled",
     )
 
