@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import os
 import socket
@@ -351,6 +352,20 @@ def test_a_damaged_stage_behind_the_one_that_answers_is_told_wherever_problems_a
     assert f'wealtharena_reloads_total{{agent="{AGENT}"}} 2.0\n' in told  # at the start, and now: no failure
     assert f'wealtharena_load_failures_total{{agent="{AGENT}"}} 1.0\n' in told
     assert AGENT in service.get("/ready").json()["problems"]
+
+
+def test_a_compressed_body_is_refused_as_such_and_another_charset_by_its_name(service: Client) -> None:
+    """Both were told that what they had sent is no JSON."""
+    body, kind = BODIES["features"].encode(), {"content-type": "application/json"}
+    path = f"/agents/{AGENT}/predict"
+    refused = service.request("POST", path, content=gzip.compress(body), headers={**kind, "content-encoding": "gzip"})
+    assert refused.status_code == 415
+    assert "Content-Encoding" in refused.json()["message"]
+    for sent in (body, body + PADDING.encode()):
+        plain = service.request("POST", path, content=sent, headers={**kind, "content-encoding": "identity"})
+        assert plain.status_code == 200
+        other = service.raw(sent.decode().encode("utf-16"))
+        assert other.json()["problems"] == [{"field": "body", "message": "is not JSON in UTF-8"}]
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ from wealtharena.deployment.limits import RateLimiter
 from wealtharena.deployment.lines import log_without_waiting
 from wealtharena.deployment.meters import CONTENT_TYPE, Meters
 from wealtharena.deployment.page import front_page
-from wealtharena.deployment.parsing import SMALL, FaultError, PartsLimit, parse_large
+from wealtharena.deployment.parsing import SMALL, FaultError, PartsLimit, check_kind, parse_large
 from wealtharena.deployment.protocol import LOBBY
 from wealtharena.deployment.schemas import AgentDetail, AgentList, Health, PredictAnswer, PredictBody, Ready
 from wealtharena.deployment.settings import Settings
@@ -241,8 +241,7 @@ class Service:
     async def predict(self, agent_id: AgentId, request: Request) -> Response:
         """Return target weights for one observation or a batch; every prediction of an answer is of one version."""
         served = self._served(agent_id)
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise HTTPException(415, "the body must be application/json")
+        check_kind(request.headers)
         length = request.headers.get("content-length", "")
         if length.isdigit() and int(length) <= SMALL:
             body = PredictBody.model_validate_json(await _whole(request))

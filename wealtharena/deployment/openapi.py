@@ -28,7 +28,7 @@ _REASONS = {
     405: "the path has no such method",
     408: "the body did not arrive in time",
     413: "the body is too large",
-    415: "the body is not application/json",
+    415: "the body is not application/json, or it is compressed",
     421: "not addressed to localhost, while there are no keys",
     422: "a field can't be used; `problems` names it",
     429: "too many requests of this key; Retry-After says when",
@@ -76,7 +76,9 @@ def problems(
             path[0] += offset
         field = ".".join(printable(str(part)[:64]) for part in (*place, *path)) or "body"
         message = entry["msg"].removeprefix("Value error, ")
-        found.append({"field": field[:256], "message": "is not JSON" if entry["type"] == "json_invalid" else message})
+        found.append(
+            {"field": field[:256], "message": "is not JSON in UTF-8" if entry["type"] == "json_invalid" else message}
+        )
     return found
 
 

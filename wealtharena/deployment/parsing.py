@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
+from starlette.exceptions import HTTPException
 
 from wealtharena.deployment.schemas import Bar, Observation, PredictBody
 from wealtharena.prediction.inputs import InputError
@@ -43,6 +44,15 @@ class PartsLimit:
             raise InputError("body", "has more parts than a request to this agent can have")
 
 
+def check_kind(headers: Mapping[str, str]) -> None:
+    """Raise HTTPException (415) unless the headers promise JSON that is sent as it is."""
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise HTTPException(415, "the body must be application/json")
+    packed = headers.get("content-encoding", "").strip().lower()
+    if packed not in ("", "identity"):
+        raise HTTPException(415, "the body must be sent as it is: it is not unpacked, so leave Content-Encoding out")
+
+
 class FaultError(Exception):
     """The first part of a body that can't be used: `error` is of a list's piece from `offset` on, or of one part, at `place`."""
 
@@ -56,7 +66,7 @@ def parse_large(raw: bytes, *, max_batch: int) -> PredictBody:
     try:
         tree = from_json(raw)
     except ValueError as error:
-        raise InputError("body", "is not JSON") from error
+        raise InputError("body", "is not JSON in UTF-8") from error
     if isinstance(tree, dict):
         _check_keys(tree, "body", ())
         batch = tree.get("batch")

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from wealtharena.deployment import openapi
 from wealtharena.deployment.board import Board, FrozenError, HaltedError, drawdown, grown
+from wealtharena.deployment.parsing import check_kind
 from wealtharena.deployment.schemas import AccountList, KillAnswer, KillBody
 from wealtharena.prediction.inputs import InputError
 from wealtharena.trading.reading import AccountView
@@ -102,8 +103,7 @@ class Accounts:
         """
         if not self.keyed():
             raise HTTPException(403, "a kill switch needs an API key: create one with serve.action=create_key")
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise HTTPException(415, "the body must be application/json")
+        check_kind(request.headers)
         raw = await request.body()
         body = KillBody.model_validate_json(raw)
         _check_once(raw)
