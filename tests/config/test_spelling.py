@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wealtharena.config import compose, spelling
+from wealtharena.data.reading.venues import setting
 
 NAMES = ("my bars (1).csv", "a=b.csv", "a,b.csv", "a#b&c.csv", "é.csv", "it's.csv", "[x].csv", "{x}.csv", "a\\'b\\.csv")
 
@@ -83,3 +84,23 @@ def test_a_list_of_paths_is_read_as_it_was_meant_and_quoted_only_where_it_must_b
     word = f"compare.runs={spelling.list_of(places)}"
     assert word.startswith("compare.runs=[multirun/2026-11-29/19-58-23-f8b4cd/2,'2','null','a b/it")
     assert list(compose(["task=compare", word]).compare.runs) == places
+
+
+ODD = r"""GC=F|ASX:BHP|SHEL.L|BRK-B|AAPL|SHEL LN|SPX=X.Q|^N225|CL1!|M&M|600519|000001|1E5|true|Null|O'Neil|A"B|A\B|A%20B|~A|-A"""
+
+
+@pytest.mark.parametrize("name", [*ODD.split("|"), "삼성전자", "Crude Oil, WTI", "{A}", "A (B)", "%", "été"])
+def test_the_override_that_names_a_symbols_money_composes(name: str) -> None:
+    (spoken,) = shlex.split(setting(name, "GBP"))
+    assert compose(["asset=stocks", "data=files", spoken]).asset.instrument.currencies == {name: "GBP"}
+    (size,) = shlex.split(f"'+asset.instrument.multipliers={{{spelling.as_key(name)}:5, ZZZ: 2}}'")
+    assert (
+        compose(["asset=commodities", "data=files", size]).asset.instrument.multipliers.items()
+        >= {name: 5, "ZZZ": 2}.items()
+    )
+
+
+def test_quotes_around_keys_are_told_from_those_around_values() -> None:
+    named = """+data.provider_symbols={"^N225": '"A": b', 'M&M' : "^X", C: d}"""
+    expected = {"^N225": '"A": b', "M&M": "^X", "C": "d"}
+    assert compose(["asset=stocks", "data=yahoo", named]).data.provider_symbols == expected

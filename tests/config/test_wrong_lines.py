@@ -102,6 +102,10 @@ def test_a_group_takes_no_list(word: str, monkeypatch: pytest.MonkeyPatch, capsy
             "data.symbols.1=1E5 must be text; put it in quotes of its own, as in 'data.symbols=[\"1E5\"]'",
         ),
         (
+            "+asset.instrument.currencies={600519: CNY}",
+            "asset.instrument.currencies.600519.[key]=600519 must be text; put it in quotes, as in '{\"600519\": ...}'",
+        ),
+        (
             "data.symbols=[NULL]",
             "data.symbols.0=NULL must be text; put it in quotes of its own, as in 'data.symbols=[\"NULL\"]'",
         ),

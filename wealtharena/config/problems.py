@@ -145,6 +145,8 @@ def _by_preset(problems: Sequence[Problem], overrides: Sequence[str]) -> list[Pr
 def _as_typed(problem: Problem, overrides: Sequence[str]) -> Problem:
     """Return the problem of an entry that is no text with the word that stands for it: of 1E5 and TRUE only a value is left."""
     parent, _, place = problem.key.rpartition(".")
+    if place == "[key]":  # of a mapping, such as one by symbols
+        return replace(problem, hint="put it in quotes, as in '{\"600519\": ...}'")
     lists = [word.partition("=")[2] for word in overrides if key_of(word) == parent]
     entries = lists[-1].strip("[] ").split(",") if lists else []
     if not place.isdecimal() or not problem.text.endswith("must be text") or int(place) >= len(entries):

@@ -11,11 +11,12 @@ import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
+from wealtharena.config.spelling import as_key
 from wealtharena.data import calendars, currency, intervals, periods
 from wealtharena.data.bars import PRICE_COLUMNS, Bars, VolumeUnit
 from wealtharena.data.panel import BoolArray, FloatArray, Panel, mid_price
 from wealtharena.data.quality import calendar_of
-from wealtharena.data.reading.venues import as_key, commodity_pair
+from wealtharena.data.reading.venues import commodity_pair
 from wealtharena.errors import ConfigError, DataError
 
 IntArray = npt.NDArray[np.int64]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args
 from wealtharena.config import plugins
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
+from wealtharena.config.spelling import as_key
 from wealtharena.config.suggest import did_you_mean
 from wealtharena.data.bars import Adjustment, Bars, RawBars, VolumeUnit, unlike_raw, window_mask
 from wealtharena.data.reading.identifiers import canonical_symbol
-from wealtharena.data.reading.venues import as_key
 from wealtharena.errors import ConfigError, ProviderError
 
 if TYPE_CHECKING:

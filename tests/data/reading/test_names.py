@@ -13,7 +13,7 @@ from tests.data.reading.test_cases import load_written, shares
 from tests.data.specs import compose, with_data
 from wealtharena.data import Panel, currency, load, load_panel
 from wealtharena.data.reading.identifiers import canonical_symbol, symbol_of_file
-from wealtharena.data.reading.venues import Quote, as_key, quote_of, setting, zone_of
+from wealtharena.data.reading.venues import Quote, quote_of, zone_of
 from wealtharena.errors import DataError
 
 pytestmark = pytest.mark.slow  # hundreds of files are written and read
@@ -137,6 +137,7 @@ def test_intervals_dates_and_numbers_of_copies_are_no_part_of_a_symbol(behind: s
 @pytest.mark.parametrize(("stem", "symbol"), [
     ("daily_adjusted_AAPL", "AAPL"), ("weekly_IBM", "IBM"), ("currency_daily_BTC_EUR", "BTC_EUR"), ("ES 03-24.Last", "ES 03-24"),
     ("AAPL_full_1day_adjsplitdiv", "AAPL"), ("AAPL_full_1min_UNADJUSTED", "AAPL"), ("SHEL.L", "SHEL.L"), ("US 500 Historical Data", "US 500"), ("Historical Data", "Historical Data"), ("daily_bars", "daily_bars"),
+    ("spy_price-history-08-08-2024", "spy"), ("NYMEX_CL1!, 1D", "NYMEX_CL1!"), ("CME_MINI_ES1!, 60_a1b2c (1)", "CME_MINI_ES1!"),
     ("aapl_daily_historical-data-03-01-2023", "aapl"), ("aapl_intraday-5min_historical-data-03-01-2023", "aapl"),
 ])  # fmt: skip
 def test_what_an_exporter_writes_around_a_symbol_is_no_part_of_it(stem: str, symbol: str) -> None:
@@ -296,14 +297,6 @@ def test_a_pair_of_metal_and_currency_is_quoted_in_the_latter() -> None:
 def test_gold_in_euros_counts_in_euros(tmp_path: Path) -> None:
     panel = load_written(shares("XAUEUR", bars=60), tmp_path / "bars.csv", "asset=commodities")
     assert (panel.to_account > 1.0).all()  # dollars for a euro
-
-
-@pytest.mark.parametrize("name", ["GC=F", "ASX:BHP", "SHEL.L", "BRK-B", "AAPL", "SHEL LN", "SPX=X.Q"])
-def test_the_override_that_names_a_symbols_money_composes(name: str) -> None:
-    spoken = compose(["asset=stocks", "data=files", setting(name, "GBP").strip("'")])
-    assert spoken.asset.instrument.currencies == {name: "GBP"}
-    sized = compose(["asset=commodities", "data=files", f"+asset.instrument.multipliers={{{as_key(name)}:5}}"])
-    assert sized.asset.instrument.multipliers[name] == 5
 
 
 @pytest.mark.parametrize(

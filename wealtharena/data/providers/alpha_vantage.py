@@ -15,11 +15,12 @@ import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
+from wealtharena.config.spelling import as_key
 from wealtharena.data import calendars, provider
 from wealtharena.data.bars import RawBars, VolumeUnit, raw_table
 from wealtharena.data.manners import Manners, number
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, now
-from wealtharena.data.reading.venues import Quote, as_key, quote_abroad, untold
+from wealtharena.data.reading.venues import Quote, quote_abroad, untold
 from wealtharena.errors import ProviderError
 
 BASE_URL: Final = "https://www.alphavantage.co/query"

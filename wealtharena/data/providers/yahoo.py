@@ -18,13 +18,14 @@ import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
 from wealtharena.config.specs.data import DataSpec
+from wealtharena.config.spelling import as_key
 from wealtharena.data import calendars, dividends, places, provider
 from wealtharena.data.bars import RawBars, VolumeUnit, raw_table, window_mask
 from wealtharena.data.manners import Manners, raise_for_busy
 from wealtharena.data.provider import BusyError, RefusalError, UnknownSymbolError, UnreachableError, now
 from wealtharena.data.providers import _yfinance
 from wealtharena.data.quality import calendar_of
-from wealtharena.data.reading.venues import Quote, as_key, quote_abroad, quote_in, untold
+from wealtharena.data.reading.venues import Quote, quote_abroad, quote_in, untold
 from wealtharena.errors import DataError, ProviderError
 
 HOURLY_DAYS: Final = 730

@@ -33,13 +33,13 @@ _TEXT_MARK: Final = r"^'(?=[^']+$)"  # before what a spreadsheet is to keep as t
 _NEXT_BARS: Final = 5  # steps within which the bars of one name follow those of another
 _DATE: Final = r"(?:\d{4}-\d{2}(?:-\d{2})?|(?:19|20)\d{6}(?:\d{4}|\d{6})?|\d{2}\.\d{2}\.(?:19|20)\d{2}|(?:19|20)\d{2})"  # 2024-01, 202301010000, 2023
 _OF_A_STEM: Final = re.compile(  # what exporters, browsers and desks append to a symbol; never all of a name
-    r"(?<=[^\W_])(?:"
+    r"(?<=[^\W_]|!)(?:"
     r"[-_ ](?:"
     r"(?:1m|3m|5m|15m|30m|1h|2h|4h|6h|12h|1d|1w|1mo|d|h|w|m|\d{1,2}mins?|1min(?:ute)?|1hour|1day|1week|1month|daily|weekly|monthly|hourly|minute|60|240|720|1440"
     r"|M(?:1|2|3|4|5|6|10|12|15|20|30)|H(?:1|2|3|4|6|8|12)|D1|W1|MN1?)(?:[-_]\d{4}(?:-\d{2}){0,2})?"
     rf"|Candlestick_\d+_[A-Z]+_(?:BID|ASK)|{_DATE})"
     r"|,\s?(?:\d{1,4}[SDWMH]?|[DWM])(?:_[0-9a-f]{5})?"  # TradingView's `, 1D`
-    r"|_full_1?\d?(?:min|hour|day)_(?:adjsplitdiv|adjsplit|unadjusted)|_[a-z0-9-]+_historical-data-\d\d-\d\d-\d{4}"  # FirstRate, Barchart
+    r"|_full_1?\d?(?:min|hour|day)_(?:adjsplitdiv|adjsplit|unadjusted)|_(?:[a-z0-9-]+_historical-data|price-history)-\d\d-\d\d-\d{4}"  # FirstRate, Barchart
     r"|\.(?:last|bid|ask)| historical (?:data|prices)"  # NinjaTrader, Investing.com
     r"|\s?\(\d{1,3}\)|(?: -)? copy)$",
     re.IGNORECASE,

@@ -11,6 +11,7 @@ from typing import Final
 import pandas as pd
 
 from wealtharena.config.specs.asset import AssetSpec
+from wealtharena.config.spelling import as_key
 from wealtharena.data import calendars, currency
 from wealtharena.data.bars import PRICE_COLUMNS
 from wealtharena.data.reading.identifiers import canonical_symbol, coins_of, is_money, quote_of_coin
@@ -257,11 +258,6 @@ def setting(symbol: str, money: str) -> str:
     if re.fullmatch(r"[A-Za-z][\w-]*", symbol):
         return f"+asset.instrument.currencies.{symbol}={money}"
     return f"'+asset.instrument.currencies={{{as_key(symbol)}: {money}}}'"
-
-
-def as_key(symbol: str) -> str:
-    """Return the symbol as an override writes it before the colon of a mapping in braces."""
-    return re.sub(r"[:=]", r"\\\g<0>", symbol)
 
 
 def _of_a_pair(symbol: str) -> Quote:
