@@ -133,6 +133,18 @@ def test_hours_without_bars_are_told_once_a_day_and_all_recorded(tmp_path):
     ]
 
 
+def test_what_was_recorded_is_not_read_again_for_each_hour_that_was_missed(tmp_path, monkeypatch):
+    """After months away thousands of hours come at once, and each read all before it, while the newest waited."""
+    one, read = Intervention("bars", "missed", ("BTC-USD",), {}), []
+    with watching(tmp_path, Channel("a")) as (ledger, watcher):
+        interventions = ledger.interventions
+        monkeypatch.setattr(ledger, "interventions", lambda: read.append(1) or interventions())
+        for hour in (5, 6, 6, 7, 5):
+            watcher.event(f"2024-05-01T{hour:02}:00:00.000000000", one)
+        assert not read
+        assert [row["bar"][11:13] for row in interventions()] == ["05", "06", "07"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["bars", "words"])
 def test_every_kind_of_word_is_written_before_it_is_told(tmp_path, what):

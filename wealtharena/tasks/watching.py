@@ -104,7 +104,9 @@ class Watcher:
         What was written down to be told before the process ended, and was not, is told now.
         """
         self._spec, self._ledger, self._folder, self._alerts = spec, ledger, folder, alerts
-        told = [one["action"] for one in ledger.interventions() if one["rule"] == RULE]
+        known = ledger.interventions()
+        told = [one["action"] for one in known if one["rule"] == RULE]
+        self._missed = {(one["bar"], one["rule"]) for one in known if one["action"] == "missed"}
         self._monitors = Monitors(baseline, agent=spec.asset.agent, folder=folder, alarmed=told)
         self._alarms: list[tuple[str, Alarm]] = []  # that are not written down yet
         self._passed_on = 0  # number of the newest post that was handed to the alerts
@@ -160,7 +162,7 @@ class Watcher:
 
         A session that was missed stays so, and every start until the next decision comes upon it again.
         """
-        if one.action == "missed" and self._knows(bar, one):
+        if one.action == "missed" and (bar, one.rule) in self._missed:
             return
         serious = one.action in ("missed", "missing", "unreachable") or one.action.startswith("unusable")
         what = (bar[:10], one.action, one.symbols)
@@ -169,11 +171,9 @@ class Watcher:
             if serious and what not in self._told_of:
                 self._ledger.post(f"{one.rule} {one.action} at {bar_time(bar)}", ", ".join(one.symbols) or "all")
         self._told_of = {*(told for told in self._told_of if told[0] == what[0]), what}  # of this date
+        if one.action == "missed":
+            self._missed.add((bar, one.rule))
         self.pass_on()
-
-    def _knows(self, bar: str, one: Intervention) -> bool:
-        asked = (bar, one.rule, one.action)
-        return any((row["bar"], row["rule"], row["action"]) == asked for row in self._ledger.interventions())
 
     def close(self) -> None:
         """Write the last numbers, and end a retraining that is under way."""
