@@ -135,6 +135,25 @@ def test_whether_orders_cost_anything_is_a_fact_of_the_judgement(tmp_path, extra
         (("asset.costs.cash_bps_per_year=3000", "asset.limits.long_only=false"), "All shorts are paid 29.50% a year"),
         (("asset.costs.cash_bps_per_year=50", "asset.limits.long_only=false"), None),
         (("asset.costs.cash_bps_per_year=DFF", "asset.limits.long_only=false"), None),
+        (("asset.costs.cash_bps_per_year=VIXCLS", "asset.limits.long_only=false"), "All shorts are paid VIXCLS"),
+        (("asset.costs.cash_bps_per_year=VIXCLS",), None),
+        (
+            ("asset.costs.cash_bps_per_year=IR3TIB01TRM156N", "asset.limits.long_only=false"),
+            "All shorts are paid IR3TIB01TR",
+        ),
+        (("asset.costs.cash_bps_per_year=IR3TIB01USM156N", "asset.limits.long_only=false"), None),
+        (
+            (
+                "asset.account_currency=EUR",
+                "asset.costs.cash_bps_per_year=IR3TIB01EZM156N",
+                "asset.limits.long_only=false",
+            ),
+            None,
+        ),
+        (
+            ("asset.account_currency=AUD", "asset.costs.cash_bps_per_year=DFF", "asset.limits.long_only=false"),
+            "All shorts are paid DFF for what they were sold for",
+        ),
     ],
 )
 def test_what_is_paid_by_a_number_that_was_set_is_a_fact_of_the_judgement(extra, assumed):

@@ -15,6 +15,16 @@ CASH_BPS: Final = (-10_000.0, 100_000.0)  # a year, least and most
 LEAST_BPS: Final = 0.05  # of commission and half spread together; a cent of spread on a share of 1000 is as much
 LITTLE: Final = f"commission and half spread are under {LEAST_BPS:g} bps together"
 _SERIES: Final = re.compile(r"[A-Z][A-Z0-9]*")
+# FRED's rates of money that is lent for a year or less, by its currency; those of OECD name a country: IR3TIB01AUM156N.
+_MONEY_RATES: Final = {
+    "USD": (
+        "DFF", "EFFR", "OBFR", "SOFR", "FEDFUNDS", "TB3MS", "TB4WK", "TB6MS", "TB1YR", "DTB4WK", "DTB3", "DTB6", "DTB1YR",
+        "DGS1MO", "DGS3MO", "DGS6MO", "DGS1", "GS1M", "GS3M", "GS6M", "GS1",
+    ),
+    "EUR": ("ECBDFR", "ECBMRRFR", "ECBESTRVOLWGTTRMDMNRT"),
+    "GBP": ("IUDSOIA",),
+}  # fmt: skip
+_OF_OECD: Final = re.compile(r"(?:IR3TIB01|IRSTCI01|IRSTCB01)([A-Z]{2})[MQA]156N")
 
 
 class UniverseSpec(Spec):
@@ -171,9 +181,26 @@ class AssetSpec(Spec):
 
     @property
     def _paid_for_proceeds(self) -> str | None:
-        """Return, in words, what shorts are paid where their proceeds earn more, by a number, than borrowing takes."""
-        paid = self.costs.cash_number - self.costs.borrow_bps_per_year
-        if self.limits.long_only or self.instrument.margin_futures or paid <= 0.0:
+        """Return, in words, what shorts are paid where their proceeds earn more, by a number, than borrowing takes.
+
+        So do they by a series that is no rate of the account's money, such as a volatility or an index.
+        """
+        if self.limits.long_only or self.instrument.margin_futures:
+            return None
+        series, paid = self.costs.cash_series, self.costs.cash_number - self.costs.borrow_bps_per_year
+        if series is not None and not _is_rate_of(series, self.account_currency):
+            return (
+                f"All shorts are paid {series} for what they were sold for (asset.costs.cash_bps_per_year), which is not"
+                f" known for a rate of {self.account_currency}, as DFF and TB3MS are of USD and IR3TIB01AUM156N is of AUD"
+            )
+        if paid <= 0.0:
             return None
         keys = "asset.costs.cash_bps_per_year less borrow_bps_per_year; a dated rate such as DFF is no such number"
         return f"All shorts are paid {paid / 1e4:.2%} a year for what they were sold for ({keys})"
+
+
+def _is_rate_of(series: str, currency: str) -> bool:
+    found = _OF_OECD.fullmatch(series)
+    if found is not None:
+        return found[1] == ("EZ" if currency == "EUR" else currency[:2])
+    return series in _MONEY_RATES.get(currency, ())
