@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from tests.data.reading.test_cases import load_written, shares
 from wealtharena.data.loading import load_panel
-from wealtharena.data.reading import Reading, read_path
+from wealtharena.data.reading import Reading, read_path, split_symbols
 from wealtharena.data.reading.adjustment import adjustments
 from wealtharena.errors import DataError
 from wealtharena.evaluation import outside
@@ -215,3 +216,34 @@ def test_bytes_in_a_parquet_file_are_text_or_refused(tmp_path: Path) -> None:
     frame.assign(open=[b"\xbe\x88"] * 30).to_parquet(tmp_path / "b.parquet")
     with pytest.raises(DataError, match="open holds bytes"):
         read_path(tmp_path / "b.parquet")
+
+
+@pytest.mark.parametrize(
+    "packed", [list, lambda cell: {"of": cell}, lambda cell: {cell}], ids=["list", "record", "set"]
+)
+def test_lists_of_a_table_are_passed_over_or_refused(packed: Callable[[str], object]) -> None:
+    """News, conditions or trades of a bar, as JSON has them; not every row has one."""
+    cells = [packed("ab"), None, *[packed("c")] * 28]
+    made = split_symbols(_bars().assign(news=cells), where="mine")
+    assert len(_first(made)) == 30
+    assert any("news holds lists or records and is passed over" in note for note in made.notes)
+    with pytest.raises(DataError, match="close holds lists or records"):
+        split_symbols(_bars().assign(close=cells), where="mine")
+
+
+def test_lists_of_a_parquet_file_are_passed_over_or_refused(tmp_path: Path) -> None:
+    table = pa.Table.from_pandas(_bars(), preserve_index=False)
+    tags = pa.array([["a", "b"], None, *[[]] * 28])
+    pq.write_table(table.append_column("conditions", tags), tmp_path / "AAA.parquet")
+    made = read_path(tmp_path / "AAA.parquet")
+    assert len(_first(made)) == 30
+    assert any("conditions holds lists or records and is passed over" in note for note in made.notes)
+    pq.write_table(table.drop_columns(["open"]).append_column("open", tags), tmp_path / "AAA.parquet")
+    with pytest.raises(DataError, match="open holds lists or records"):
+        read_path(tmp_path / "AAA.parquet")
+
+
+def test_lists_of_arrow_s_own_types_are_passed_over() -> None:
+    tags = pd.Series([["a"]] * 30, dtype=pd.ArrowDtype(pa.list_(pa.string())))
+    made = split_symbols(_bars().assign(tags=tags), where="mine")
+    assert any("tags holds lists or records" in note for note in made.notes)

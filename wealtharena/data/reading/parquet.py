@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
@@ -69,6 +69,36 @@ def _without_bytes(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     return frame if len(kept) == frame.shape[1] else frame.iloc[:, kept]
 
 
+def _without_lists(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
+    """Return a table without its columns of lists or records, such as the conditions or the news of a bar, said.
+
+    Raises:
+        DataError: one of them has the name of what bars need.
+    """
+    kept = list[int]()
+    names: list[object] = list(frame.columns)
+    for place, name in enumerate(names):
+        if not _holds_lists(frame.iloc[:, place]):
+            kept.append(place)
+            continue
+        shown = next((part for part in (name if isinstance(name, tuple) else (name,)) if role_of(str(part))), None)
+        if shown is not None:
+            raise DataError(
+                f"{ledger.name}: {shown} holds lists or records, one a row",
+                hint="take one number, date or name out of each, or drop the column",
+            )
+        ledger.note(f"{name} holds lists or records and is passed over")
+    return frame if len(kept) == frame.shape[1] else frame.iloc[:, kept]
+
+
+def _holds_lists(values: pd.Series[Any]) -> bool:
+    if isinstance(values.dtype, pd.ArrowDtype):
+        import pyarrow as pa
+
+        return bool(pa.types.is_nested(values.dtype.pyarrow_dtype))
+    return values.dtype == object and any(pd.api.types.is_list_like(cell) for cell in values)
+
+
 def _in_utf8(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     """Return a table whose text is UTF-8, as Parquet's is to be; what R wrote in another encoding is decoded as Windows-1252, said."""
     import pyarrow as pa
@@ -122,8 +152,12 @@ def arrow_table(path: Path) -> pa.Table:
 
 
 def flattened(frame: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
-    """Return a table without index and with one row of names, from any that pandas can hold."""
-    frame = _without_ways(frame, ledger)
+    """Return a table without index and with one row of names, from any that pandas can hold.
+
+    Raises:
+        DataError: a column of prices, times or symbols holds lists.
+    """
+    frame = _without_lists(_without_ways(frame, ledger), ledger)
     if isinstance(frame.columns, pd.MultiIndex):
         rows = [[""] + [str(key[level]) for key in frame.columns] for level in range(frame.columns.nlevels)]
         counted = isinstance(frame.index, pd.RangeIndex) and any(
