@@ -7,8 +7,11 @@ import pandas as pd
 import pytest
 from currency_converter import CurrencyConverter
 
+from wealtharena.config import compose
+from wealtharena.config.composition import groups
 from wealtharena.config.specs.experiment import ExperimentSpec
 from wealtharena.data import currency, load, periods
+from wealtharena.data.calendars import WEEKDAYS
 from wealtharena.data.providers.ecb import Provider
 from wealtharena.errors import DataError, ProviderError
 
@@ -118,3 +121,41 @@ def test_ecb_refuses_what_it_lacks_in_its_own_words(
         Provider(forex.data, forex.asset).fetch(symbol, start, None, "1d")
     assert caught.value.hint
     assert symbol in str(caught.value)
+
+
+def test_a_currency_needs_no_rate_before_any_symbol_of_it_has_begun() -> None:
+    """The ECB's peso begins in 2008, and its pair with it: there is nothing to convert before, and a panel may begin in 1999."""
+    days = _days("2007-12-31", "2008-01-02", "2008-01-03", "2008-01-04")
+    closes = [_closes(days, calendar=WEEKDAYS)] * 2
+    pair = np.array([np.nan, np.nan, 10.9, 10.8])
+    for begins, pairs in (((0, 2), {"USDMXN": pair}), ((0, 2), {})):
+        made, _ = currency.to_account(["USD", "MXN"], "USD", closes=closes, begins=begins, pairs=pairs, simulated=False)
+        assert np.isfinite(made).all()
+        assert made[2, 1] == pytest.approx(1 / 10.9, rel=0.02)
+        assert (made[:2, 1] == made[2, 1]).all()
+    for pairs in ({"USDMXN": pair}, {}):
+        with pytest.raises(DataError, match="no MXN/USD rate is known before 2008-01-02"):
+            currency.to_account(["USD", "MXN"], "USD", closes=closes, begins=(0, 0), pairs=pairs, simulated=False)
+
+
+def test_a_hole_of_a_pair_is_filled_by_the_ecbs_rate_of_those_bars_alone() -> None:
+    days = _days("2020-03-11", "2020-03-12", "2020-03-13")
+    made, notes = currency.to_account(
+        ["JPY"], "USD", closes=[_closes(days)], begins=(0,), pairs={"USDJPY": np.array([np.nan, 104.0, 105.0])},
+        simulated=False,
+    )  # fmt: skip
+    fixed = currency.from_ecb("JPY", "USD", closes=_closes(days))
+    np.testing.assert_allclose(made[:, 0], [fixed[0], 1 / 104, 1 / 105], rtol=1e-15)
+    assert any("ECB reference rates" in note for note in notes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted({*groups()["experiment"]} - {"none"}))
+def test_every_preset_has_bars_where_there_is_no_network(name: str) -> None:
+    spec = compose([f"experiment={name}"])
+    if spec.data.source != "ecb":
+        spec = compose([f"experiment={name}", "data=simulated"])
+    panel = load(spec.asset, spec.data, seed=0)
+    assert set(panel.symbols) == set(spec.asset.universe.symbols)
+    assert panel.tradable.any(axis=0).all()
+    assert np.isfinite(panel.to_account).all()

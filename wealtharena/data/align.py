@@ -224,15 +224,7 @@ def _panel(
         if bare:
             notes.append(f"{', '.join(bare)}: no bar has an open, as others have, so that none can be traded")
     close = prices["close"]
-    rates, said = currency.to_account(
-        [item.bars.currency for item in series],
-        asset.account_currency,
-        closes=_closes(series, axis, asset, data.interval, begins=begins),
-        pairs={name: close[:, i] for i, name in enumerate(symbols) if currency.split_pair(name)},
-        simulated=simulated,
-    )
-    if begins and said:
-        said = (*said, f"bars of {data.interval} are taken to begin on their labels, and are converted at their ends")
+    rates, said = _converted(series, axis, close, asset, data, simulated=simulated, begins=begins)
     multipliers = np.array([asset.instrument.multipliers.get(name, 1.0) for name in symbols])
     volume, unit = _volume(series, table[:, :, 4], price=mid_price(opens, close) * multipliers * rates, rates=rates)
     dividends = np.nan_to_num(table[:, :, 5])
@@ -278,6 +270,31 @@ def _under_one_label(series: list[_Series], asset: AssetSpec, interval: str, not
         f"symbols label their {word}s by different days: {moved} bars stand under the latest label of their {word}"
     )
     return [replace(item, stamps=labels) for item, labels in zip(series, stamps, strict=True)]
+
+
+def _converted(
+    series: Sequence[_Series],
+    axis: IntArray,
+    close: FloatArray,
+    asset: AssetSpec,
+    data: DataSpec,
+    *,
+    simulated: bool,
+    begins: bool,
+) -> tuple[FloatArray, tuple[str, ...]]:
+    """Return the account's currency for one unit of each symbol's, [T, A], and notes on what was used."""
+    pairs = {item.bars.symbol: close[:, i] for i, item in enumerate(series) if currency.split_pair(item.bars.symbol)}
+    rates, said = currency.to_account(
+        [item.bars.currency for item in series],
+        asset.account_currency,
+        closes=_closes(series, axis, asset, data.interval, begins=begins),
+        begins=np.isfinite(close).argmax(axis=0).tolist(),
+        pairs=pairs,
+        simulated=simulated,
+    )
+    if begins and said:
+        said = (*said, f"bars of {data.interval} are taken to begin on their labels, and are converted at their ends")
+    return rates, said
 
 
 def _closes(

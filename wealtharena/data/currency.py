@@ -213,6 +213,7 @@ def to_account(
     account: str,
     *,
     closes: Sequence[pd.DatetimeIndex],
+    begins: Sequence[int],
     pairs: Mapping[str, FloatArray],
     simulated: bool,
 ) -> tuple[FloatArray, tuple[str, ...]]:
@@ -221,7 +222,8 @@ def to_account(
     `pairs` maps currency pairs of the panel itself to their closes [T]: they are used first, so that a cross is
     converted at prices of its own source; the ECB's rates come second. Simulated prices never meet real rates: without
     a simulated pair they convert at 1. `closes` holds of each symbol when its bars close, the same object for symbols that
-    close together. Never NaN: bars before a pair's first close take the ECB's rate.
+    close together, and `begins` the row of its first bar. Never NaN: bars before a pair's first close take the ECB's rate,
+    and rows in which no symbol of a currency has begun, that of the first one that has: nothing is held at it.
     """
     made: dict[tuple[str, int], FloatArray] = {}
     notes: list[str] = []
@@ -229,6 +231,9 @@ def to_account(
     names, prices = tuple(pairs), np.column_stack(list(pairs.values())) if pairs else np.empty((bars, 0))
     wanted = [(quote, id(times)) for quote, times in zip(currencies, closes, strict=True)]
     times_of = {id(times): times for times in closes}
+    first_of: dict[tuple[str, int], int] = {}
+    for key, row in zip(wanted, begins, strict=True):
+        first_of[key] = min(row, first_of.get(key, bars - 1))
     for quote, times in dict.fromkeys(wanted):
         if quote == account:
             made[quote, times] = np.ones(bars)
@@ -239,12 +244,11 @@ def to_account(
                 notes.append(f"{quote} counts as one {account}: the simulation has no such pair")
             made[quote, times] = np.ones(bars) if own is None else own  # a simulated pair has no holes
             continue
-        if own is None or np.isnan(own).any():
-            rates = from_ecb(quote, account, closes=times_of[times])
+        rates, first = np.full(bars, np.nan) if own is None else own.copy(), first_of[quote, times]
+        if np.isnan(rates[first:]).any():
+            fixed = from_ecb(quote, account, closes=times_of[times][first:])
             notes.append(f"{quote} is converted to {account} at ECB reference rates")
-            if own is None:
-                own = rates
-            else:
-                own[np.isnan(own)] = rates[np.isnan(own)]
-        made[quote, times] = own
+            rates[first:] = np.where(np.isnan(rates[first:]), fixed, rates[first:])
+        rates[:first] = np.where(np.isnan(rates[:first]), rates[first], rates[:first])
+        made[quote, times] = rates
     return np.column_stack([made[key] for key in wanted]), tuple(notes)
