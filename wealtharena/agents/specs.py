@@ -381,9 +381,10 @@ class DirectSpec(AlgoSpec):
                 f"algo={self.name} cannot train model={model}: it needs a network that sees features only",
                 hint="choose model=shared, or algo=ppo",
             )
-        if compute.name == "workers" and not compute.learners:
+        if compute.runners and not compute.learners and compute.name != "gpu":
+            asked = f"compute.runners={compute.runners}" if compute.name == "local" else f"compute={compute.name}"
             raise ConfigError(
-                f"algo={self.name} cannot use compute=workers: it has nothing to roll out",
+                f"algo={self.name} cannot use {asked}: it has nothing to roll out",
                 hint="choose compute=local or compute=gpu, or compute.learners=2 for learners in actors of their own",
             )
         if compute.name == "gpu" and compute.learners:

@@ -74,7 +74,9 @@ def nodes() -> Iterator[tuple[Any, Any]]:
 
 
 def spread(learners: int) -> DirectEngine:
-    return engine(*TILT, "compute=cluster", f"compute.learners={learners}", "compute.torch_threads=1")
+    return engine(
+        *TILT, "compute=cluster", "compute.runners=0", f"compute.learners={learners}", "compute.torch_threads=1"
+    )
 
 
 @pytest.mark.slow

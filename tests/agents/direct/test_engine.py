@@ -208,8 +208,9 @@ def test_a_model_that_sees_the_account_is_refused(model: str) -> None:
 
 @pytest.mark.slow
 def test_where_there_is_nothing_to_roll_out_runners_are_refused() -> None:
-    with pytest.raises(ConfigError, match="compute=local or compute=gpu"):
-        engine("compute=workers")
+    for asked in ("compute=workers", "compute=cluster", "compute.runners=3"):
+        with pytest.raises(ConfigError, match=f"cannot use {asked}: .*compute=local or compute=gpu"):
+            engine(asked)
     with pytest.raises(ConfigError, match="compute=gpu learns in this process"):
         engine("compute=gpu", "compute.learners=2")
 
